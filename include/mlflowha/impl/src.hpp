@@ -1,0 +1,14 @@
+#ifndef MLFLOWHA_IMPL_SRC_HPP
+#define MLFLOWHA_IMPL_SRC_HPP
+
+// Every definition of the library, room by room. Included by src/mlflowha.cpp and by nothing else.
+
+#include <mlflowha/core/impl/clock.ipp>
+#include <mlflowha/core/impl/error.ipp>
+#include <mlflowha/core/impl/rng.ipp>
+#include <mlflowha/core/impl/uri.ipp>
+#include <mlflowha/observe/impl/observer.ipp>
+#include <mlflowha/http/impl/message.ipp>
+#include <mlflowha/http/impl/transport.ipp>
+
+#endif

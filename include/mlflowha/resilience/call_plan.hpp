@@ -1,0 +1,114 @@
+#ifndef MLFLOWHA_RESILIENCE_CALL_PLAN_HPP
+#define MLFLOWHA_RESILIENCE_CALL_PLAN_HPP
+
+// CallPlan: one call's way through attempts, waits, verification and failover, under one deadline. A state machine
+// without I/O: a driver does what the plan says and tells it what came of it. Every way of calling (sync, async,
+// bindings, replay) drives this same plan.
+//
+//   auto action = plan.start(clock.now());
+//   for (;;) {
+//     if (auto* a = std::get_if<CallPlan::Attempt>(&action)) action = plan.resume(clock.now(), carry_out(*a));
+//     else if (auto* s = std::get_if<CallPlan::Sleep>(&action)) { wait(s->until); action = plan.wake(clock.now()); }
+//     else return finish(std::get<CallPlan::Done>(action));
+//   }
+//
+// Order of the decisions after each attempt: deadline, idempotency class, attempts, endpoint, budget, breaker permit,
+// attempt timeout. Retry, breaker, budget and failover decide here together because each changes the others' answer.
+
+#include <mlflowha/core/clock.hpp>
+#include <mlflowha/core/error.hpp>
+#include <mlflowha/core/rng.hpp>
+#include <mlflowha/resilience/backoff.hpp>
+#include <mlflowha/resilience/endpoint_set.hpp>
+#include <mlflowha/resilience/outcome.hpp>
+#include <mlflowha/resilience/retry_budget.hpp>
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+#include <variant>
+
+MLFLOWHA_BEGIN_NAMESPACE
+
+enum class AllOpen : std::uint8_t {
+  wait,       ///< wait for the next probe if it comes before the deadline (default: training must survive a restart)
+  fail_fast,  ///< return at once with Errc::circuit_open (inference services)
+};
+
+struct CallPlanOptions {
+  BackoffOptions backoff;
+  std::int32_t max_attempts = 0;  ///< of the call itself, verifications not counted; 0 = as many as the deadline allows
+  Duration attempt_timeout = std::chrono::seconds(10);
+  Duration connect_timeout = std::chrono::seconds(2);
+  Duration minimum_attempt = std::chrono::milliseconds(10);  ///< with less time left than this no attempt is started
+  AllOpen when_all_open = AllOpen::wait;
+};
+
+class MLFLOWHA_EXPORT CallPlan {
+ public:
+  /// Carry out one request and resume() with what came of it.
+  struct Attempt {
+    Purpose purpose = Purpose::call;
+    EndpointIndex endpoint = 0;
+    Duration connect_timeout{};
+    Duration timeout{};      ///< whole attempt; never past the deadline
+    std::int32_t number = 0; ///< attempts of this call so far, this one included, of any purpose
+  };
+  /// Wait, then wake(). Never past the deadline.
+  struct Sleep {
+    TimePoint until;
+  };
+  /// The call is over.
+  struct Done {
+    bool success = false;
+    StopReason reason = StopReason::none;  ///< on failure
+    Effect effect = Effect::none;          ///< on failure
+    /// Success was established by a verification and not by the answer of an attempt: the driver takes the object
+    /// from the verification.
+    bool verified = false;
+    /// Creates of which the fate is unknown although the call succeeded: a twin may appear later.
+    std::int32_t ambiguous_attempts = 0;
+  };
+  using Action = std::variant<Attempt, Sleep, Done>;
+
+  /// The set and the budget are shared by all calls and must outlive the plan.
+  CallPlan(const CallPlanOptions& options, Idempotency idempotency, Deadline deadline, EndpointSet& endpoints,
+           RetryBudget& budget, Rng& rng) noexcept;
+
+  [[nodiscard]] Action start(TimePoint now);
+  /// After an Attempt. `detail` is kept as the endpoint's last error when the outcome blames it.
+  [[nodiscard]] Action resume(TimePoint now, const Outcome& outcome, std::string_view detail = {});
+  /// After a Sleep.
+  [[nodiscard]] Action wake(TimePoint now);
+  /// The caller gave up (cancellation while sleeping or between actions). Settles nothing but the plan.
+  [[nodiscard]] Done cancel() noexcept;
+
+  [[nodiscard]] bool ambiguous() const noexcept { return ambiguous_attempts_ > 0; }
+
+ private:
+  Action next(TimePoint now);
+  Action finish(TimePoint now, bool success, StopReason reason);
+
+  const CallPlanOptions& options_;
+  Idempotency idempotency_;
+  Deadline deadline_;
+  EndpointSet& endpoints_;
+  RetryBudget& budget_;
+  Rng& rng_;
+  EndpointSet::Tried tried_;
+  EndpointSet::Lease lease_;
+  Purpose purpose_ = Purpose::call;
+  std::int32_t attempts_ = 0;
+  std::int32_t call_attempts_ = 0;
+  std::int32_t ambiguous_attempts_ = 0;
+  std::int32_t retries_ = 0;
+  std::int32_t last_cost_ = 0;
+};
+
+MLFLOWHA_END_NAMESPACE
+
+#if defined(MLFLOWHA_HEADER_ONLY)
+#include <mlflowha/resilience/impl/call_plan.ipp>
+#endif
+
+#endif

@@ -1,0 +1,132 @@
+#ifndef MLFLOWHA_RESILIENCE_CIRCUIT_BREAKER_HPP
+#define MLFLOWHA_RESILIENCE_CIRCUIT_BREAKER_HPP
+
+// CircuitBreaker: stops calls to an endpoint that keeps failing and lets one probe at a time find out when it is back.
+// One per endpoint, owned by EndpointSet. Sans I/O: the time is passed in.
+//
+//   closed    -- N consecutive hard failures, or a failure rate over a window --> open
+//   open      -- after a growing, jittered time, on the next acquire            --> half-open (one leased permit)
+//   half-open -- M successes in a row --> closed;  hard or soft failure, lease run out --> open, longer than before
+//
+// A Permit carries the generation of the state that gave it: a result that arrives after the state has changed is
+// counted nowhere. A permit that is dropped without a result releases its place and says nothing (a cancelled probe
+// neither closes nor blocks the breaker).
+
+#include <mlflowha/core/clock.hpp>
+#include <mlflowha/core/result.hpp>
+#include <mlflowha/core/rng.hpp>
+#include <mlflowha/observe/observer.hpp>
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+MLFLOWHA_BEGIN_NAMESPACE
+
+struct CircuitBreakerOptions {
+  std::int32_t consecutive_failures = 5;                ///< 0 turns this trip off
+  double failure_rate = 0.5;                            ///< trips at >= rate of the window; 0 turns this trip off
+  std::int32_t minimum_calls = 10;                      ///< the window must hold at least this many
+  Duration window = std::chrono::seconds(10);           ///< in 10 buckets
+  Duration open_for = std::chrono::seconds(1);          ///< first time open
+  Duration open_for_max = std::chrono::seconds(60);
+  double open_growth = 2.0;                             ///< per trip in a row
+  double open_jitter = 0.5;                             ///< the last this share of the open time is random (equal jitter at 0.5)
+  Duration growth_decay = std::chrono::seconds(30);     ///< one growth step is forgotten per this long closed
+  std::int32_t probe_successes = 2;                     ///< in a row, to close
+  Duration probe_lease = std::chrono::seconds(11);      ///< a probe that hasn't reported by then counts as failed
+
+  /// Empty, or one line per fault, each naming field, value and what was expected. Contradictions count as faults
+  /// (both trips off; window shorter than 10 ms; open_for > open_for_max).
+  [[nodiscard]] MLFLOWHA_EXPORT std::string faults() const;
+};
+
+enum class CallResult : std::uint8_t {
+  success,
+  hard_failure,  ///< counts everywhere
+  soft_failure,  ///< load: in the rate only; fails a probe
+};
+
+/// Thread-safe; acquire and report take no lock while the state stays closed, and allocate nothing.
+class MLFLOWHA_EXPORT CircuitBreaker {
+ public:
+  /// Leave to make one call. Move-only; falsy when the breaker refused. Must not outlive its breaker.
+  class MLFLOWHA_EXPORT Permit {
+   public:
+    Permit() noexcept = default;
+    Permit(Permit&& other) noexcept;
+    Permit& operator=(Permit&& other) noexcept;
+    Permit(const Permit&) = delete;
+    Permit& operator=(const Permit&) = delete;
+    /// Releases the place without a result.
+    ~Permit();
+
+    explicit operator bool() const noexcept { return breaker_ != nullptr; }
+    /// True for the half-open probe.
+    [[nodiscard]] bool is_probe() const noexcept { return probe_; }
+    /// Reports the result, once; later calls and results of an older generation are ignored.
+    void report(TimePoint now, CallResult result) noexcept;
+
+   private:
+    friend class CircuitBreaker;
+    CircuitBreaker* breaker_ = nullptr;
+    std::uint64_t generation_ = 0;
+    bool probe_ = false;
+  };
+
+  /// What an operator may order. Cleared by reset().
+  enum class Override : std::uint8_t {
+    none,
+    forced_open,   ///< refuses everything
+    disabled,      ///< grants everything, counts nothing
+    metrics_only,  ///< grants everything, counts, never trips
+  };
+
+  struct Snapshot {
+    BreakerState state = BreakerState::closed;
+    std::int64_t failure_count = 0;          ///< hard failures in a row in this state; since the last success
+    std::int64_t success_count = 0;          ///< successes since the last reset
+    std::int64_t window_calls = 0;
+    std::int64_t window_failures = 0;
+    std::optional<TimePoint> last_failure;
+    std::optional<TimePoint> retry_at;       ///< when an open breaker admits its next probe
+    std::uint64_t generation = 0;
+    std::int32_t trips_in_a_row = 0;
+  };
+
+  CircuitBreaker(const CircuitBreakerOptions& options, std::shared_ptr<Rng> rng);
+  CircuitBreaker(const CircuitBreaker&) = delete;
+  CircuitBreaker& operator=(const CircuitBreaker&) = delete;
+  ~CircuitBreaker();
+
+  /// Leave for one call: always while closed, one at a time while half-open, never while open.
+  [[nodiscard]] Permit try_acquire(TimePoint now) noexcept;
+  /// As try_acquire, but an open breaker whose time is not yet up becomes half-open as well (panic mode). Still one
+  /// probe at a time.
+  [[nodiscard]] Permit try_acquire_early(TimePoint now) noexcept;
+
+  /// True when try_acquire would grant a permit now. For choosing; only a permit is a promise.
+  [[nodiscard]] bool would_admit(TimePoint now) const noexcept;
+  [[nodiscard]] BreakerState state(TimePoint now) const noexcept;
+  /// When an open breaker admits its next probe; nothing when it isn't open, or forced open.
+  [[nodiscard]] std::optional<TimePoint> retry_at() const noexcept;
+  [[nodiscard]] Snapshot snapshot(TimePoint now) const;
+
+  /// Opens until `until` at the earliest, as a server's Retry-After asks.
+  void open_until(TimePoint now, TimePoint until) noexcept;
+  void set_override(TimePoint now, Override order) noexcept;
+  /// Closed, counters and growth forgotten, override cleared.
+  void reset(TimePoint now) noexcept;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+MLFLOWHA_END_NAMESPACE
+
+#if defined(MLFLOWHA_HEADER_ONLY)
+#include <mlflowha/resilience/impl/circuit_breaker.ipp>
+#endif
+
+#endif

@@ -1,0 +1,52 @@
+#ifndef MLFLOWHA_RESILIENCE_OUTCOME_HPP
+#define MLFLOWHA_RESILIENCE_OUTCOME_HPP
+
+// Outcome: what one attempt means, in the only terms that the resilience machines understand. The client room makes it
+// from a TransportResult (client/classify.hpp); breaker, endpoint set and call plan act on it and know nothing of HTTP.
+
+#include <mlflowha/core/clock.hpp>
+
+#include <cstdint>
+#include <optional>
+
+MLFLOWHA_BEGIN_NAMESPACE
+
+enum class Verdict : std::uint8_t {
+  success,         ///< a usable answer
+  rejected,        ///< the caller's fault, the same anywhere: the endpoint is healthy
+  overload,        ///< 429 and the like: load, not breakage; wait, or go elsewhere
+  shared_backend,  ///< the database behind all endpoints is away (503 TEMPORARILY_UNAVAILABLE): nobody's breaker
+  endpoint_fault,  ///< this endpoint is broken: connect, TLS, reset, timeout, 502, 504, 500, a driver's error in a 400
+  wrong_endpoint,  ///< another database, or no MLflow server: refuse it
+  cancelled,       ///< by the caller or by shutdown: says nothing about the endpoint
+};
+
+/// Answer of a verification read (look for the object that an ambiguous create may have made).
+enum class Found : std::uint8_t { not_asked, absent, present };
+
+struct Outcome {
+  Verdict verdict = Verdict::success;
+  bool sent = true;            ///< a byte of the request left this machine
+  bool maybe_applied = false;  ///< the server may have carried out the write
+  bool already_done = false;   ///< rejected with the code that a repetition of this operation gets (class once / create_named)
+  Found found = Found::not_asked;         ///< for Purpose::verify with Verdict::success
+  std::optional<Duration> retry_after;    ///< as the server asked, not yet capped
+  Duration latency{};          ///< of the attempt
+};
+
+/// What may be done after an ambiguous failure. The table of operations gives each operation one class.
+enum class Idempotency : std::uint8_t {
+  read,              ///< send again, elsewhere
+  same_again,        ///< send the identical bytes again
+  once,              ///< as same_again, and the "already done" error of a repetition is success
+  create_named,      ///< send again; on "already exists" read back and compare the request tag
+  create_anonymous,  ///< look for the request tag before sending again
+  never,             ///< do not send again; report Effect::unknown
+};
+
+/// What an attempt is for.
+enum class Purpose : std::uint8_t { call, verify, identify };
+
+MLFLOWHA_END_NAMESPACE
+
+#endif

@@ -1,0 +1,2 @@
+// The library's one translation unit (target mlflowha::mlflowha).
+#include <mlflowha/impl/src.hpp>
