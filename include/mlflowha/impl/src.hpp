@@ -8,7 +8,5 @@
 #include <mlflowha/core/impl/rng.ipp>
 #include <mlflowha/core/impl/uri.ipp>
 #include <mlflowha/observe/impl/observer.ipp>
-#include <mlflowha/http/impl/message.ipp>
-#include <mlflowha/http/impl/transport.ipp>
 
 #endif
