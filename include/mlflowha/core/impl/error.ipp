@@ -182,25 +182,25 @@ MLFLOWHA_INLINE std::string sanitize(std::string_view foreign, std::size_t max_b
   static constexpr std::string_view more = "...";
   std::string text;
   text.reserve(foreign.size() < max_bytes ? foreign.size() : max_bytes);
+  std::size_t cut = 0;  // the longest prefix of whole characters that leaves room for "..."
   const auto* bytes = reinterpret_cast<const unsigned char*>(foreign.data());
   for (std::size_t i = 0; i < foreign.size();) {
     const std::size_t length = detail::utf8_sequence(bytes + i, foreign.size() - i);
-    const bool shown = length > 1 || (length == 1 && bytes[i] >= 0x20 && bytes[i] != 0x7F);
+    const bool c0_control = length == 1 && (bytes[i] < 0x20 || bytes[i] == 0x7F);
     const bool c1_control = length == 2 && bytes[i] == 0xC2 && bytes[i + 1] < 0xA0;
-    std::string piece;
-    if (shown && !c1_control) {
-      piece.assign(foreign.substr(i, length));
-      i += length;
-    } else {
-      piece = fmt::format("\\x{:02X}", bytes[i]);
+    if (length == 0 || c0_control || c1_control) {
+      fmt::format_to(std::back_inserter(text), "\\x{:02X}", bytes[i]);
       ++i;
+    } else {
+      text.append(foreign.substr(i, length));
+      i += length;
     }
-    const bool last = i >= foreign.size();
-    if (text.size() + piece.size() + (last ? 0 : more.size()) > max_bytes) {
+    if (text.size() > max_bytes) {
+      text.resize(cut);
       if (max_bytes >= more.size()) text += more;
       return text;
     }
-    text += piece;
+    if (text.size() + more.size() <= max_bytes) cut = text.size();
   }
   return text;
 }

@@ -120,12 +120,12 @@ MLFLOWHA_INLINE Result<Uri> parse_uri(std::string_view text) {
     }
   } else {
     const std::size_t colon = authority.find(':');
-    const std::string_view host = authority.substr(0, colon);
-    if (host.empty()) return fail("the host is empty");
     if (colon != std::string_view::npos) {
       port = authority.substr(colon + 1);
       if (port->find(':') != std::string_view::npos) return fail("an IPv6 address must be in brackets");
     }
+    const std::string_view host = authority.substr(0, colon);
+    if (host.empty()) return fail("the host is empty");
     if (!detail::is_host_name(host)) {
       return fail("the host must be a name of letters, digits, '-', '.' and '_', or an IP address");
     }
