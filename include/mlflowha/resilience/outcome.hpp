@@ -17,7 +17,9 @@ enum class Verdict : std::uint8_t {
   overload,        ///< 429 and the like: load, not breakage; wait, or go elsewhere
   shared_backend,  ///< the database behind all endpoints is away (503 TEMPORARILY_UNAVAILABLE): nobody's breaker
   endpoint_fault,  ///< this endpoint is broken: connect, TLS, reset, timeout, 502, 504, 500, a driver's error in a 400
-  wrong_endpoint,  ///< another database, or no MLflow server: refuse it
+  server_error,    ///< an answer that may be this server's fault or the request's own (500, a 404 that isn't MLflow's): try
+                   ///< elsewhere a few times; soft for the breaker, since a request that always fails must not open them all
+  wrong_endpoint,  ///< fronts another database: refuse it
   cancelled,       ///< by the caller or by shutdown: says nothing about the endpoint
 };
 
