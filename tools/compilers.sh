@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# Builds the library and its unit tests with every supported compiler that is installed, and runs them.
+#
+#   tools/compilers.sh [--quick] [COMPILER...]
+#
+# --quick only checks that each compiler accepts the library's sources with all warnings on. Compilers that aren't
+# installed are named and skipped; with none at all it fails. Trees: build/compilers/<name>.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+quick=
+if [ "${1:-}" = --quick ]; then quick=1; shift; fi
+compilers=("$@")
+[ ${#compilers[@]} != 0 ] || compilers=(g++-11 g++-12 g++-13 clang++-14 clang++-16 clang++-19)
+flags='-std=c++20 -Iinclude -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Werror'
+read -ra flags <<<"$flags"
+
+syntax() {  # COMPILER
+  local source
+  for source in src/mlflowha.cpp src/testing.cpp; do
+    [ -f "$source" ] || continue
+    "$1" "${flags[@]}" -fsyntax-only "$source" || return 1
+    "$1" "${flags[@]}" -DMLFLOWHA_HEADER_ONLY -fsyntax-only "$source" || return 1
+  done
+}
+full() {  # COMPILER
+  local tree=build/compilers/$1
+  mkdir -p build/compilers
+  cmake --preset dev -B "$tree" -DCMAKE_CXX_COMPILER="$1" -DMLFLOWHA_BUILD_EXAMPLES=OFF -DMLFLOWHA_BUILD_FUZZ=OFF \
+    >"$tree.configure.log" 2>&1 || { cat "$tree.configure.log"; return 1; }
+  cmake --build "$tree" -j "$(nproc)" --target mlflowha_unit_tests || return 1
+  "$tree/tests/mlflowha_unit_tests"
+}
+
+ran=0 failed=()
+for compiler in "${compilers[@]}"; do
+  if ! command -v "$compiler" >/dev/null; then
+    echo "== $compiler: not installed"
+    continue
+  fi
+  ran=$((ran + 1))
+  if [ -n "$quick" ]; then run=syntax; else run=full; fi
+  if "$run" "$compiler"; then
+    echo "== $compiler: good"
+  else
+    echo "== $compiler: FAILED"
+    failed+=("$compiler")
+  fi
+done
+[ "$ran" != 0 ] || { echo "none of ${compilers[*]} is installed"; exit 1; }
+[ ${#failed[@]} = 0 ] || { echo "failed: ${failed[*]}"; exit 1; }
