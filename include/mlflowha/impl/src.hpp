@@ -8,5 +8,8 @@
 #include <mlflowha/core/impl/rng.ipp>
 #include <mlflowha/core/impl/uri.ipp>
 #include <mlflowha/observe/impl/observer.ipp>
+#include <mlflowha/resilience/impl/backoff.ipp>
+#include <mlflowha/resilience/impl/circuit_breaker.ipp>
+#include <mlflowha/resilience/impl/retry_budget.ipp>
 
 #endif

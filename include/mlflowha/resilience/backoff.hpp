@@ -7,6 +7,7 @@
 #include <mlflowha/core/clock.hpp>
 
 #include <optional>
+#include <string>
 #include <string_view>
 
 MLFLOWHA_BEGIN_NAMESPACE
@@ -17,6 +18,9 @@ struct BackoffOptions {
   double factor = 2.0;                                     ///< 1.0 .. 120 (MLflow's own limit)
   Duration cap = std::chrono::seconds(5);
   Duration retry_after_slack = std::chrono::seconds(5);    ///< a server may ask for at most this much more than we'd wait
+
+  /// Empty, or one line per fault, each naming field, value and what was expected.
+  [[nodiscard]] MLFLOWHA_EXPORT std::string faults() const;
 };
 
 /// min(cap, base * factor^retry), without overflow; retry counts from 0.

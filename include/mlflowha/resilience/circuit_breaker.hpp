@@ -10,7 +10,7 @@
 //
 // A Permit carries the generation of the state that gave it: a result that arrives after the state has changed is
 // counted nowhere. A permit that is dropped without a result releases its place and says nothing (a cancelled probe
-// neither closes nor blocks the breaker).
+// neither closes nor blocks the breaker). Only a failure opens a closed breaker; a success never does.
 
 #include <mlflowha/core/clock.hpp>
 #include <mlflowha/core/result.hpp>
@@ -44,10 +44,12 @@ struct CircuitBreakerOptions {
 enum class CallResult : std::uint8_t {
   success,
   hard_failure,  ///< counts everywhere
-  soft_failure,  ///< load: in the rate only; fails a probe
+  soft_failure,  ///< load: in the rate only, neither lengthens nor ends a row of hard failures; fails a probe
 };
 
-/// Thread-safe; acquire and report take no lock while the state stays closed, and allocate nothing.
+/// Thread-safe. Acquire, report and the questions never wait, in any state, and allocate nothing; orders (open_until,
+/// set_override, reset) wait at most for one change of state by another thread, some nanoseconds. Usable after fork() in
+/// parent and child.
 class MLFLOWHA_EXPORT CircuitBreaker {
  public:
   /// Leave to make one call. Move-only; falsy when the breaker refused. Must not outlive its breaker.
@@ -64,7 +66,8 @@ class MLFLOWHA_EXPORT CircuitBreaker {
     explicit operator bool() const noexcept { return breaker_ != nullptr; }
     /// True for the half-open probe.
     [[nodiscard]] bool is_probe() const noexcept { return probe_; }
-    /// Reports the result, once; later calls and results of an older generation are ignored.
+    /// Reports the result, once, and leaves the permit empty (falsy); later calls and results of an older generation
+    /// are ignored. A probe's result after its lease has run out is a failure at the end of the lease.
     void report(TimePoint now, CallResult result) noexcept;
 
    private:
@@ -74,7 +77,8 @@ class MLFLOWHA_EXPORT CircuitBreaker {
     bool probe_ = false;
   };
 
-  /// What an operator may order. Cleared by reset().
+  /// What an operator may order. Cleared by reset(). The automatic state rests below the order and goes on where it was
+  /// when the order is lifted (Override::none), with empty counters.
   enum class Override : std::uint8_t {
     none,
     forced_open,   ///< refuses everything
@@ -84,16 +88,18 @@ class MLFLOWHA_EXPORT CircuitBreaker {
 
   struct Snapshot {
     BreakerState state = BreakerState::closed;
-    std::int64_t failure_count = 0;          ///< hard failures in a row in this state; since the last success
+    std::int64_t failure_count = 0;          ///< hard failures in a row, probes included; since the last success
     std::int64_t success_count = 0;          ///< successes since the last reset
     std::int64_t window_calls = 0;
     std::int64_t window_failures = 0;
     std::optional<TimePoint> last_failure;
     std::optional<TimePoint> retry_at;       ///< when an open breaker admits its next probe
-    std::uint64_t generation = 0;
-    std::int32_t trips_in_a_row = 0;
+    std::uint64_t generation = 0;            ///< grows with every change of state, each probe and each order
+    std::int32_t trips_in_a_row = 0;         ///< less the growth steps forgotten while closed
   };
 
+  /// `rng` draws the jitter; process_rng() when it is null.
+  /// \throws Exception (Errc::invalid_config) with the text of options.faults(), if there are any.
   CircuitBreaker(const CircuitBreakerOptions& options, std::shared_ptr<Rng> rng);
   CircuitBreaker(const CircuitBreaker&) = delete;
   CircuitBreaker& operator=(const CircuitBreaker&) = delete;
@@ -112,7 +118,8 @@ class MLFLOWHA_EXPORT CircuitBreaker {
   [[nodiscard]] std::optional<TimePoint> retry_at() const noexcept;
   [[nodiscard]] Snapshot snapshot(TimePoint now) const;
 
-  /// Opens until `until` at the earliest, as a server's Retry-After asks.
+  /// Opens until `until` at the earliest, as a server's Retry-After asks (cap it first). Not a trip: the next open time
+  /// doesn't grow. Does nothing when `until` has passed or an order is in force.
   void open_until(TimePoint now, TimePoint until) noexcept;
   void set_override(TimePoint now, Override order) noexcept;
   /// Closed, counters and growth forgotten, override cleared.

@@ -9,6 +9,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <string>
 
 MLFLOWHA_BEGIN_NAMESPACE
 
@@ -17,6 +18,10 @@ struct RetryBudgetOptions {
   std::int32_t retry_cost = 14;
   std::int32_t throttled_cost = 5;
   std::int32_t success_gain = 1;
+
+  /// Empty, or one line per fault, each naming field, value and what was expected. A price above the capacity is a
+  /// fault: it would refuse every retry.
+  [[nodiscard]] MLFLOWHA_EXPORT std::string faults() const;
 };
 
 /// Thread-safe.
