@@ -1,0 +1,8 @@
+#ifndef MLFLOWHA_TESTING_IMPL_SRC_HPP
+#define MLFLOWHA_TESTING_IMPL_SRC_HPP
+
+// Every definition of the testing room. Included by src/testing.cpp and by nothing else.
+
+#include <mlflowha/testing/impl/fake_clock.ipp>
+
+#endif

@@ -1,0 +1,2 @@
+// The one translation unit of the target mlflowha::testing.
+#include <mlflowha/testing/impl/src.hpp>
