@@ -189,7 +189,7 @@ MLFLOWHA_INLINE std::optional<Duration> parse_retry_after(std::string_view value
   // A clock far out of this range is nonsense, and subtracting it could overflow.
   const WallTime epoch{};
   constexpr std::chrono::milliseconds most{250'000'000'000'000};  // about the year 9892
-  const WallTime reference = std::clamp(wall_now, epoch - most, epoch + most);
+  const WallTime reference = std::clamp(wall_now, epoch, epoch + most);
   const auto until = detail::HttpDateReader(value).read(reference);
   if (!until) return std::nullopt;
   // Against the server's own clock: ours may be wrong by hours.

@@ -22,14 +22,6 @@ MLFLOWHA_BEGIN_NAMESPACE
 
 namespace detail {
 
-/// A small number that differs between threads that were started one after the other.
-MLFLOWHA_INLINE std::size_t thread_number() noexcept {
-  static std::atomic<std::size_t> threads{0};
-  thread_local std::size_t number = 0;
-  if (number == 0) number = threads.fetch_add(1, std::memory_order_relaxed) + 1;
-  return number;
-}
-
 class BreakerWindow {
  public:
   static constexpr std::size_t bucket_count = 10;
@@ -42,7 +34,7 @@ class BreakerWindow {
 
   /// `window` is at least 10 ms.
   explicit BreakerWindow(Duration window) noexcept
-      : bucket_width_(static_cast<std::uint64_t>(window.count()) / bucket_count) {}
+      : bucket_width_(window.count() / static_cast<std::int64_t>(bucket_count)) {}
 
   /// Counts one call, unless `valid()` is false; then returns false. `valid` is asked after the bucket was read, so a
   /// bucket that was cleared for another generation is never counted into.
@@ -143,14 +135,24 @@ class BreakerWindow {
     return counts + (failure ? (std::uint64_t{1} << count_bits) + 1 : 1);
   }
 
-  /// Time in buckets. Shifted so that times before the clock's epoch come out in order as well; with buckets of 1 ms or
-  /// more it takes 45 bits.
+  /// A small number that differs between threads that were started one after the other.
+  static std::size_t thread_number() noexcept {
+    static std::atomic<std::size_t> threads{0};
+    thread_local std::size_t number = 0;
+    if (number == 0) number = threads.fetch_add(1, std::memory_order_relaxed) + 1;
+    return number;
+  }
+
+  /// Time in buckets, rounded down, and shifted so that times before the clock's epoch are positive as well: with buckets
+  /// of 1 ms or more it takes 47 bits.
   [[nodiscard]] std::uint64_t slot_of(TimePoint now) const noexcept {
-    return (static_cast<std::uint64_t>(now.time_since_epoch().count()) ^ std::uint64_t{1} << 63U) / bucket_width_;
+    const std::int64_t time = now.time_since_epoch().count();
+    const std::int64_t buckets = time / bucket_width_ - (time % bucket_width_ < 0 ? 1 : 0);
+    return static_cast<std::uint64_t>(buckets + (std::int64_t{1} << 46U));
   }
 
   std::array<Stripe, stripe_count> stripes_;
-  std::uint64_t bucket_width_;
+  std::int64_t bucket_width_;  ///< in nanoseconds
 };
 
 }  // namespace detail
