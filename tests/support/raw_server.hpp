@@ -98,6 +98,11 @@ class RawConnection {
     while (channel_->read(rest.data(), rest.size()) > 0) {
     }
   }
+  /// Waits until the peer has closed, but no longer than `limit`: true when it has. For scripts that keep a pace.
+  bool closed_within(std::chrono::milliseconds limit) {
+    pollfd watched{channel_->fd(), POLLRDHUP, 0};
+    return ::poll(&watched, 1, static_cast<int>(limit.count())) > 0;
+  }
   /// Makes the close at the end of the script a reset.
   void reset_on_close() {
     const linger now{1, 0};
