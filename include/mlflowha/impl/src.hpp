@@ -9,7 +9,10 @@
 #include <mlflowha/core/impl/uri.ipp>
 #include <mlflowha/observe/impl/observer.ipp>
 #include <mlflowha/resilience/impl/backoff.ipp>
+#include <mlflowha/resilience/impl/call_plan.ipp>
 #include <mlflowha/resilience/impl/circuit_breaker.ipp>
+#include <mlflowha/resilience/impl/endpoint_health.ipp>
+#include <mlflowha/resilience/impl/endpoint_set.ipp>
 #include <mlflowha/resilience/impl/retry_budget.ipp>
 
 #endif

@@ -14,6 +14,21 @@
 //
 // Order of the decisions after each attempt: deadline, idempotency class, attempts, endpoint, budget, breaker permit,
 // attempt timeout. Retry, breaker, budget and failover decide here together because each changes the others' answer.
+//
+// What follows a failure:
+//   * nothing was sent (connect phase): at once to a fresh endpoint (untried, believed to work), free of charge;
+//   * the endpoint broke after bytes were sent (or answered with an error that may be its own, at most
+//     `max_server_errors` times), and the class allows a resend: at once to a fresh endpoint, for a token
+//     of the budget;
+//   * otherwise, and after overload or an outage of the shared database: a token, then a full-jitter wait (with the
+//     server's Retry-After, unless that came from one endpoint and another is fresh), then the best endpoint;
+//   * nobody may be tried: wait for the next breaker that admits a probe, or give up (`when_all_open`);
+//   * a wait that would leave less than `minimum_attempt` is not begun: the call is over at once.
+// An endpoint not yet identified gets an identify attempt first. Its failures are those of an unsent request; a
+// rejected one ends the call (a driver that accepts an endpoint it may not identify reports success).
+//
+// Effect of a failed call: unknown as soon as one attempt may have been applied and for as long as a verification is
+// owed, whatever the last answer was; none otherwise, and always for reads.
 
 #include <mlflowha/core/clock.hpp>
 #include <mlflowha/core/error.hpp>
@@ -24,7 +39,7 @@
 #include <mlflowha/resilience/retry_budget.hpp>
 
 #include <cstdint>
-#include <optional>
+#include <string>
 #include <string_view>
 #include <variant>
 
@@ -38,10 +53,15 @@ enum class AllOpen : std::uint8_t {
 struct CallPlanOptions {
   BackoffOptions backoff;
   std::int32_t max_attempts = 0;  ///< of the call itself, verifications not counted; 0 = as many as the deadline allows
+  std::int32_t max_server_errors = 5;  ///< answers of Verdict::server_error after which the call is over: a request that
+                                       ///< always fails would never end
   Duration attempt_timeout = std::chrono::seconds(10);
   Duration connect_timeout = std::chrono::seconds(2);
   Duration minimum_attempt = std::chrono::milliseconds(10);  ///< with less time left than this no attempt is started
   AllOpen when_all_open = AllOpen::wait;
+
+  /// Empty, or one line per fault, each naming field, value and what was expected.
+  [[nodiscard]] MLFLOWHA_EXPORT std::string faults() const;
 };
 
 class MLFLOWHA_EXPORT CallPlan {
@@ -66,12 +86,14 @@ class MLFLOWHA_EXPORT CallPlan {
     /// Success was established by a verification and not by the answer of an attempt: the driver takes the object
     /// from the verification.
     bool verified = false;
-    /// Creates of which the fate is unknown although the call succeeded: a twin may appear later.
+    /// On success: anonymous creates of which the fate is unknown, so that a twin may appear later (the object found by
+    /// a verification is one of them and not counted). On failure: attempts of any write that may have been applied.
     std::int32_t ambiguous_attempts = 0;
   };
   using Action = std::variant<Attempt, Sleep, Done>;
 
-  /// The set and the budget are shared by all calls and must outlive the plan.
+  /// The set and the budget are shared by all calls; they, options and rng must outlive the plan. No allocation. A plan
+  /// may be dropped at any point: what it holds is released.
   CallPlan(const CallPlanOptions& options, Idempotency idempotency, Deadline deadline, EndpointSet& endpoints,
            RetryBudget& budget, Rng& rng) noexcept;
 
@@ -80,14 +102,27 @@ class MLFLOWHA_EXPORT CallPlan {
   [[nodiscard]] Action resume(TimePoint now, const Outcome& outcome, std::string_view detail = {});
   /// After a Sleep.
   [[nodiscard]] Action wake(TimePoint now);
-  /// The caller gave up (cancellation while sleeping or between actions). Settles nothing but the plan.
+  /// The caller gave up (cancellation while sleeping or between actions). Settles nothing but the plan: an attempt that
+  /// was handed out and not resumed counts as possibly applied. After Done only this may be called.
   [[nodiscard]] Done cancel() noexcept;
 
   [[nodiscard]] bool ambiguous() const noexcept { return ambiguous_attempts_ > 0; }
 
  private:
   Action next(TimePoint now);
-  Action finish(TimePoint now, bool success, StopReason reason);
+  Action attempt(TimePoint now, EndpointSet::Lease lease, bool identified);
+  Action go_on(TimePoint now, EndpointIndex endpoint, bool identified);
+  Action after_identify(TimePoint now, EndpointIndex endpoint, const Outcome& outcome);
+  Action after_call(TimePoint now, EndpointIndex endpoint, const Outcome& outcome);
+  Action after_verify(TimePoint now, EndpointIndex endpoint, const Outcome& outcome);
+  Action retry(TimePoint now, EndpointIndex endpoint, const Outcome& outcome, bool unsent);
+  Done succeed(bool verified) noexcept;
+  Done fail(StopReason reason) noexcept;
+  [[nodiscard]] bool pay(bool throttled) noexcept;
+  [[nodiscard]] bool enough_left(TimePoint at) const noexcept;
+  [[nodiscard]] bool attempts_spent() const noexcept;
+  [[nodiscard]] bool server_errors_spent(const Outcome& outcome) const noexcept;
+  [[nodiscard]] Effect effect() const noexcept;
 
   const CallPlanOptions& options_;
   Idempotency idempotency_;
@@ -97,11 +132,14 @@ class MLFLOWHA_EXPORT CallPlan {
   Rng& rng_;
   EndpointSet::Tried tried_;
   EndpointSet::Lease lease_;
-  Purpose purpose_ = Purpose::call;
+  Purpose purpose_ = Purpose::call;  // what the call needs next; identify attempts come in between
+  bool identifying_ = false;
+  bool blocked_ = false;             // the last pick found nobody
   std::int32_t attempts_ = 0;
   std::int32_t call_attempts_ = 0;
   std::int32_t ambiguous_attempts_ = 0;
-  std::int32_t retries_ = 0;
+  std::int32_t server_errors_ = 0;
+  std::int32_t retries_ = 0;  // that waited: the exponent of the backoff
   std::int32_t last_cost_ = 0;
 };
 

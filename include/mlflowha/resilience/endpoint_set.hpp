@@ -14,6 +14,19 @@
 //   * when no endpoint is left (all breakers open), panic mode tries the one that has rested longest, at most every
 //     `panic_interval` (jittered), so that a long open time never locks out a cluster that is back.
 // An outage of the shared database is nobody's breaker: Verdict::shared_backend leaves health alone.
+//
+// How pick() orders the endpoints, best first:
+//   1. those believed to work (healthy, recovering): the least tried in this call, then healthy before recovering, then
+//      the lower group, then list order. Health comes before the group: a suspect or recovering primary doesn't cost
+//      calls anything while a healthy endpoint of a higher group can serve them;
+//   2. the doubtful: held by a Retry-After, suspect, breaker admitting a probe; the least tried first, then in that
+//      order of hope. A working endpoint that this call has tried comes before an untried doubtful one: what failed
+//      there without making it suspect (load, the database) would fail elsewhere as well;
+//   3. panic, as above.
+// With p2c_ewma step 1 draws two of the best group instead of taking the first.
+//
+// One suspicion is enough to have to earn the place back (`failback_*`), even if the very next probe is fine: with
+// equal servers behind the list a needless half minute on the second costs nothing, a flapping first costs every call.
 
 #include <mlflowha/core/uri.hpp>
 #include <mlflowha/resilience/circuit_breaker.hpp>
@@ -43,13 +56,16 @@ struct EndpointSetOptions {
   std::int32_t failback_successes = 3;
   Duration failback_after = std::chrono::seconds(30);
   Duration ramp = std::chrono::seconds(10);
-  double panic_threshold = 0.5;                             ///< share of a group that may be ejected before p2c ignores ejection
+  double panic_threshold = 0.5;                             ///< when more than this share of a group is ejected, its side
+                                                            ///< probes no longer wait for the breakers' open time
   Duration panic_interval = std::chrono::seconds(1);
   Duration probe_interval = std::chrono::milliseconds(250); ///< first gap between side probes of one endpoint, doubling ...
   Duration probe_interval_max = std::chrono::seconds(10);   ///< ... to this, +-20 %
   Duration ewma_tau = std::chrono::seconds(10);
+  Duration hold_max = std::chrono::seconds(30);             ///< a Retry-After sets an endpoint back no longer than this
   bool check_identity = true;                               ///< identify each endpoint at first contact (lists of 2 or more)
 
+  /// Empty, or one line per fault, each naming field, value and what was expected; the breaker's included.
   [[nodiscard]] MLFLOWHA_EXPORT std::string faults() const;
 };
 
@@ -58,19 +74,21 @@ using EndpointIndex = std::uint32_t;
 /// Thread-safe. pick and report take no lock and allocate nothing while all is well.
 class MLFLOWHA_EXPORT EndpointSet {
  public:
-  /// One call's memory of what it has tried. Allocates only after a failure.
+  /// One call's memory of what it has tried. Allocates only after a failure, and no more than the list is long.
   class MLFLOWHA_EXPORT Tried {
    public:
     void add(EndpointIndex index);
-    [[nodiscard]] std::uint32_t count(EndpointIndex index) const noexcept;
-    [[nodiscard]] bool empty() const noexcept { return indexes_.empty(); }
+    [[nodiscard]] std::uint32_t count(EndpointIndex index) const noexcept {
+      return index < counts_.size() ? counts_[index] : 0;
+    }
+    [[nodiscard]] bool empty() const noexcept { return counts_.empty(); }
 
    private:
-    std::vector<EndpointIndex> indexes_;
+    std::vector<std::uint32_t> counts_;
   };
 
   /// A place to send one attempt to, with the breaker's permit and the load accounting. Move-only. Settle with
-  /// report(); dropping it says nothing about the endpoint.
+  /// report(); dropping it says nothing about the endpoint. Must not outlive its set.
   class MLFLOWHA_EXPORT Lease {
    public:
     Lease() noexcept = default;
@@ -89,6 +107,8 @@ class MLFLOWHA_EXPORT EndpointSet {
     EndpointSet* set_ = nullptr;
     EndpointIndex index_ = 0;
     bool needs_identity_ = false;
+    bool side_probe_ = false;
+    std::uint64_t epoch_ = 0;  // of the endpoint's health: a result from before the last change doesn't change it again
     CircuitBreaker::Permit permit_;
   };
 
@@ -108,6 +128,7 @@ class MLFLOWHA_EXPORT EndpointSet {
     std::string last_error;                  ///< "" when none
     std::optional<TimePoint> last_error_at;
     std::optional<TimePoint> last_success_at;
+    std::optional<TimePoint> held_until;     ///< set back by a Retry-After until then
     Duration latency_ewma{};
     std::int32_t in_flight = 0;
   };
@@ -123,7 +144,20 @@ class MLFLOWHA_EXPORT EndpointSet {
 
   /// The best endpoint for the next attempt. Endpoints in `tried` come last, but are not forbidden.
   [[nodiscard]] Pick pick(TimePoint now, const Tried& tried) noexcept;
-  /// Settles an attempt: breaker, health, latency. `detail` becomes last_error on a fault.
+  /// The same among fresh endpoints only (untried in this call and believed to work); a falsy lease when there is none.
+  /// Probes nobody and panics never, so a lease may be taken only to see whether there is one.
+  [[nodiscard]] Lease pick_fresh(TimePoint now, const Tried& tried) noexcept;
+  /// A lease on this very endpoint, to go on where the last request has just been answered; falsy when its breaker
+  /// refuses or it is refused.
+  [[nodiscard]] Lease acquire(EndpointIndex index, TimePoint now) noexcept;
+  /// Settles an attempt: breaker, health, latency. `detail` becomes last_error on a fault. What each verdict does:
+  ///   success, rejected  the endpoint is alive: breaker success, one more success on the way to healthy
+  ///   endpoint_fault     breaker hard failure; suspect
+  ///   overload           breaker soft failure; health unchanged; Retry-After sets the endpoint back (capped)
+  ///   shared_backend     neutral; a half-open probe's success, because the endpoint did answer
+  ///   wrong_endpoint     refuse()
+  ///   cancelled          neutral
+  /// A result of an attempt that began before the endpoint's health last changed is counted but changes no health.
   void report(Lease lease, TimePoint now, const Outcome& outcome, std::string_view detail = {}) noexcept;
 
   /// The endpoint fronts the same database as the others (or is the first to be asked).
@@ -155,6 +189,7 @@ class MLFLOWHA_EXPORT EndpointSet {
 MLFLOWHA_END_NAMESPACE
 
 #if defined(MLFLOWHA_HEADER_ONLY)
+#include <mlflowha/resilience/impl/endpoint_health.ipp>
 #include <mlflowha/resilience/impl/endpoint_set.ipp>
 #endif
 

@@ -1,0 +1,245 @@
+#ifndef MLFLOWHA_RESILIENCE_IMPL_CALL_PLAN_IPP
+#define MLFLOWHA_RESILIENCE_IMPL_CALL_PLAN_IPP
+
+#include <mlflowha/resilience/call_plan.hpp>
+#include <mlflowha/resilience/impl/endpoint_set.ipp>  // detail::add_fault
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+MLFLOWHA_BEGIN_NAMESPACE
+
+namespace detail {
+/// No wait is shorter: a jitter draw of (nearly) nothing must not turn retries into a spin.
+inline constexpr Duration shortest_wait = std::chrono::milliseconds(1);
+}  // namespace detail
+
+MLFLOWHA_INLINE std::string CallPlanOptions::faults() const {
+  std::string out = backoff.faults();
+  const auto time = [&out](std::string_view name, Duration value) {
+    detail::add_fault(out, value >= std::chrono::milliseconds(1), name, detail::breaker_duration(value), "1 ms or more");
+  };
+  detail::add_fault(out, max_attempts >= 0, "max_attempts", std::to_string(max_attempts), "0 or more");
+  detail::add_fault(out, max_server_errors >= 1, "max_server_errors", std::to_string(max_server_errors), "1 or more");
+  time("attempt_timeout", attempt_timeout);
+  time("connect_timeout", connect_timeout);
+  time("minimum_attempt", minimum_attempt);
+  detail::add_fault(out, connect_timeout < attempt_timeout, "connect_timeout", detail::breaker_duration(connect_timeout),
+                    "less than attempt_timeout, or a failing connect can't be told from a slow answer");
+  detail::add_fault(out, minimum_attempt <= attempt_timeout, "minimum_attempt",
+                    detail::breaker_duration(minimum_attempt), "at most attempt_timeout");
+  return out;
+}
+
+MLFLOWHA_INLINE CallPlan::CallPlan(const CallPlanOptions& options, Idempotency idempotency, Deadline deadline,
+                                   EndpointSet& endpoints, RetryBudget& budget, Rng& rng) noexcept
+    : options_(options),
+      idempotency_(idempotency),
+      deadline_(deadline),
+      endpoints_(endpoints),
+      budget_(budget),
+      rng_(rng) {}
+
+// ------------------------------------------------------------------------------------------------------------- steps
+
+MLFLOWHA_INLINE CallPlan::Action CallPlan::start(TimePoint now) { return next(now); }
+
+MLFLOWHA_INLINE CallPlan::Action CallPlan::wake(TimePoint now) { return next(now); }
+
+MLFLOWHA_INLINE CallPlan::Done CallPlan::cancel() noexcept {
+  const bool on_its_way =
+      lease_ && !identifying_ && purpose_ == Purpose::call && idempotency_ != Idempotency::read;
+  if (on_its_way) ++ambiguous_attempts_;
+  lease_ = EndpointSet::Lease();
+  return fail(StopReason::cancelled);
+}
+
+MLFLOWHA_INLINE CallPlan::Action CallPlan::resume(TimePoint now, const Outcome& outcome, std::string_view detail) {
+  const EndpointIndex endpoint = lease_.index();
+  const bool identifying = std::exchange(identifying_, false);
+  if (outcome.verdict == Verdict::server_error) ++server_errors_;
+  endpoints_.report(std::move(lease_), now, outcome, detail);
+  if (identifying) return after_identify(now, endpoint, outcome);
+  if (purpose_ == Purpose::verify) return after_verify(now, endpoint, outcome);
+  return after_call(now, endpoint, outcome);
+}
+
+/// The best endpoint there is now, or a wait for one.
+MLFLOWHA_INLINE CallPlan::Action CallPlan::next(TimePoint now) {
+  if (!enough_left(now)) return fail(blocked_ ? StopReason::circuit_open : StopReason::deadline);
+  EndpointSet::Pick pick = endpoints_.pick(now, tried_);
+  blocked_ = !pick.lease;
+  if (pick.lease) return attempt(now, std::move(pick.lease), false);
+  if (pick.all_refused) return fail(StopReason::no_endpoint);
+  if (options_.when_all_open == AllOpen::fail_fast || !pick.retry_at) return fail(StopReason::circuit_open);
+  const TimePoint wake = std::max(*pick.retry_at, Deadline::after(now, detail::shortest_wait).at());
+  if (!enough_left(wake)) return fail(StopReason::circuit_open);
+  return Sleep{wake};
+}
+
+MLFLOWHA_INLINE CallPlan::Action CallPlan::attempt(TimePoint now, EndpointSet::Lease lease, bool identified) {
+  lease_ = std::move(lease);
+  identifying_ = lease_.needs_identity() && !identified;
+  Attempt out;
+  out.purpose = identifying_ ? Purpose::identify : purpose_;
+  if (out.purpose == Purpose::call) ++call_attempts_;
+  out.number = ++attempts_;
+  out.endpoint = lease_.index();
+  const Duration floor = std::max(options_.minimum_attempt, detail::shortest_wait);
+  const Duration left = deadline_.remaining(now);
+  out.timeout = std::min(std::max(options_.attempt_timeout, floor), left);
+  // A connect that may last as long as the attempt would fail as "attempt timed out": sent or not sent, nobody knows.
+  out.connect_timeout = std::max(options_.connect_timeout, detail::shortest_wait);
+  if (out.connect_timeout >= out.timeout) out.connect_timeout = out.timeout - out.timeout / 4;
+  return out;
+}
+
+/// On with the same endpoint, which has just answered; elsewhere if it doesn't take us any more.
+MLFLOWHA_INLINE CallPlan::Action CallPlan::go_on(TimePoint now, EndpointIndex endpoint, bool identified) {
+  if (!enough_left(now)) return fail(StopReason::deadline);
+  EndpointSet::Lease lease = endpoints_.acquire(endpoint, now);
+  return lease ? attempt(now, std::move(lease), identified) : next(now);
+}
+
+// ---------------------------------------------------------------------------------------------------------- outcomes
+
+MLFLOWHA_INLINE CallPlan::Action CallPlan::after_identify(TimePoint now, EndpointIndex endpoint,
+                                                          const Outcome& outcome) {
+  switch (outcome.verdict) {
+    case Verdict::success: return go_on(now, endpoint, true);
+    case Verdict::rejected: return fail(StopReason::permanent);
+    case Verdict::cancelled: return fail(StopReason::cancelled);
+    case Verdict::wrong_endpoint: return next(now);  // it is refused now: at once, and it can't be picked again
+    case Verdict::overload:
+    case Verdict::shared_backend:
+    case Verdict::server_error:
+    case Verdict::endpoint_fault: break;
+  }
+  if (server_errors_spent(outcome)) return fail(StopReason::permanent);
+  return retry(now, endpoint, outcome, true);
+}
+
+MLFLOWHA_INLINE CallPlan::Action CallPlan::after_call(TimePoint now, EndpointIndex endpoint, const Outcome& outcome) {
+  if (outcome.verdict == Verdict::success) return succeed(false);
+  const bool repeated = ambiguous_attempts_ > 0;
+  const bool ambiguous = outcome.maybe_applied && idempotency_ != Idempotency::read;
+  if (ambiguous) ++ambiguous_attempts_;
+
+  if (outcome.verdict == Verdict::cancelled) return fail(StopReason::cancelled);
+  if (outcome.verdict == Verdict::rejected) {
+    if (outcome.already_done && idempotency_ == Idempotency::once && repeated) return succeed(false);
+    if (outcome.already_done && idempotency_ == Idempotency::create_named) {
+      // Even without an ambiguous attempt of ours: a proxy on the way may have sent the request twice.
+      purpose_ = Purpose::verify;
+      return go_on(now, endpoint, false);
+    }
+    return fail(StopReason::permanent);
+  }
+
+  if (!enough_left(now)) return fail(StopReason::deadline);
+  if (ambiguous) {
+    if (idempotency_ == Idempotency::never) return fail(StopReason::non_idempotent);
+    if (idempotency_ == Idempotency::create_anonymous) purpose_ = Purpose::verify;
+  }
+  if (purpose_ == Purpose::call) {  // a verification is owed in any case
+    if (attempts_spent()) return fail(StopReason::attempts_exhausted);
+    if (server_errors_spent(outcome)) return fail(StopReason::permanent);
+  }
+  if (outcome.verdict == Verdict::wrong_endpoint) return next(now);
+  return retry(now, endpoint, outcome, !outcome.sent && !outcome.maybe_applied);
+}
+
+MLFLOWHA_INLINE CallPlan::Action CallPlan::after_verify(TimePoint now, EndpointIndex endpoint,
+                                                        const Outcome& outcome) {
+  switch (outcome.verdict) {
+    case Verdict::success: break;
+    case Verdict::cancelled: return fail(StopReason::cancelled);
+    case Verdict::rejected: return fail(StopReason::non_idempotent);  // a refused look proves nothing
+    case Verdict::wrong_endpoint: return next(now);
+    case Verdict::overload:
+    case Verdict::shared_backend:
+    case Verdict::server_error:
+    case Verdict::endpoint_fault:
+      if (server_errors_spent(outcome)) return fail(StopReason::permanent);
+      return retry(now, endpoint, outcome, !outcome.sent);
+  }
+  if (outcome.found == Found::present) return succeed(true);
+  if (outcome.found == Found::not_asked) return fail(StopReason::non_idempotent);
+  purpose_ = Purpose::call;
+  if (idempotency_ != Idempotency::create_anonymous) return fail(StopReason::permanent);  // the name is somebody else's
+  if (attempts_spent()) return fail(StopReason::attempts_exhausted);
+  if (server_errors_ >= options_.max_server_errors) return fail(StopReason::permanent);
+  return go_on(now, endpoint, false);
+}
+
+/// After a failure that another attempt may cure. `unsent`: it cost no server anything.
+MLFLOWHA_INLINE CallPlan::Action CallPlan::retry(TimePoint now, EndpointIndex endpoint, const Outcome& outcome,
+                                                 bool unsent) {
+  if (!enough_left(now)) return fail(StopReason::deadline);
+  tried_.add(endpoint);
+  EndpointSet::Lease fresh = endpoints_.pick_fresh(now, tried_);
+  if (fresh && (outcome.verdict == Verdict::endpoint_fault || outcome.verdict == Verdict::server_error)) {
+    if (!unsent && !pay(false)) return fail(StopReason::budget);
+    return attempt(now, std::move(fresh), false);
+  }
+  const bool overload = outcome.verdict == Verdict::overload;
+  // What one endpoint asked for its own relief is no reason to wait for another; the set keeps us away from it.
+  const std::optional<Duration> asked = overload && fresh ? std::nullopt : outcome.retry_after;
+  fresh = EndpointSet::Lease();
+  const Duration delay =
+      std::max(backoff_delay(options_.backoff, retries_, overload, uniform(rng_), asked), detail::shortest_wait);
+  const TimePoint wake = Deadline::after(now, delay).at();
+  if (!enough_left(wake)) return fail(StopReason::deadline);
+  if (!pay(overload)) return fail(StopReason::budget);
+  ++retries_;
+  return Sleep{wake};
+}
+
+// --------------------------------------------------------------------------------------------------------------- end
+
+MLFLOWHA_INLINE CallPlan::Done CallPlan::succeed(bool verified) noexcept {
+  budget_.succeeded(last_cost_);
+  Done out;
+  out.success = true;
+  out.verified = verified;
+  if (idempotency_ == Idempotency::create_anonymous) {
+    out.ambiguous_attempts = std::max(ambiguous_attempts_ - (verified ? 1 : 0), 0);
+  }
+  return out;
+}
+
+MLFLOWHA_INLINE CallPlan::Done CallPlan::fail(StopReason reason) noexcept {
+  Done out;
+  out.reason = reason;
+  out.effect = effect();
+  out.ambiguous_attempts = ambiguous_attempts_;
+  return out;
+}
+
+MLFLOWHA_INLINE bool CallPlan::pay(bool throttled) noexcept {
+  const RetryBudget::Grant grant = budget_.try_acquire(throttled);
+  if (grant.granted) last_cost_ = grant.cost;
+  return grant.granted;
+}
+
+/// Whether an attempt that starts at `at` would have a chance.
+MLFLOWHA_INLINE bool CallPlan::enough_left(TimePoint at) const noexcept {
+  return deadline_.remaining(at) >= std::max(options_.minimum_attempt, detail::shortest_wait);
+}
+
+MLFLOWHA_INLINE bool CallPlan::attempts_spent() const noexcept {
+  return options_.max_attempts > 0 && call_attempts_ >= options_.max_attempts;
+}
+
+MLFLOWHA_INLINE bool CallPlan::server_errors_spent(const Outcome& outcome) const noexcept {
+  return outcome.verdict == Verdict::server_error && server_errors_ >= options_.max_server_errors;
+}
+
+MLFLOWHA_INLINE Effect CallPlan::effect() const noexcept {
+  return ambiguous_attempts_ > 0 || purpose_ == Purpose::verify ? Effect::unknown : Effect::none;
+}
+
+MLFLOWHA_END_NAMESPACE
+
+#endif
