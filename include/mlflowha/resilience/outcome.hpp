@@ -5,6 +5,7 @@
 // from a TransportResult (client/classify.hpp); breaker, endpoint set and call plan act on it and know nothing of HTTP.
 
 #include <mlflowha/core/clock.hpp>
+#include <mlflowha/core/idempotency.hpp>
 
 #include <cstdint>
 #include <optional>
@@ -34,16 +35,6 @@ struct Outcome {
   Found found = Found::not_asked;         ///< for Purpose::verify with Verdict::success
   std::optional<Duration> retry_after;    ///< as the server asked, not yet capped
   Duration latency{};          ///< of the attempt
-};
-
-/// What may be done after an ambiguous failure. The table of operations gives each operation one class.
-enum class Idempotency : std::uint8_t {
-  read,              ///< send again, elsewhere
-  same_again,        ///< send the identical bytes again
-  once,              ///< as same_again, and the "already done" error of a repetition is success
-  create_named,      ///< send again; on "already exists" read back and compare the request tag
-  create_anonymous,  ///< look for the request tag before sending again
-  never,             ///< do not send again; report Effect::unknown
 };
 
 /// What an attempt is for.

@@ -1,0 +1,188 @@
+#ifndef MLFLOWHA_API_IMPL_CHECKER_IPP
+#define MLFLOWHA_API_IMPL_CHECKER_IPP
+
+// Checker: MLflow's rules for a request's fields, applied before anything is sent. Keeps the first fault, which names
+// the field with its path, the value and what was expected. Text is checked for UTF-8 when it is encoded.
+
+#include <mlflowha/core/error.hpp>
+#include <mlflowha/core/impl/error.ipp>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <initializer_list>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+MLFLOWHA_BEGIN_NAMESPACE
+
+namespace detail {
+
+class Checker {
+ public:
+  [[nodiscard]] bool failed() const noexcept { return !fault_.empty(); }
+  [[nodiscard]] const std::string& fault() const noexcept { return fault_; }
+
+  void required(const char* field, std::string_view value) {
+    if (value.empty()) fail(field, "is empty; expected a value");
+  }
+  template <class T>
+  void required(const char* field, const std::vector<T>& values) {
+    if (values.empty()) fail(field, "is empty; expected at least one entry");
+  }
+  template <class T>
+  void required(const char* field, const std::optional<T>& value) {
+    if (!value) fail(field, "is missing; expected a value");
+  }
+
+  /// A letter or digit, then letters, digits, '_' and '-'. Empty passes: see required().
+  void id(const char* field, std::string_view value, std::size_t max) {
+    if (value.empty()) return;
+    const auto letter_or_digit = [](char c) {
+      return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+    };
+    bool good = letter_or_digit(value.front());
+    for (const char c : value) good = good && (letter_or_digit(c) || c == '_' || c == '-');
+    if (!good) return bad(field, value, "letters, digits, '_' and '-', with a letter or digit first");
+    text(field, value, max);
+  }
+  /// The key of a metric, param or tag: MLflow keeps some of them as files, so it must be a clean relative path.
+  void name(const char* field, std::string_view value, std::size_t max) {
+    if (value.empty()) return;
+    for (const char c : value) {
+      const bool good = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '/' ||
+                        c == '_' || c == '.' || c == '-' || c == ' ' || c == ':' ||
+                        static_cast<unsigned char>(c) >= 0x80;  // letters of other scripts: the server knows which
+      if (!good) return bad(field, value, "letters, digits and any of \"/_.-: \"");
+    }
+    if (!clean_path(value)) {
+      return bad(field, value, "a name that is no path elsewhere: no '/' at an end, no empty, '.' or '..' part");
+    }
+    text(field, value, max);
+  }
+  /// At most `max` characters (code points, as Python counts).
+  void text(const char* field, std::string_view value, std::size_t max) {
+    if (value.size() <= max) return;
+    const std::size_t length = characters(value);
+    if (length > max) {
+      fail(field, "has " + std::to_string(length) + " characters; expected at most " + std::to_string(max) + ": \"" +
+                      sanitize(value, 64) + '"');
+    }
+  }
+  /// Milliseconds since the epoch.
+  void time(const char* field, std::int64_t value) {
+    if (value < 0) bad(field, std::to_string(value), "milliseconds since the epoch, not negative");
+  }
+  void time(const char* field, const std::optional<std::int64_t>& value) {
+    if (value) time(field, *value);
+  }
+  void count(const char* field, std::int64_t value, std::int64_t min, std::int64_t max) {
+    if (value < min || value > max) {
+      bad(field, std::to_string(value), "a number from " + std::to_string(min) + " to " + std::to_string(max));
+    }
+  }
+  template <class T>
+  void count(const char* field, const std::optional<T>& value, std::int64_t min, std::int64_t max) {
+    if (value) count(field, *value, min, max);
+  }
+  template <class T>
+  void at_most(const char* field, const std::vector<T>& values, std::size_t max) {
+    total(field, values.size(), max);
+  }
+  void total(const char* fields, std::size_t entries, std::size_t max) {
+    if (entries > max) {
+      fail(fields, "has " + std::to_string(entries) + " entries; expected at most " + std::to_string(max));
+    }
+  }
+  void some(const char* fields, std::size_t entries) {
+    if (entries == 0) fail(fields, "are all empty; expected at least one entry");
+  }
+  /// Of the members of a oneof at most one may be there.
+  void only_one(const char* fields, std::initializer_list<bool> there) {
+    int count = 0;
+    for (const bool one : there) count += one ? 1 : 0;
+    if (count > 1) fail(fields, "are given together; expected at most one of them");
+  }
+
+  /// Applies `rule(checker, value)` to every entry of a list.
+  template <class T, class Rule>
+  void each(const char* field, const std::vector<T>& values, const Rule& rule) {
+    if (failed() || depth_ == path_.size()) return;
+    path_[depth_++] = {field, 0};
+    for (std::size_t i = 0; i < values.size() && !failed(); ++i) {
+      path_[depth_ - 1].index = i;
+      rule(*this, values[i]);
+    }
+    --depth_;
+  }
+  /// Applies `rule(checker, value)` to a message inside a message.
+  template <class T, class Rule>
+  void inside(const char* field, const T& value, const Rule& rule) {
+    if (failed() || depth_ == path_.size()) return;
+    path_[depth_++] = {field, no_index};
+    rule(*this, value);
+    --depth_;
+  }
+  template <class T, class Rule>
+  void inside(const char* field, const std::optional<T>& value, const Rule& rule) {
+    if (value) inside(field, *value, rule);
+  }
+
+ private:
+  static constexpr std::size_t no_index = static_cast<std::size_t>(-1);
+  struct Step {
+    const char* field = "";
+    std::size_t index = no_index;
+  };
+
+  static std::size_t characters(std::string_view value) noexcept {
+    std::size_t count = 0;
+    for (const char c : value) count += (static_cast<unsigned char>(c) & 0xC0U) != 0x80U ? 1 : 0;
+    return count;
+  }
+  static bool clean_path(std::string_view value) noexcept {
+    for (std::size_t start = 0; start <= value.size();) {
+      std::size_t end = value.find('/', start);
+      if (end == std::string_view::npos) end = value.size();
+      const std::string_view part = value.substr(start, end - start);
+      if (part.empty() || part == "." || part == "..") return false;
+      start = end + 1;
+    }
+    return true;
+  }
+
+  void bad(const char* field, std::string_view value, const std::string& expected) {
+    fail(field, "is \"" + sanitize(value, 64) + "\"; expected " + expected);
+  }
+  void fail(const char* field, const std::string& what) {
+    if (failed()) return;
+    for (std::size_t i = 0; i < depth_; ++i) {
+      fault_ += path_[i].field;
+      if (path_[i].index != no_index) fault_ += '[' + std::to_string(path_[i].index) + ']';
+      if (*field != '\0') fault_ += '.';
+    }
+    fault_ += field;
+    fault_ += ' ';
+    fault_ += what;
+  }
+
+  std::array<Step, 32> path_{};
+  std::size_t depth_ = 0;
+  std::string fault_;
+};
+
+/// The generated rules of a message, for each() and inside().
+struct Rules {
+  template <class T>
+  void operator()(Checker& checker, const T& value) const {
+    check(checker, value);
+  }
+};
+
+}  // namespace detail
+
+MLFLOWHA_END_NAMESPACE
+
+#endif

@@ -1,0 +1,164 @@
+#ifndef MLFLOWHA_API_IMPL_REQUEST_BUILDER_IPP
+#define MLFLOWHA_API_IMPL_REQUEST_BUILDER_IPP
+
+// RequestBuilder: puts one checked request into bytes, as its row of the table says: values into the path, a query for
+// GET, a JSON body for every other method (DELETE included: MLflow reads a query for GET only).
+
+#include <mlflowha/api/impl/checker.ipp>
+#include <mlflowha/api/impl/json_writer.ipp>
+#include <mlflowha/api/operation.hpp>
+#include <mlflowha/core/clock.hpp>
+#include <mlflowha/core/impl/uri.ipp>
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+MLFLOWHA_BEGIN_NAMESPACE
+
+namespace detail {
+
+class RequestBuilder {
+ public:
+  explicit RequestBuilder(const api::Operation& operation, std::optional<WallTime> now = std::nullopt)
+      : operation_(operation), rest_of_path_(operation.path) {
+    if (now) now_ms_ = now->time_since_epoch().count();
+    prepared_.http.method = operation.method;
+    prepared_.idempotency = operation.idempotency;
+  }
+
+  [[nodiscard]] std::optional<std::int64_t> now_ms() const noexcept { return now_ms_; }
+
+  /// Applies the table's rules.
+  template <class T>
+  RequestBuilder& checked(const T& request) {
+    Checker checker;
+    check(checker, request);
+    if (checker.failed()) fault_ = checker.fault();
+    return *this;
+  }
+  /// The class of this request, where it is not the operation's.
+  RequestBuilder& idempotency(Idempotency idempotency) {
+    prepared_.idempotency = idempotency;
+    return *this;
+  }
+  /// What the recipe needs to find the object again.
+  RequestBuilder& recipe(std::string request_tag, std::string scope) {
+    prepared_.request_tag = std::move(request_tag);
+    prepared_.scope = std::move(scope);
+    return *this;
+  }
+  /// Puts a value into the next {place} of the path.
+  RequestBuilder& place(std::string_view name, std::string_view value) {
+    const std::size_t open = rest_of_path_.find('{');
+    const std::size_t close = rest_of_path_.find('}');
+    if (value.empty() || value == "." || value == "..") {
+      fail(std::string(name) + " is \"" + std::string(value) + "\"; expected a value that can be part of an address");
+      return *this;
+    }
+    prepared_.http.target += rest_of_path_.substr(0, open);
+    prepared_.http.target += percent_encode(text(name, value));
+    rest_of_path_.remove_prefix(close + 1);
+    return *this;
+  }
+  RequestBuilder& query(std::string_view name, std::string_view value) {
+    if (!value.empty()) add_query(name, text(name, value));
+    return *this;
+  }
+  RequestBuilder& query(std::string_view name, const std::vector<std::string>& values) {
+    for (const std::string& value : values) add_query(name, text(name, value));
+    return *this;
+  }
+  RequestBuilder& query(std::string_view name, std::int64_t value) {
+    add_query(name, std::to_string(value));
+    return *this;
+  }
+  RequestBuilder& query(std::string_view name, std::int32_t value) { return query(name, std::int64_t{value}); }
+  RequestBuilder& query(std::string_view name, bool value) {
+    add_query(name, value ? "true" : "false");
+    return *this;
+  }
+  template <class Names>
+  RequestBuilder& query(std::string_view name, const OpenEnum<Names>& value) {
+    return value == OpenEnum<Names>() ? *this : query(name, value.name());
+  }
+  template <class T>
+  RequestBuilder& query(std::string_view name, const std::optional<T>& value) {
+    if (value) query(name, *value);
+    return *this;
+  }
+  RequestBuilder& query(const UnknownFields& fields) {
+    if (!fields.empty()) fail("unknown_fields has entries; expected none, because this request has no body");
+    return *this;
+  }
+  template <class T>
+  RequestBuilder& body(const T& request) {
+    if (!fault_.empty()) return *this;
+    JsonWriter writer(prepared_.http.body, now_ms_);
+    encode(writer, request);
+    if (writer.failed()) fail(writer.fault());
+    return *this;
+  }
+
+  [[nodiscard]] Result<api::PreparedRequest> finish() {
+    if (!fault_.empty()) return invalid_argument(std::string(operation_.name) + ": " + fault_);
+    prepared_.http.target += rest_of_path_;
+    prepared_.http.target += query_;
+    const bool harmless =
+        prepared_.idempotency == Idempotency::read || prepared_.idempotency == Idempotency::same_again;
+    prepared_.http.resend = harmless ? Resend::allowed : Resend::forbidden;
+    return std::move(prepared_);
+  }
+
+ private:
+  void fail(std::string fault) {
+    if (fault_.empty()) fault_ = std::move(fault);
+  }
+  std::string_view text(std::string_view name, std::string_view value) {
+    for (std::size_t i = 0; i < value.size();) {
+      const std::size_t length =
+          utf8_sequence(reinterpret_cast<const unsigned char*>(value.data()) + i, value.size() - i);
+      if (length == 0) {
+        fail(std::string(name) + " is not UTF-8 at byte " + std::to_string(i) + ": \"" + sanitize(value, 64) + '"');
+        return value;
+      }
+      i += length;
+    }
+    return value;
+  }
+  void add_query(std::string_view name, std::string_view value) {
+    query_ += query_.empty() ? '?' : '&';
+    query_ += name;
+    query_ += '=';
+    query_ += percent_encode(value);
+  }
+
+  const api::Operation& operation_;
+  std::string_view rest_of_path_;
+  std::optional<std::int64_t> now_ms_;
+  std::string query_;
+  std::string fault_;
+  api::PreparedRequest prepared_;
+};
+
+/// The value of the request tag among `tags`: the caller's, or `fresh`, which is then added.
+template <class Tag>
+[[nodiscard]] std::string stamp(std::vector<Tag>& tags, std::string fresh) {
+  for (const Tag& tag : tags) {
+    if (tag.key == api::request_tag_key && !tag.value.empty()) return tag.value;
+  }
+  std::erase_if(tags, [](const Tag& tag) { return tag.key == api::request_tag_key; });
+  Tag tag;
+  tag.key = api::request_tag_key;
+  tag.value = fresh;
+  tags.push_back(std::move(tag));
+  return fresh;
+}
+
+}  // namespace detail
+
+MLFLOWHA_END_NAMESPACE
+
+#endif

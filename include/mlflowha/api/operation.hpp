@@ -1,0 +1,81 @@
+#ifndef MLFLOWHA_API_OPERATION_HPP
+#define MLFLOWHA_API_OPERATION_HPP
+
+// Operation: one row of the table of MLflow's REST surface, as the machinery below the typed calls sees it; and
+// PreparedRequest, one call of it, checked and encoded. The rows are in operations.hpp.
+
+#include <mlflowha/core/idempotency.hpp>
+#include <mlflowha/core/result.hpp>
+#include <mlflowha/http/message.hpp>
+
+#include <array>
+#include <compare>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+MLFLOWHA_BEGIN_NAMESPACE
+
+/// A release of MLflow. Ordered; suffixes such as "rc1" or ".dev0" are left out.
+struct ServerVersion {
+  int major = 0;
+  int minor = 0;
+  int patch = 0;
+
+  friend auto operator<=>(const ServerVersion&, const ServerVersion&) = default;
+};
+
+/// Reads "3.17.2", "3.18.0rc1", "2.22". Anything else is Errc::bad_response.
+[[nodiscard]] MLFLOWHA_EXPORT Result<ServerVersion> parse_server_version(std::string_view text);
+/// "3.17.2"
+[[nodiscard]] MLFLOWHA_EXPORT std::string to_string(const ServerVersion& version);
+
+namespace api {
+
+/// The key of the tag by which a create is found again. Its value is unique to the call.
+inline constexpr std::string_view request_tag_key = "mlflowha.request_id";
+
+/// How the object of a create with an unknown fate is looked up. See recipes.hpp.
+enum class Recipe : std::uint8_t {
+  none,
+  find_run_by_tag,          ///< search the runs of the experiment for the request tag
+  find_experiment_by_name,  ///< read the experiment of that name and compare its request tag
+};
+
+/// One operation of MLflow's REST surface. Constant data; all text lives as long as the program. Each exists once, in
+/// namespace api::ops, so an address tells which it is: `&operation == &api::ops::create_run`.
+struct Operation {
+  std::string_view name;  ///< as the typed call, e.g. "create_run"
+  std::string_view rpc;   ///< MLflow's name, e.g. "createRun"; "" for a route without one
+  Method method = Method::get;
+  std::string_view path;  ///< e.g. "/api/2.0/mlflow/logged-models/{model_id}"
+  Idempotency idempotency = Idempotency::never;
+  Recipe recipe = Recipe::none;
+  /// Error codes that a repetition gets when the first sending was carried out; "" where unused.
+  std::array<std::string_view, 2> already_done{};
+  bool plain_text = false;  ///< the answer is text, not JSON
+  ServerVersion since{};    ///< first release with it; 0.0.0: every release that this library supports
+
+  /// True when a repetition of this operation is answered with `error_code`.
+  [[nodiscard]] constexpr bool is_already_done(std::string_view error_code) const noexcept {
+    return !error_code.empty() && (error_code == already_done[0] || error_code == already_done[1]);
+  }
+};
+
+/// One call, checked and encoded. The bytes stay the same for every attempt.
+struct PreparedRequest {
+  Request http;
+  Idempotency idempotency = Idempotency::never;  ///< of this request; an operation may be safer with some fields empty
+  std::string request_tag;                       ///< value of the tag request_tag_key; "" where the recipe needs none
+  std::string scope;  ///< what narrows the recipe's search: the experiment's id or name, as Recipe says
+};
+
+}  // namespace api
+
+MLFLOWHA_END_NAMESPACE
+
+#if defined(MLFLOWHA_HEADER_ONLY)
+#include <mlflowha/api/impl/operation.ipp>
+#endif
+
+#endif

@@ -1,0 +1,390 @@
+"""The table of MLflow's REST surface: reads table/*.table into plain objects and checks them.
+
+The format is described in table/README.md. Standard library only, Python 3.9 or newer.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+import re
+from typing import Optional
+
+SCALARS = ("string", "int32", "int64", "float", "double", "bool", "json")
+CLASSES = ("read", "same_again", "once", "create_named", "create_anonymous", "never")
+RECIPES = ("none", "find_run_by_tag", "find_experiment_by_name")
+LIMITS = ("id", "name", "text", "time", "count")
+VERBS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+
+
+class TableError(Exception):
+    """A fault in the table, with file and line."""
+
+
+@dataclasses.dataclass
+class Limit:
+    name: str
+    kind: str
+    min: Optional[int]
+    max: Optional[int]
+
+
+@dataclasses.dataclass
+class Enumerator:
+    server_name: str
+    number: int
+    name: str
+
+
+@dataclasses.dataclass
+class Enum:
+    name: str
+    group: str
+    proto: Optional[str]
+    doc: str = ""
+    values: list = dataclasses.field(default_factory=list)
+
+
+@dataclasses.dataclass
+class Field:
+    name: str  # MLflow's
+    cpp: str  # the member's
+    kind: str  # "one", "repeated" or "map"
+    type: str  # a scalar or the name of an enum or a message
+    key: str = ""  # of a map
+    default: Optional[str] = None
+    required: bool = False
+    always: bool = False
+    optional: bool = False
+    now: bool = False
+    limit: Optional[Limit] = None
+    max: Optional[int] = None
+    oneof: Optional[str] = None
+    alias: Optional[str] = None
+    doc: str = ""
+
+
+@dataclasses.dataclass
+class Message:
+    name: str
+    group: str
+    proto: Optional[str]
+    doc: str = ""
+    fields: list = dataclasses.field(default_factory=list)
+    some: list = dataclasses.field(default_factory=list)  # lists of field names
+    total: list = dataclasses.field(default_factory=list)  # (field names, max)
+    is_request: bool = False
+
+    def field(self, name: str) -> Field:
+        for field in self.fields:
+            if field.name == name:
+                return field
+        raise TableError(f"message {self.name} has no field {name}")
+
+
+@dataclasses.dataclass
+class Operation:
+    name: str
+    group: str
+    rpc: Optional[str] = None
+    verb: str = ""
+    path: str = ""
+    proto_path: Optional[str] = None
+    also: list = dataclasses.field(default_factory=list)  # (verb, path)
+    request: Optional[Message] = None
+    returns: str = "nothing"  # nothing, text, message, member, list, page
+    result: str = ""  # type
+    result_field: str = ""
+    idempotency: str = ""
+    class_if_empty: Optional[tuple] = None  # (field, class)
+    done: list = dataclasses.field(default_factory=list)
+    recipe: str = "none"
+    scope: str = ""
+    tag: str = ""
+    since: tuple = (0, 0)
+    doc: str = ""
+    why: str = ""
+
+    @property
+    def places(self) -> list:
+        return re.findall(r"\{([\w.]+)\}", self.path)
+
+
+@dataclasses.dataclass
+class Group:
+    name: str
+    title: str = ""
+    covers: list = dataclasses.field(default_factory=list)
+    includes: list = dataclasses.field(default_factory=list)
+    enums: list = dataclasses.field(default_factory=list)
+    messages: list = dataclasses.field(default_factory=list)
+    operations: list = dataclasses.field(default_factory=list)
+
+
+class Table:
+    def __init__(self) -> None:
+        self.groups: dict = {}
+        self.limits: dict = {}
+        self.enums: dict = {}
+        self.messages: dict = {}
+        self.operations: dict = {}
+
+    def is_enum(self, name: str) -> bool:
+        return name in self.enums
+
+    def is_message(self, name: str) -> bool:
+        return name in self.messages
+
+
+def _blocks(path: pathlib.Path):
+    """Yields (line number, head line, [(line number, line)]) with continuation lines joined."""
+    head, lines = None, []
+    for number, raw in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        if "\t" in raw:
+            raise TableError(f"{path.name}:{number}: a tab; indent with blanks")
+        line = raw.rstrip()
+        if not line or line.lstrip().startswith("#"):
+            continue
+        indent = len(line) - len(line.lstrip())
+        if indent == 0:
+            if head:
+                yield head[0], head[1], lines
+            head, lines = (number, line), []
+        elif head is None:
+            raise TableError(f"{path.name}:{number}: indented, but nothing is open")
+        elif indent == 2:
+            lines.append((number, line.strip()))
+        elif indent >= 4 and lines:
+            lines[-1] = (lines[-1][0], lines[-1][1] + " " + line.strip())
+        else:
+            raise TableError(f"{path.name}:{number}: indent by 2, or by 4 and more to continue a line")
+    if head:
+        yield head[0], head[1], lines
+
+
+class _Reader:
+    def __init__(self, table: Table, path: pathlib.Path) -> None:
+        self.table, self.path, self.group = table, path, None
+
+    def fail(self, number: int, text: str) -> TableError:
+        return TableError(f"{self.path.name}:{number}: {text}")
+
+    def read(self) -> None:
+        for number, head, lines in _blocks(self.path):
+            word, _, rest = head.partition(" ")
+            rest = rest.strip()
+            if word != "group" and self.group is None:
+                raise self.fail(number, "a table begins with its group")
+            handler = getattr(self, "read_" + word, None)
+            if handler is None:
+                raise self.fail(number, f"unknown block {word!r}; expected group, limit, enum, message or operation")
+            handler(number, rest, lines)
+
+    def unique(self, number: int, where: dict, name: str, value) -> None:
+        if name in where:
+            raise self.fail(number, f"{name} is there twice")
+        where[name] = value
+
+    def read_group(self, number: int, name: str, lines: list) -> None:
+        if self.group:
+            raise self.fail(number, "one group a file")
+        self.group = Group(name)
+        self.unique(number, self.table.groups, name, self.group)
+        for at, line in lines:
+            word, _, rest = line.partition(" ")
+            if word == "title":
+                self.group.title = rest
+            elif word in ("covers", "includes"):
+                getattr(self.group, word).extend(rest.split())
+            else:
+                raise self.fail(at, f"unknown line {word!r} of a group")
+
+    def read_limit(self, number: int, rest: str, lines: list) -> None:
+        match = re.fullmatch(r"(\w+): (\w+)(?: min (\d+))?(?: max (\d+))?", rest)
+        if not match or match[2] not in LIMITS or lines:
+            raise self.fail(number, f"expected `limit NAME: KIND [min N] [max N]`, KIND one of {', '.join(LIMITS)}")
+        small, large = (int(v) if v else None for v in (match[3], match[4]))
+        self.unique(number, self.table.limits, match[1], Limit(match[1], match[2], small, large))
+
+    def read_enum(self, number: int, name: str, lines: list) -> None:
+        enum = Enum(name, self.group.name, "mlflow." + name)
+        for at, line in lines:
+            match = re.fullmatch(r"([A-Z][A-Z0-9_]*) = (\d+)(?: (\w+))?", line)
+            if match:
+                enum.values.append(Enumerator(match[1], int(match[2]), match[3] or match[1].lower()))
+            elif line.startswith("doc "):
+                enum.doc = line[4:]
+            elif line.startswith("proto "):
+                enum.proto = None if line[6:] == "-" else line[6:]
+            else:
+                raise self.fail(at, f"expected `SERVER_NAME = NUMBER [cpp_name]`, found {line!r}")
+        if not enum.doc:
+            raise self.fail(number, f"enum {name} has no doc")
+        self.group.enums.append(enum)
+        self.unique(number, self.table.enums, name, enum)
+
+    def read_message(self, number: int, name: str, lines: list) -> None:
+        message = Message(name, self.group.name, "mlflow." + name)
+        for at, line in lines:
+            word, _, rest = line.partition(" ")
+            if word == "doc":
+                message.doc = rest
+            elif word == "proto":
+                message.proto = None if rest == "-" else rest
+            elif word == "some":
+                message.some.append(rest.split())
+            elif word == "total":
+                match = re.fullmatch(r"([\w ]+) max (\d+)", rest)
+                if not match:
+                    raise self.fail(at, "expected `total FIELDS max N`")
+                message.total.append((match[1].split(), int(match[2])))
+            elif word.endswith(":"):
+                message.fields.append(self.read_field(at, line))
+            else:
+                raise self.fail(at, f"expected `NAME: TYPE`, doc, proto, some or total, found {line!r}")
+        if not message.doc:
+            raise self.fail(number, f"message {name} has no doc")
+        self.group.messages.append(message)
+        self.unique(number, self.table.messages, name, message)
+
+    def read_field(self, number: int, line: str) -> Field:
+        text, _, doc = line.partition(" -- ")
+        match = re.fullmatch(
+            r"(\w+): (?:(repeated) )?(map<(\w+), (\w+)>|\w+)(?: = ([^,]+))?((?:, [^,]+)*)", text
+        )
+        if not match:
+            raise self.fail(number, f"expected `NAME: TYPE [= DEFAULT] [, FLAG]... [-- text]`, found {line!r}")
+        name, repeated, kind, key, value, default, flags = match.groups()
+        field = Field(name, name, "repeated" if repeated else "map" if key else "one", value or kind)
+        field.key, field.default, field.doc = key or "", default, doc
+        if key and key not in ("string", "int64"):
+            raise self.fail(number, f"map key {key!r}; expected string or int64")
+        for flag in filter(None, (f.strip() for f in flags.split(","))):
+            word, _, rest = flag.partition(" ")
+            if word in ("required", "always", "optional", "now") and not rest:
+                setattr(field, word, True)
+            elif word == "limit" and rest in self.table.limits:
+                field.limit = self.table.limits[rest]
+            elif word == "max" and rest.isdigit():
+                field.max = int(rest)
+            elif word in ("oneof", "alias", "cpp") and rest:
+                setattr(field, word, rest)
+            else:
+                raise self.fail(number, f"unknown flag {flag!r}")
+        if field.now and field.type != "int64":
+            raise self.fail(number, "only an int64 can be now")
+        return field
+
+    def read_operation(self, number: int, name: str, lines: list) -> None:
+        op = Operation(name, self.group.name)
+        for at, line in lines:
+            word, _, rest = line.partition(" ")
+            if word in VERBS:
+                op.verb, op.path = word, rest
+            elif word == "rpc":
+                op.rpc = None if rest == "-" else rest
+            elif word == "also":
+                op.also.append(tuple(rest.split()))
+            elif word == "request":
+                if rest != "nothing" and rest not in self.table.messages:
+                    raise self.fail(at, f"no message {rest}")
+                op.request = None if rest == "nothing" else self.table.messages[rest]
+                if op.request:
+                    op.request.is_request = True
+            elif word == "returns":
+                self.read_returns(at, op, rest)
+            elif word == "class":
+                op.idempotency = rest
+            elif word == "class_if_empty":
+                op.class_if_empty = tuple(rest.split())
+            elif word == "done":
+                op.done = rest.split()
+            elif word == "recipe":
+                match = re.fullmatch(r"(\w+) scope (\w+) tag (\w+)", rest)
+                if not match or match[1] not in RECIPES:
+                    raise self.fail(at, "expected `recipe NAME scope FIELD tag FIELD`, NAME one of " + ", ".join(RECIPES))
+                op.recipe, op.scope, op.tag = match.groups()
+            elif word == "since":
+                op.since = tuple(int(part) for part in rest.split("."))
+            elif word in ("doc", "why", "proto_path"):
+                setattr(op, word, rest)
+            else:
+                raise self.fail(at, f"unknown line {word!r} of an operation")
+        classes = [op.idempotency] + ([op.class_if_empty[1]] if op.class_if_empty else [])
+        for problem, wrong in (
+            ("a verb and a path", not op.path.startswith("/")),
+            ("a class of " + ", ".join(CLASSES), any(c not in CLASSES for c in classes)),
+            ("doc and why", not op.doc or not op.why),
+            ("at most two done codes", len(op.done) > 2),
+            ("done codes for class once and create_named", (op.idempotency in ("once", "create_named")) != bool(op.done)),
+            ("a recipe for a create and for nothing else", op.idempotency.startswith("create_") != (op.recipe != "none")),
+            ("class read for GET", op.verb == "GET" and op.idempotency != "read"),
+            ("since X.Y", len(op.since) != 2),
+        ):
+            if wrong:
+                raise self.fail(number, f"operation {name}: expected {problem}")
+        self.group.operations.append(op)
+        self.unique(number, self.table.operations, name, op)
+
+    def read_returns(self, number: int, op: Operation, text: str) -> None:
+        match = re.fullmatch(r"(?:(nothing|text)|(message) (\w+)|(?:(list|page) )?(\w+) in (\w+))", text)
+        if not match:
+            raise self.fail(number, f"returns what? {text!r}; see README.md")
+        op.returns = match[1] or match[2] or match[4] or "member"
+        op.result, op.result_field = match[3] or match[5] or "", match[6] or ""
+
+
+def load(folder: pathlib.Path) -> Table:
+    """Reads every table in `folder`, `common` first, then by name; a group may use those it includes."""
+    table = Table()
+    paths = sorted(folder.glob("*.table"), key=lambda p: (p.stem != "common", p.stem))
+    pending = list(paths)
+    while pending:
+        ready = [p for p in pending if _includes(p) <= set(table.groups)]
+        if not ready:
+            raise TableError(f"includes that can't be met: {', '.join(p.name for p in pending)}")
+        for path in ready:
+            _Reader(table, path).read()
+            pending.remove(path)
+    _check(table)
+    return table
+
+
+def _includes(path: pathlib.Path) -> set:
+    for _, head, lines in _blocks(path):
+        if head.startswith("group "):
+            return {name for _, line in lines if line.startswith("includes ") for name in line.split()[1:]}
+    return set()
+
+
+def _check(table: Table) -> None:
+    known = set(SCALARS) | set(table.enums) | set(table.messages)
+    for message in table.messages.values():
+        seen = set()
+        for field in message.fields:
+            where = f"{message.name}.{field.name}"
+            if field.type not in known:
+                raise TableError(f"{where}: unknown type {field.type}")
+            if field.cpp in seen:
+                raise TableError(f"{where} is there twice")
+            seen.add(field.cpp)
+            if field.alias:
+                message.field(field.alias)
+            if table.is_enum(field.type) and field.default is not None:
+                if field.default not in [v.server_name for v in table.enums[field.type].values]:
+                    raise TableError(f"{where}: {field.type} has no {field.default}")
+        for names in message.some + [names for names, _ in message.total]:
+            for name in names:
+                if message.field(name).kind == "one":
+                    raise TableError(f"{message.name}.{name} is no list")
+    for op in table.operations.values():
+        if op.result and op.result not in known:
+            raise TableError(f"operation {op.name}: unknown type {op.result}")
+        for name in [op.scope, op.tag] if op.recipe != "none" else []:
+            op.request.field(name)
+        for place in op.places:
+            message = op.request
+            for part in place.split(".")[:-1]:
+                message = table.messages[message.field(part).type]
+            if not message.field(place.split(".")[-1]).required:
+                raise TableError(f"operation {op.name}: {place} is in the path and must be required")
