@@ -28,9 +28,7 @@ namespace mlflowha_tests {
 
 #if MLFLOWHA_CATCH2_VERSION == 3
 using Approx = Catch::Approx;
-[[nodiscard]] inline auto contains(std::string text) {
-  return Catch::Matchers::ContainsSubstring(std::move(text));
-}
+[[nodiscard]] inline auto contains(std::string text) { return Catch::Matchers::ContainsSubstring(std::move(text)); }
 #else
 using Approx = Catch::Detail::Approx;
 [[nodiscard]] inline auto contains(const std::string& text) { return Catch::Matchers::Contains(text); }

@@ -15,7 +15,7 @@ int main() {
     return 2;
   } catch (const mlflowha::Exception& refused) {
     // caught across the library's border, in a shared build too
-    if (refused.error().code != mlflowha::Errc::invalid_argument) return 3;
+    if (refused.error().code != mlflowha::Errc::invalid_endpoint) return 3;
   }
   std::printf("mlflowha %s: %s\n", MLFLOWHA_VERSION_STRING, endpoints->front().base().c_str());
   return 0;
