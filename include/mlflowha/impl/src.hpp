@@ -14,5 +14,21 @@
 #include <mlflowha/resilience/impl/endpoint_health.ipp>
 #include <mlflowha/resilience/impl/endpoint_set.ipp>
 #include <mlflowha/resilience/impl/retry_budget.ipp>
+#include <mlflowha/http/impl/curl_transport.ipp>
+#include <mlflowha/http/impl/message.ipp>
+#include <mlflowha/http/impl/transport.ipp>
+#include <mlflowha/api/impl/all.ipp>
+#include <mlflowha/api/impl/error_body.ipp>
+#include <mlflowha/api/impl/operation.ipp>
+#include <mlflowha/client/impl/classify.ipp>
+#include <mlflowha/client/impl/client.ipp>
+#include <mlflowha/client/impl/config.ipp>
+#include <mlflowha/client/impl/engine.ipp>
+#include <mlflowha/client/impl/environment.ipp>
+#include <mlflowha/client/impl/health.ipp>
+#include <mlflowha/client/impl/identity.ipp>
+#include <mlflowha/client/impl/recipes.ipp>
+#include <mlflowha/client/impl/side_jobs.ipp>
+#include <mlflowha/client/impl/twin_watch.ipp>
 
 #endif

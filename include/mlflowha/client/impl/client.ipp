@@ -1,0 +1,200 @@
+#ifndef MLFLOWHA_CLIENT_IMPL_CLIENT_IPP
+#define MLFLOWHA_CLIENT_IMPL_CLIENT_IPP
+
+#include <mlflowha/client/client.hpp>
+#include <mlflowha/client/impl/engine.hpp>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+MLFLOWHA_BEGIN_NAMESPACE
+
+MLFLOWHA_INLINE Result<Client> Client::create(ClientOptions options) {
+  Result<Config> config = make_config(std::move(options));
+  if (!config) return std::move(config).error();
+  std::shared_ptr<Transport> transport = config->options().transport;
+  if (!transport) {
+    Result<std::shared_ptr<Transport>> made = make_curl_transport(config->options().http);
+    if (!made) return std::move(made).error();
+    transport = std::move(*made);
+  }
+  return Client(std::make_shared<detail::Engine>(std::move(*config), std::move(transport)));
+}
+
+MLFLOWHA_INLINE Result<Client> Client::from_env(const Environment& environment) {
+  Result<ClientOptions> options = ClientOptions::from_env(environment);
+  if (!options) return std::move(options).error();
+  return create(std::move(*options));
+}
+
+MLFLOWHA_INLINE Client::Client(std::shared_ptr<detail::Engine> engine) noexcept : engine_(std::move(engine)) {}
+MLFLOWHA_INLINE Client::~Client() = default;
+MLFLOWHA_INLINE Client::Client(const Client&) = default;
+MLFLOWHA_INLINE Client& Client::operator=(const Client&) = default;
+MLFLOWHA_INLINE Client::Client(Client&&) noexcept = default;
+MLFLOWHA_INLINE Client& Client::operator=(Client&&) noexcept = default;
+
+MLFLOWHA_INLINE Result<Response> Client::execute(const api::Operation& operation, api::PreparedRequest&& prepared,
+                                                 const CallOptions& options) const {
+  return engine_->execute(operation, std::move(prepared), options);
+}
+
+MLFLOWHA_INLINE std::string Client::new_request_tag() const { return make_uuid(*engine_->rng); }
+MLFLOWHA_INLINE WallTime Client::wall_now() const { return engine_->clock->wall_now(); }
+MLFLOWHA_INLINE const Config& Client::config() const noexcept { return engine_->config; }
+MLFLOWHA_INLINE HealthSnapshot Client::health() const { return engine_->health(); }
+MLFLOWHA_INLINE Result<ReconcileReport> Client::reconcile(const CallOptions& options) const {
+  return engine_->reconcile(options);
+}
+
+// --- conveniences
+// ------------------------------------------------------------------------------------------------------
+
+MLFLOWHA_INLINE Result<void> Client::log_metric(std::string_view run_id, std::string_view key, double value,
+                                                const MetricOptions& options) const {
+  LogMetric request;
+  request.run_id = run_id;
+  request.key = key;
+  request.value = value;
+  request.step = options.step;
+  request.timestamp = options.timestamp;
+  return log_metric(std::move(request), options.call);
+}
+
+MLFLOWHA_INLINE Result<void> Client::log_param(std::string_view run_id, std::string_view key, std::string_view value,
+                                               const CallOptions& options) const {
+  LogParam request;
+  request.run_id = run_id;
+  request.key = key;
+  request.value = value;
+  return log_param(std::move(request), options);
+}
+
+MLFLOWHA_INLINE Result<void> Client::set_tag(std::string_view run_id, std::string_view key, std::string_view value,
+                                             const CallOptions& options) const {
+  SetTag request;
+  request.run_id = run_id;
+  request.key = key;
+  request.value = value;
+  return set_tag(std::move(request), options);
+}
+
+MLFLOWHA_INLINE Result<Run> Client::get_run(std::string_view run_id, const CallOptions& options) const {
+  GetRun request;
+  request.run_id = run_id;
+  return get_run(std::move(request), options);
+}
+
+MLFLOWHA_INLINE Result<void> Client::set_terminated(std::string_view run_id, RunStatus status,
+                                                    const TerminateOptions& options) const {
+  UpdateRun request;
+  request.run_id = run_id;
+  request.status = status;
+  request.end_time = options.end_time != now_at_call ? options.end_time : wall_now().time_since_epoch().count();
+  Result<RunInfo> info = update_run(std::move(request), options.call);
+  if (!info) return std::move(info).error();
+  return {};
+}
+
+MLFLOWHA_INLINE Result<std::optional<Experiment>> Client::find_experiment_by_name(std::string_view name,
+                                                                                  const CallOptions& options) const {
+  GetExperimentByName request;
+  request.experiment_name = name;
+  Result<Experiment> experiment = get_experiment_by_name(std::move(request), options);
+  if (experiment) return std::optional<Experiment>(std::move(*experiment));
+  if (is_not_found(experiment.error())) return std::optional<Experiment>();
+  return std::move(experiment).error();
+}
+
+namespace detail {
+
+/// Moves up to `most` entries from position `at` on.
+template <class T>
+std::vector<T> take(std::vector<T>& from, std::size_t& at, std::size_t most) {
+  const std::size_t count = std::min(most, from.size() - at);
+  const auto begin = from.begin() + static_cast<std::ptrdiff_t>(at);
+  std::vector<T> part(std::make_move_iterator(begin),
+                      std::make_move_iterator(begin + static_cast<std::ptrdiff_t>(count)));
+  at += count;
+  return part;
+}
+
+}  // namespace detail
+
+MLFLOWHA_INLINE Result<void> Client::log_batch(std::string_view run_id, std::vector<Metric> metrics,
+                                               std::vector<Param> params, std::vector<RunTag> tags,
+                                               const CallOptions& options) const {
+  // Limits of POST runs/log-batch (mlflow/utils/validation.py).
+  static constexpr std::size_t most_entries = 1000;
+  static constexpr std::size_t most_params = 100;
+  static constexpr std::size_t most_tags = 100;
+  const std::int64_t now = wall_now().time_since_epoch().count();
+  for (Metric& metric : metrics) {
+    if (metric.timestamp == now_at_call) metric.timestamp = now;  // one moment for the whole batch
+  }
+  const std::size_t all = metrics.size() + params.size() + tags.size();
+  const Deadline deadline =
+      Deadline::after(engine_->clock->now(), options.timeout.value_or(engine_->config.options().timeouts.call));
+  std::size_t metric_at = 0;
+  std::size_t param_at = 0;
+  std::size_t tag_at = 0;
+  do {
+    const std::size_t stored = metric_at + param_at + tag_at;
+    LogBatch request;
+    request.run_id = run_id;
+    request.params = detail::take(params, param_at, most_params);
+    request.tags = detail::take(tags, tag_at, most_tags);
+    request.metrics = detail::take(metrics, metric_at, most_entries - request.params.size() - request.tags.size());
+    CallOptions call = options;
+    call.timeout = deadline.remaining(engine_->clock->now());
+    Result<void> result = log_batch(std::move(request), call);
+    if (!result) {
+      Error error = std::move(result).error();
+      if (all > most_entries) error.message = fmt::format("{} of {} entries stored; {}", stored, all, error.message);
+      return error;
+    }
+  } while (metric_at + param_at + tag_at < all);
+  return {};
+}
+
+// --- control
+// -----------------------------------------------------------------------------------------------------------
+
+MLFLOWHA_INLINE Result<std::optional<EndpointIndex>> Client::find_endpoint(std::string_view endpoint) const {
+  if (endpoint.empty()) return std::optional<EndpointIndex>();
+  const Result<Uri> uri = parse_uri(endpoint);
+  if (!uri) return uri.error();
+  std::string known;
+  for (EndpointIndex i = 0; i < engine_->endpoints.size(); ++i) {
+    const Uri& candidate = engine_->endpoints.uri(i);
+    if (candidate == *uri) return std::optional<EndpointIndex>(i);
+    known += (known.empty() ? "" : ", ") + candidate.base();
+  }
+  Error error;
+  error.code = Errc::invalid_endpoint;
+  error.message = fmt::format("endpoint {} is not in the list, expected one of {}", uri->base(), known);
+  return error;
+}
+
+MLFLOWHA_INLINE Result<void> Client::reset_circuit_breaker(std::string_view endpoint) const {
+  return find_endpoint(endpoint).transform(
+      [&](std::optional<EndpointIndex> index) { engine_->endpoints.reset(engine_->clock->now(), index); });
+}
+
+MLFLOWHA_INLINE Result<void> Client::force_open(std::string_view endpoint) const {
+  return set_breaker_override(CircuitBreaker::Override::forced_open, endpoint);
+}
+
+MLFLOWHA_INLINE Result<void> Client::set_breaker_override(CircuitBreaker::Override order,
+                                                          std::string_view endpoint) const {
+  return find_endpoint(endpoint).transform([&](std::optional<EndpointIndex> index) {
+    engine_->endpoints.set_override(engine_->clock->now(), order, index);
+  });
+}
+
+MLFLOWHA_END_NAMESPACE
+
+#endif

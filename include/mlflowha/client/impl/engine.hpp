@@ -1,0 +1,97 @@
+#ifndef MLFLOWHA_CLIENT_IMPL_ENGINE_HPP
+#define MLFLOWHA_CLIENT_IMPL_ENGINE_HPP
+
+// Engine: what stands behind every copy of one Client. Drives CallPlan for synchronous calls on the caller's thread,
+// carries the side work along (probes of doubtful endpoints, looks for late twins) and keeps what all calls share.
+// Private: users hold a Client.
+
+#include <mlflowha/api/call_options.hpp>
+#include <mlflowha/api/operation.hpp>
+#include <mlflowha/client/classify.hpp>
+#include <mlflowha/client/health.hpp>
+#include <mlflowha/client/impl/identity.hpp>
+#include <mlflowha/client/impl/recipes.hpp>
+#include <mlflowha/client/options.hpp>
+#include <mlflowha/client/reconcile.hpp>
+#include <mlflowha/client/twin_watch.hpp>
+#include <mlflowha/resilience/call_plan.hpp>
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <utility>
+#include <vector>
+
+MLFLOWHA_BEGIN_NAMESPACE
+namespace detail {
+
+/// Thread-safe.
+class MLFLOWHA_EXPORT Engine {
+ public:
+  Engine(Config config, std::shared_ptr<Transport> transport);
+
+  /// One call, from the first attempt to its result. `prepared` is left unusable.
+  [[nodiscard]] Result<Response> execute(const api::Operation& operation, api::PreparedRequest&& prepared,
+                                         const CallOptions& options);
+
+  /// Looks for the twins of everything watched and removes them; within `deadline`.
+  [[nodiscard]] Result<ReconcileReport> reconcile(const CallOptions& options);
+
+  [[nodiscard]] HealthSnapshot health() const;
+
+  const Config config;
+  const std::shared_ptr<Clock> clock;
+  const std::shared_ptr<Rng> rng;
+  const std::shared_ptr<Transport> transport;
+  const std::shared_ptr<Observer> observer;
+  EndpointSet endpoints;
+  RetryBudget budget;
+  IdentityBook identity;
+  TwinWatch twins;
+
+ private:
+  struct Call;
+  /// A request that is carried along by other calls.
+  struct SideJob {
+    enum class Kind : std::uint8_t { probe, find_twins, remove_twin };
+    std::uint64_t id = 0;
+    Kind kind = Kind::probe;
+    EndpointSet::Lease lease;
+    TimePoint started;
+    WatchedCreate create;  ///< of find_twins and remove_twin
+    std::string twin_id;   ///< of remove_twin
+  };
+
+  [[nodiscard]] ClassifyContext context_of(const api::Operation& operation) const noexcept {
+    return {operation, config.options().retry.respect_retry_after};
+  }
+  Outcome attempt_call(Call& call, const CallPlan::Attempt& attempt, TimePoint began);
+  Outcome attempt_verify(Call& call, const CallPlan::Attempt& attempt, TimePoint began);
+  Outcome attempt_identify(Call& call, const CallPlan::Attempt& attempt, TimePoint began);
+  TransportResult carry(Call& call, const CallPlan::Attempt& attempt, const Request& request) noexcept;
+  void note_attempt(Call& call, const CallPlan::Attempt& attempt, TimePoint began, const Classification& result,
+                    int http_status, int transport_code);
+  Result<Response> finish(Call& call, const CallPlan::Done& done);
+  Error give_up(Call& call, const CallPlan::Done& done);
+  void watch_twins(Call& call, const std::string& kept_id);
+
+  /// Moves side jobs forward and starts those that are due. Two relaxed loads when there is nothing to do.
+  void run_side_jobs(TimePoint now) noexcept;
+  void settle(SideJob job, const TransportResult& result, TimePoint now);
+  void start_job(SideJob job, const Request& request);
+  Outcome judge_identity(EndpointIndex index, Classification& result, const TransportResult& answer);
+  [[nodiscard]] AttemptTimeouts side_timeouts() const noexcept;
+  [[nodiscard]] std::string next_call_id();
+
+  std::mutex jobs_mutex_;
+  std::vector<SideJob> jobs_;
+  std::atomic<std::uint64_t> next_job_{1};
+  std::atomic<std::uint64_t> next_call_{1};
+  const std::uint64_t call_prefix_;
+};
+
+}  // namespace detail
+MLFLOWHA_END_NAMESPACE
+
+#endif

@@ -1,0 +1,298 @@
+#ifndef MLFLOWHA_CLIENT_IMPL_ENGINE_IPP
+#define MLFLOWHA_CLIENT_IMPL_ENGINE_IPP
+
+#include <mlflowha/client/impl/engine.hpp>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <exception>
+
+MLFLOWHA_BEGIN_NAMESPACE
+namespace detail {
+
+/// What one call accumulates on its way.
+struct Engine::Call {
+  const api::Operation& operation;
+  api::PreparedRequest& prepared;
+  const CallOptions& options;
+  TimePoint start;
+  std::string id;
+  int attempts = 0;
+  std::vector<AttemptRecord> story{};    // failures only, unless an observer listens
+  std::optional<Error> last_error{};     // of the last attempt of the call itself
+  std::optional<Error> last_obstacle{};  // of the last attempt of any purpose
+  Response answer{};
+  std::string summary{};
+};
+
+MLFLOWHA_INLINE std::string_view to_string(Purpose purpose) noexcept {
+  switch (purpose) {
+    case Purpose::call:
+      return "call";
+    case Purpose::verify:
+      return "verify";
+    case Purpose::identify:
+      return "identify";
+  }
+  return "call";
+}
+
+MLFLOWHA_INLINE std::vector<EndpointSpec> endpoint_specs(const Config& config) {
+  std::vector<EndpointSpec> specs;
+  for (const Uri& uri : config.endpoints()) specs.push_back({uri, 0});
+  return specs;
+}
+
+MLFLOWHA_INLINE Engine::Engine(Config configuration, std::shared_ptr<Transport> carrier)
+    : config(std::move(configuration)),
+      clock(config.options().clock ? config.options().clock : system_clock()),
+      rng(config.options().rng ? config.options().rng : process_rng()),
+      transport(std::move(carrier)),
+      observer(config.options().observer),
+      endpoints(endpoint_specs(config), config.pool(), rng, observer),
+      budget(config.options().retry.budget),
+      twins(config.options().exactly_once.watch_for),
+      call_prefix_(rng->next()) {}
+
+MLFLOWHA_INLINE std::string Engine::next_call_id() {
+  return fmt::format("{:016x}-{:x}", call_prefix_, next_call_.fetch_add(1, std::memory_order_relaxed));
+}
+
+MLFLOWHA_INLINE Result<Response> Engine::execute(const api::Operation& operation, api::PreparedRequest&& prepared,
+                                                 const CallOptions& options) {
+  const TimePoint start = clock->now();
+  Call call{operation, prepared, options, start, next_call_id()};
+  prepared.http.headers.push_back({"X-Request-Id", call.id});
+
+  run_side_jobs(start);
+  const Duration timeout = options.timeout.value_or(config.options().timeouts.call);
+  CallPlan plan(config.plan(), prepared.idempotency, Deadline::after(start, timeout), endpoints, budget, *rng);
+  CallPlan::Action action = options.cancel.stop_requested() ? CallPlan::Action(plan.cancel()) : plan.start(start);
+  TimePoint now = start;
+  for (;;) {
+    if (const auto* attempt = std::get_if<CallPlan::Attempt>(&action)) {
+      ++call.attempts;
+      Outcome outcome;
+      switch (attempt->purpose) {
+        case Purpose::call:
+          outcome = attempt_call(call, *attempt, now);
+          break;
+        case Purpose::verify:
+          outcome = attempt_verify(call, *attempt, now);
+          break;
+        case Purpose::identify:
+          outcome = attempt_identify(call, *attempt, now);
+          break;
+      }
+      now = clock->now();
+      action = plan.resume(now, outcome, call.summary);
+    } else if (const auto* sleep = std::get_if<CallPlan::Sleep>(&action)) {
+      clock->sleep_until(sleep->until, options.cancel);
+      now = clock->now();
+      run_side_jobs(now);
+      action = options.cancel.stop_requested() ? CallPlan::Action(plan.cancel()) : plan.wake(now);
+    } else {
+      Result<Response> result = finish(call, std::get<CallPlan::Done>(action));
+      run_side_jobs(clock->now());
+      return result;
+    }
+  }
+}
+
+MLFLOWHA_INLINE TransportResult Engine::carry(Call& call, const CallPlan::Attempt& attempt,
+                                              const Request& request) noexcept {
+  return transport->perform(endpoints.uri(attempt.endpoint), request, {attempt.connect_timeout, attempt.timeout},
+                            call.options.cancel);
+}
+
+MLFLOWHA_INLINE int status_of(const TransportResult& result) noexcept {
+  const auto* response = std::get_if<Response>(&result);
+  return response != nullptr ? response->status : 0;
+}
+MLFLOWHA_INLINE int code_of(const TransportResult& result) noexcept {
+  const auto* failure = std::get_if<TransportFailure>(&result);
+  return failure != nullptr ? failure->transport_code : 0;
+}
+
+MLFLOWHA_INLINE void Engine::note_attempt(Call& call, const CallPlan::Attempt& attempt, TimePoint began,
+                                          const Classification& result, int http_status, int transport_code) {
+  call.summary = result.summary;
+  const bool good = !result.error.has_value();
+  if (good && observer == nullptr) return;
+  AttemptRecord record;
+  record.endpoint = endpoints.uri(attempt.endpoint).origin();
+  record.purpose = to_string(attempt.purpose);
+  record.outcome = result.summary;
+  record.started = began - call.start;
+  record.duration = result.outcome.latency;
+  record.http_status = http_status;
+  record.transport_code = transport_code;
+  record.maybe_applied = result.outcome.maybe_applied;
+  if (observer) observer->on_attempt({call.operation.name, call.id, attempt.number, record});
+  call.story.push_back(std::move(record));
+}
+
+MLFLOWHA_INLINE Outcome Engine::attempt_call(Call& call, const CallPlan::Attempt& attempt, TimePoint began) {
+  TransportResult result = carry(call, attempt, call.prepared.http);
+  Classification c = classify(result, context_of(call.operation), clock->wall_now());
+  c.outcome.latency = clock->now() - began;
+  note_attempt(call, attempt, began, c, status_of(result), code_of(result));
+  if (auto* response = std::get_if<Response>(&result)) call.answer = std::move(*response);
+  if (c.error) {
+    call.last_obstacle = c.error;
+    call.last_error = std::move(c.error);
+  }
+  return c.outcome;
+}
+
+MLFLOWHA_INLINE Outcome Engine::attempt_verify(Call& call, const CallPlan::Attempt& attempt, TimePoint began) {
+  const api::PreparedRequest& prepared = call.prepared;
+  const Result<Request> request = verify_request(call.operation.recipe, prepared.scope, prepared.request_tag);
+  if (!request) {  // the scope was checked when the call was prepared
+    call.last_obstacle = request.error();
+    call.summary = request.error().message;
+    Outcome outcome;
+    outcome.verdict = Verdict::rejected;
+    outcome.sent = false;
+    return outcome;
+  }
+  TransportResult result = carry(call, attempt, *request);
+  Classification c = classify(result, context_of(verify_operation(call.operation.recipe)), clock->wall_now());
+  c.outcome.latency = clock->now() - began;
+  if (c.outcome.verdict == Verdict::rejected && c.error && c.error->kind() == ErrorKind::not_found) {
+    c.outcome.verdict = Verdict::success;  // a name that isn't there: the search itself succeeded
+    c.outcome.found = Found::absent;
+    c.error.reset();
+  } else if (c.outcome.verdict == Verdict::success) {
+    Result<Finding> finding = read_finding(call.operation.recipe, prepared.request_tag, std::get<Response>(result));
+    if (finding) {
+      c.outcome.found = finding->found;
+      if (finding->found == Found::present) call.answer = std::move(finding->answer);
+    } else {
+      c.outcome.verdict = Verdict::server_error;
+      c.summary = finding.error().message;
+      c.error = std::move(finding).error();
+    }
+  }
+  note_attempt(call, attempt, began, c, status_of(result), code_of(result));
+  if (c.error) call.last_obstacle = std::move(c.error);
+  return c.outcome;
+}
+
+MLFLOWHA_INLINE Outcome Engine::attempt_identify(Call& call, const CallPlan::Attempt& attempt, TimePoint began) {
+  const TransportResult result = carry(call, attempt, identity_request());
+  Classification c = classify(result, context_of(identity_operation()), clock->wall_now());
+  c.outcome = judge_identity(attempt.endpoint, c, result);
+  c.outcome.latency = clock->now() - began;
+  note_attempt(call, attempt, began, c, status_of(result), code_of(result));
+  if (c.error) call.last_obstacle = std::move(c.error);
+  return c.outcome;
+}
+
+/// Turns the answer to identity_request into an outcome; marks the endpoint where it is one of us.
+MLFLOWHA_INLINE Outcome Engine::judge_identity(EndpointIndex index, Classification& c, const TransportResult& answer) {
+  if (c.outcome.verdict == Verdict::rejected && c.error) {
+    // 401 or 403 here will meet the call itself, which reports it better; it says nothing about the database.
+    endpoints.mark_identified(index);
+    c.outcome.verdict = Verdict::success;
+    return c.outcome;
+  }
+  if (c.outcome.verdict != Verdict::success) return c.outcome;
+  const std::string origin = endpoints.uri(index).origin();
+  const Result<Fingerprint> fingerprint = read_fingerprint(std::get<Response>(answer));
+  if (!fingerprint) {
+    c.outcome.verdict = Verdict::server_error;
+    c.summary = fingerprint.error().message;
+    c.error = fingerprint.error();
+    return c.outcome;
+  }
+  if (config.pool().check_identity && identity.compare(*fingerprint, origin) == IdentityBook::Verdict::other) {
+    Error error;
+    error.code = Errc::wrong_database;
+    error.message = identity.explain(*fingerprint, origin);
+    c.outcome.verdict = Verdict::wrong_endpoint;
+    c.summary = error.message;
+    c.error = std::move(error);
+    return c.outcome;
+  }
+  endpoints.mark_identified(index);
+  return c.outcome;
+}
+
+MLFLOWHA_INLINE Error Engine::give_up(Call& call, const CallPlan::Done& done) {
+  // What the call itself met says most; where it met nothing (no attempt went out), what stood in its way.
+  Error error;
+  if (call.last_error) {
+    error = std::move(*call.last_error);
+  } else if (call.last_obstacle) {
+    error = std::move(*call.last_obstacle);
+  }
+  const bool met_something = call.last_error.has_value() || call.last_obstacle.has_value();
+  const std::string last = met_something ? fmt::format("; last: {}", error.message) : std::string();
+  const auto rename = [&](Errc code, std::string_view why) {
+    error.code = code;
+    error.message = fmt::format("{}{}", why, last);
+  };
+  switch (done.reason) {
+    case StopReason::deadline:
+      rename(Errc::deadline_exceeded,
+             fmt::format("no success in {} s and {} attempts",
+                         std::chrono::duration<double>(clock->now() - call.start).count(), call.attempts));
+      break;
+    case StopReason::budget:
+      rename(Errc::budget_exhausted, "the retry budget of this client is spent");
+      break;
+    case StopReason::circuit_open:
+      rename(Errc::circuit_open, "every endpoint's circuit breaker is open");
+      break;
+    case StopReason::no_endpoint:
+      if (error.code != Errc::wrong_database) rename(Errc::no_endpoint, "every endpoint is refused or forced open");
+      break;
+    case StopReason::cancelled:
+      rename(Errc::cancelled, "cancelled by the caller");
+      break;
+    case StopReason::none:
+    case StopReason::permanent:
+    case StopReason::non_idempotent:
+    case StopReason::attempts_exhausted:
+      break;
+  }
+  error.stop_reason = done.reason;
+  error.effect = done.effect;
+  error.request_id = call.id;
+  if (done.effect == Effect::unknown && !call.prepared.request_tag.empty()) {
+    error.message += fmt::format("; if it was carried out, the object has the tag {} = {}", api::request_tag_key,
+                                 call.prepared.request_tag);
+  }
+  std::erase_if(call.story, [](const AttemptRecord& record) { return record.outcome == "ok"; });
+  error.attempts = std::move(call.story);
+  return error;
+}
+
+MLFLOWHA_INLINE void Engine::watch_twins(Call& call, const std::string& kept_id) {
+  if (!may_have_twins(call.operation.recipe)) return;
+  twins.add(clock->now(), {std::string(call.operation.name), call.prepared.scope, call.prepared.request_tag, kept_id});
+}
+
+MLFLOWHA_INLINE Result<Response> Engine::finish(Call& call, const CallPlan::Done& done) {
+  const auto publish = [&](const Error* error) {
+    if (observer) {
+      observer->on_call({call.operation.name, call.id, call.attempts, clock->now() - call.start, error});
+    }
+  };
+  if (done.success) {
+    if (done.ambiguous_attempts > 0) watch_twins(call, created_id(call.operation.recipe, call.answer));
+    publish(nullptr);
+    return std::move(call.answer);
+  }
+  Error error = give_up(call, done);
+  if (error.effect == Effect::unknown) watch_twins(call, "");
+  publish(&error);
+  return error;
+}
+
+}  // namespace detail
+MLFLOWHA_END_NAMESPACE
+
+#endif

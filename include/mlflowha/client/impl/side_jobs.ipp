@@ -1,0 +1,201 @@
+#ifndef MLFLOWHA_CLIENT_IMPL_SIDE_JOBS_IPP
+#define MLFLOWHA_CLIENT_IMPL_SIDE_JOBS_IPP
+
+#include <mlflowha/api/operations.hpp>
+#include <mlflowha/client/impl/engine.hpp>
+
+#include <algorithm>
+
+MLFLOWHA_BEGIN_NAMESPACE
+namespace detail {
+
+// The client has no thread of its own. What must be found out besides the users' calls (is a dead endpoint back? has a
+// stopped server applied an old create?) travels with them: requests that the transport moves forward without waiting.
+
+MLFLOWHA_INLINE AttemptTimeouts Engine::side_timeouts() const noexcept {
+  return {config.plan().connect_timeout, config.plan().attempt_timeout};
+}
+
+MLFLOWHA_INLINE void Engine::run_side_jobs(TimePoint now) noexcept {
+#if defined(__cpp_exceptions)
+  try {
+#endif
+    for (ProbeResult& ended : transport->poll_probes()) {
+      SideJob job;
+      {
+        const std::lock_guard<std::mutex> lock(jobs_mutex_);
+        const auto at = std::find_if(jobs_.begin(), jobs_.end(), [&](const SideJob& j) { return j.id == ended.id; });
+        if (at == jobs_.end()) continue;
+        job = std::move(*at);
+        jobs_.erase(at);
+      }
+      settle(std::move(job), ended.result, now);
+    }
+    while (EndpointSet::Lease lease = endpoints.next_probe(now)) {
+      SideJob job;
+      job.lease = std::move(lease);
+      job.started = now;
+      start_job(std::move(job), identity_request());
+    }
+    while (std::optional<WatchedCreate> due = twins.next_due(now)) {
+      EndpointSet::Pick pick = endpoints.pick(now, {});
+      const auto request = verify_request(api::Recipe::find_run_by_tag, due->scope, due->request_tag);
+      if (!pick.lease || pick.lease.needs_identity() || !pick.fresh || !request) {
+        twins.again(now, due->request_tag);
+        break;
+      }
+      SideJob job;
+      job.kind = SideJob::Kind::find_twins;
+      job.lease = std::move(pick.lease);
+      job.started = now;
+      job.create = std::move(*due);
+      start_job(std::move(job), *request);
+    }
+#if defined(__cpp_exceptions)
+  } catch (const std::exception&) {
+    // No memory: the work stays due and is taken up by a later call. The user's own call goes on.
+  }
+#endif
+}
+
+MLFLOWHA_INLINE void Engine::start_job(SideJob job, const Request& request) {
+  job.id = next_job_.fetch_add(1, std::memory_order_relaxed);
+  const std::uint64_t id = job.id;
+  const Uri& uri = endpoints.uri(job.lease.index());
+  {
+    const std::lock_guard<std::mutex> lock(jobs_mutex_);
+    jobs_.push_back(std::move(job));
+  }
+  if (transport->start_probe(id, uri, request, side_timeouts())) return;
+  SideJob refused;
+  {
+    const std::lock_guard<std::mutex> lock(jobs_mutex_);
+    const auto at = std::find_if(jobs_.begin(), jobs_.end(), [&](const SideJob& j) { return j.id == id; });
+    if (at == jobs_.end()) return;
+    refused = std::move(*at);
+    jobs_.erase(at);
+  }
+  if (refused.kind != SideJob::Kind::probe) twins.again(clock->now(), refused.create.request_tag);
+}
+
+MLFLOWHA_INLINE void Engine::settle(SideJob job, const TransportResult& result, TimePoint now) {
+  const EndpointIndex index = job.lease.index();
+  const api::Operation& operation = job.kind == SideJob::Kind::probe        ? identity_operation()
+                                    : job.kind == SideJob::Kind::find_twins ? api::ops::search_runs
+                                                                            : api::ops::delete_run;
+  Classification c = classify(result, context_of(operation), clock->wall_now());
+  if (job.kind == SideJob::Kind::probe) c.outcome = judge_identity(index, c, result);
+  c.outcome.latency = now - job.started;
+  endpoints.report(std::move(job.lease), now, c.outcome, c.summary);
+  if (job.kind == SideJob::Kind::probe) return;
+
+  const WatchedCreate& create = job.create;
+  if (c.outcome.verdict != Verdict::success) {
+    twins.again(now, create.request_tag);
+    return;
+  }
+  if (job.kind == SideJob::Kind::remove_twin) {
+    if (observer) observer->on_twin({create.operation, create.kept_id, job.twin_id, true});
+    return;
+  }
+  const Result<Finding> finding =
+      read_finding(api::Recipe::find_run_by_tag, create.request_tag, std::get<Response>(result));
+  if (!finding) {
+    twins.again(now, create.request_tag);
+    return;
+  }
+  // A create that failed has one object at the most: once reported there is nothing more to find.
+  if (create.kept_id.empty() && !finding->ids.empty()) twins.forget(create.request_tag);
+  for (const std::string& id : finding->ids) {
+    if (id == create.kept_id) continue;
+    const bool remove = !create.kept_id.empty() && config.options().exactly_once.remove_twins;
+    const auto request = remove_request(api::Recipe::find_run_by_tag, id);
+    EndpointSet::Pick pick = remove && request ? endpoints.pick(now, {}) : EndpointSet::Pick{};
+    if (!pick.lease || pick.lease.needs_identity()) {
+      if (observer) observer->on_twin({create.operation, create.kept_id, id, false});
+      if (remove) twins.again(now, create.request_tag);
+      continue;
+    }
+    SideJob removal;
+    removal.kind = SideJob::Kind::remove_twin;
+    removal.lease = std::move(pick.lease);
+    removal.started = now;
+    removal.create = create;
+    removal.twin_id = id;
+    start_job(std::move(removal), *request);
+  }
+}
+
+MLFLOWHA_INLINE Result<ReconcileReport> Engine::reconcile(const CallOptions& options) {
+  ReconcileReport report;
+  const Deadline deadline = Deadline::after(clock->now(), options.timeout.value_or(config.options().timeouts.call));
+  const auto call = [&](const api::Operation& operation, Result<Request> request) -> Result<Response> {
+    if (!request) return std::move(request).error();
+    api::PreparedRequest prepared;
+    prepared.http = std::move(*request);
+    prepared.idempotency = operation.idempotency;
+    return execute(operation, std::move(prepared), {deadline.remaining(clock->now()), options.cancel});
+  };
+  for (const WatchedCreate& create : twins.all()) {
+    const api::Recipe recipe = api::Recipe::find_run_by_tag;
+    auto response = call(verify_operation(recipe), verify_request(recipe, create.scope, create.request_tag));
+    if (!response) return std::move(response).error();
+    auto finding = read_finding(recipe, create.request_tag, *response);
+    if (!finding) return std::move(finding).error();
+    ++report.looked_after;
+    for (const std::string& id : finding->ids) {
+      if (id == create.kept_id) continue;
+      Twin twin{create.operation, create.kept_id, id, create.request_tag, false};
+      if (!create.kept_id.empty() && config.options().exactly_once.remove_twins) {
+        auto removed = call(api::ops::delete_run, remove_request(recipe, id));
+        if (!removed) return std::move(removed).error();
+        twin.removed = true;
+      }
+      if (observer) observer->on_twin({twin.operation, twin.kept_id, twin.twin_id, twin.removed});
+      report.twins.push_back(std::move(twin));
+    }
+  }
+  return report;
+}
+
+MLFLOWHA_INLINE HealthSnapshot Engine::health() const {
+  const TimePoint now = clock->now();
+  const WallTime wall = clock->wall_now();
+  const auto on_calendar = [&](const std::optional<TimePoint>& time) -> std::optional<WallTime> {
+    if (!time) return std::nullopt;
+    return wall + std::chrono::duration_cast<std::chrono::milliseconds>(*time - now);
+  };
+  HealthSnapshot health;
+  const std::vector<EndpointSet::EndpointSnapshot> all = endpoints.snapshot(now);
+  health.state = cluster_state(all);
+  for (const EndpointSet::EndpointSnapshot& one : all) {
+    EndpointStatus status;
+    status.url = one.uri.base();
+    status.health = one.health;
+    status.breaker = one.breaker.state;
+    status.failure_count = one.breaker.failure_count;
+    status.success_count = one.breaker.success_count;
+    status.last_error = one.last_error;
+    status.last_error_time = on_calendar(one.last_error_at);
+    status.last_success_time = on_calendar(one.last_success_at);
+    status.next_probe_time = on_calendar(one.breaker.retry_at);
+    status.latency_ms = std::chrono::duration<double, std::milli>(one.latency_ewma).count();
+    status.in_flight = one.in_flight;
+    status.identified = one.identified;
+    health.failure_count += status.failure_count;
+    health.success_count += status.success_count;
+    if (status.last_error_time && (!health.last_failure_time || *health.last_failure_time < *status.last_error_time)) {
+      health.last_failure_time = status.last_error_time;
+    }
+    health.endpoints.push_back(std::move(status));
+  }
+  health.retry_budget = budget.available();
+  health.twins_watched = twins.size();
+  health.taken_at = wall;
+  return health;
+}
+
+}  // namespace detail
+MLFLOWHA_END_NAMESPACE
+
+#endif

@@ -1,0 +1,75 @@
+#ifndef MLFLOWHA_CLIENT_IMPL_TWIN_WATCH_IPP
+#define MLFLOWHA_CLIENT_IMPL_TWIN_WATCH_IPP
+
+#include <mlflowha/client/twin_watch.hpp>
+
+#include <algorithm>
+#include <utility>
+
+MLFLOWHA_BEGIN_NAMESPACE
+
+MLFLOWHA_INLINE void TwinWatch::add(TimePoint now, WatchedCreate create) {
+  if (watch_for_ <= Duration::zero()) return;
+  const std::lock_guard<std::mutex> lock(mutex_);
+  entries_.push_back({std::move(create), now + first_gap_, Deadline::after(now, watch_for_).at(), first_gap_});
+  update_earliest();
+}
+
+MLFLOWHA_INLINE std::optional<WatchedCreate> TwinWatch::next_due(TimePoint now) {
+  if (now.time_since_epoch().count() < earliest_.load(std::memory_order_relaxed)) return std::nullopt;
+  const std::lock_guard<std::mutex> lock(mutex_);
+  std::optional<WatchedCreate> due;
+  // An entry gets its last look at or after its end, so that nothing is forgotten unlooked-at.
+  for (std::size_t i = 0; i < entries_.size(); ++i) {
+    Entry& entry = entries_[i];
+    if (entry.next > now) continue;
+    due = entry.create;
+    if (now >= entry.end) {
+      entries_.erase(entries_.begin() + static_cast<std::ptrdiff_t>(i));
+    } else {
+      entry.gap = std::min(entry.gap * 2, last_gap_);
+      entry.next = std::min(now + entry.gap, std::max(entry.end, now + first_gap_));
+    }
+    break;
+  }
+  update_earliest();
+  return due;
+}
+
+MLFLOWHA_INLINE std::vector<WatchedCreate> TwinWatch::all() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  std::vector<WatchedCreate> creates;
+  creates.reserve(entries_.size());
+  for (const Entry& entry : entries_) creates.push_back(entry.create);
+  return creates;
+}
+
+MLFLOWHA_INLINE void TwinWatch::again(TimePoint now, const std::string& request_tag) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  for (Entry& entry : entries_) {
+    if (entry.create.request_tag == request_tag) {
+      entry.gap = first_gap_;
+      entry.next = now + first_gap_;
+    }
+  }
+  update_earliest();
+}
+
+MLFLOWHA_INLINE void TwinWatch::forget(const std::string& request_tag) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  std::erase_if(entries_, [&](const Entry& entry) { return entry.create.request_tag == request_tag; });
+  update_earliest();
+}
+
+MLFLOWHA_INLINE void TwinWatch::update_earliest() {
+  std::int64_t earliest = INT64_MAX;
+  for (const Entry& entry : entries_) {
+    earliest = std::min<std::int64_t>(earliest, entry.next.time_since_epoch().count());
+  }
+  earliest_.store(earliest, std::memory_order_relaxed);
+  size_.store(entries_.size(), std::memory_order_relaxed);
+}
+
+MLFLOWHA_END_NAMESPACE
+
+#endif

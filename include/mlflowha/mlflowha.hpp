@@ -1,0 +1,9 @@
+#ifndef MLFLOWHA_MLFLOWHA_HPP
+#define MLFLOWHA_MLFLOWHA_HPP
+
+// Everything a program needs to talk to MLflow. Test doubles are in mlflowha/testing/testing.hpp.
+
+#include <mlflowha/client/client.hpp>
+#include <mlflowha/client/pager.hpp>
+
+#endif
