@@ -199,16 +199,15 @@ TEST_CASE("a thread that is overtaken by the next lap loses nothing but its own 
 }
 
 TEST_CASE("a full counter keeps the rate", "[resilience][breaker][window]") {
-  Window window(10s);
-  const TimePoint now{100s};
-  constexpr int full = (1 << 24) - 1;
-  for (int i = 0; i < full; ++i) window.add(now, i % 4 == 0, always);
-  CHECK(content(window, now) == Pair(full, (full + 3) / 4));
-  window.add(now, false, always);
-  const Pair after = content(window, now);
-  CHECK(after.first == full / 2 + 1);
-  CHECK(after.second == (full + 3) / 8);
-  CHECK(window.successes() == static_cast<std::uint64_t>(full - (full + 3) / 4 + 1));
+  constexpr std::uint64_t full = (1U << 24U) - 1;  // 16.7 million calls in one bucket of one thread
+  constexpr std::uint64_t sequence = std::uint64_t{0xABCD} << 48U;
+  constexpr auto counts = [](std::uint64_t calls, std::uint64_t failures) { return sequence | failures << 24U | calls; };
+  CHECK(Window::increased(counts(0, 0), false) == counts(1, 0));
+  CHECK(Window::increased(counts(7, 3), true) == counts(8, 4));
+  CHECK(Window::increased(counts(full - 1, full - 1), true) == counts(full, full));
+  CHECK(Window::increased(counts(full, full), true) == counts(full / 2 + 1, full / 2 + 1));
+  CHECK(Window::increased(counts(full, 1000), false) == counts(full / 2 + 1, 500));
+  CHECK(Window::increased(counts(full, 0), true) == counts(full / 2 + 1, 1));
 }
 
 TEST_CASE("the shortest window works in milliseconds", "[resilience][breaker][window]") {

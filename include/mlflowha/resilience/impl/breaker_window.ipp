@@ -109,6 +109,15 @@ class BreakerWindow {
     }
   }
 
+  /// `counts` with one more call. A full counter halves both, which keeps the rate.
+  [[nodiscard]] static constexpr std::uint64_t increased(std::uint64_t counts, bool failure) noexcept {
+    if ((counts & count_mask) == count_mask) {
+      const std::uint64_t failures = (counts >> count_bits & count_mask) / 2;
+      counts = counts >> 2 * count_bits << 2 * count_bits | failures << count_bits | count_mask / 2;
+    }
+    return counts + (failure ? (std::uint64_t{1} << count_bits) + 1 : 1);
+  }
+
  private:
   static constexpr unsigned sequence_bits = 16;
   static constexpr unsigned count_bits = 24;
@@ -125,15 +134,6 @@ class BreakerWindow {
   };
 
   static constexpr std::uint64_t sequence(std::uint64_t epoch) noexcept { return epoch & 0xFFFFU; }
-
-  /// One more call. A full counter halves both, which keeps the rate.
-  static constexpr std::uint64_t increased(std::uint64_t counts, bool failure) noexcept {
-    if ((counts & count_mask) == count_mask) {
-      const std::uint64_t failures = (counts >> count_bits & count_mask) / 2;
-      counts = counts >> 2 * count_bits << 2 * count_bits | failures << count_bits | count_mask / 2;
-    }
-    return counts + (failure ? (std::uint64_t{1} << count_bits) + 1 : 1);
-  }
 
   /// A small number that differs between threads that were started one after the other.
   static std::size_t thread_number() noexcept {

@@ -1,0 +1,28 @@
+#ifndef MLFLOWHA_TESTS_SUPPORT_ALLOCATION_COUNTER_HPP
+#define MLFLOWHA_TESTS_SUPPORT_ALLOCATION_COUNTER_HPP
+
+// Counts what operator new is asked for, so that a test can prove that something allocates nothing. The unit test
+// program replaces the global operators (unit/resilience/allocation_test.cpp); nobody else may. Sanitizers bring
+// operators of their own: there nothing is counted.
+
+#include <cstdint>
+
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#define MLFLOWHA_TESTS_COUNT_ALLOCATIONS 0
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer) || __has_feature(memory_sanitizer)
+#define MLFLOWHA_TESTS_COUNT_ALLOCATIONS 0
+#endif
+#endif
+#ifndef MLFLOWHA_TESTS_COUNT_ALLOCATIONS
+#define MLFLOWHA_TESTS_COUNT_ALLOCATIONS 1
+#endif
+
+namespace mlflowha_tests {
+
+/// Allocations by this thread so far; always 0 when MLFLOWHA_TESTS_COUNT_ALLOCATIONS is 0.
+[[nodiscard]] std::uint64_t allocations() noexcept;
+
+}  // namespace mlflowha_tests
+
+#endif

@@ -1,0 +1,274 @@
+// Many threads on one breaker. The clock stands still or is moved by hand, so nothing here depends on how fast it runs.
+
+#include <mlflowha/resilience/impl/breaker_window.ipp>
+
+#include <atomic>
+#include <functional>
+#include <thread>
+#include <vector>
+
+#include "support/catch.hpp"
+#include "unit/resilience/breaker_fixture.hpp"
+
+using namespace mlflowha;
+using namespace mlflowha_tests;
+using namespace std::chrono_literals;
+
+using Override = CircuitBreaker::Override;
+using Permit = CircuitBreaker::Permit;
+
+namespace {
+
+/// Threads that do one thing together, again and again: run(f) calls f(0) .. f(n-1), each on its own thread, all let go at
+/// the same moment, and returns when all are done.
+class Team {
+ public:
+  explicit Team(int size) {
+    for (int i = 0; i < size; ++i) threads_.emplace_back([this, i] { work(i); });
+  }
+  ~Team() {
+    job_ = nullptr;
+    round_.fetch_add(1);
+    for (std::thread& thread : threads_) thread.join();
+  }
+  void run(const std::function<void(int)>& job) {
+    job_ = job;
+    done_.store(0);
+    round_.fetch_add(1);
+    while (done_.load() != static_cast<int>(threads_.size())) std::this_thread::yield();
+  }
+
+ private:
+  void work(int number) {
+    for (int round = 1;; ++round) {
+      while (round_.load() < round) std::this_thread::yield();
+      if (!job_) return;
+      job_(number);
+      done_.fetch_add(1);
+    }
+  }
+  std::function<void(int)> job_;
+  std::atomic<int> round_{0};
+  std::atomic<int> done_{0};
+  std::vector<std::thread> threads_;
+};
+
+CircuitBreakerOptions five_in_a_row() {
+  auto options = plain_options();
+  options.failure_rate = 0.0;
+  return options;
+}
+
+}  // namespace
+
+TEST_CASE("no call is lost or counted twice", "[resilience][breaker][thread]") {
+  BreakerFixture f;
+  f.breaker.set_override(f.now, Override::metrics_only);
+  constexpr int threads = 10;  // more than stripes: some share one
+  constexpr int each = 5'000;
+  Team team(threads);
+  team.run([&](int) {
+    for (int i = 0; i < each; ++i) f.call(i % 4 == 0 ? hard : i % 4 == 1 ? soft : ok);
+  });
+  auto snapshot = f.snapshot();
+  CHECK(snapshot.window_calls == threads * each);
+  CHECK(snapshot.window_failures == threads * each / 2);
+  CHECK(snapshot.success_count == threads * each / 2);
+  f.breaker.reset(f.now);
+  f.breaker.set_override(f.now, Override::metrics_only);
+  team.run([&](int) {
+    for (int i = 0; i < each; ++i) f.call(hard);
+  });
+  CHECK(f.snapshot().failure_count == threads * each);
+}
+
+TEST_CASE("buckets that move on under load lose nothing", "[resilience][breaker][thread]") {
+  detail::BreakerWindow window(10s);
+  constexpr int threads = 10;
+  Team team(threads);
+  for (int lap = 0; lap < 30; ++lap) {
+    const TimePoint start{1000s + lap * 10s};
+    team.run([&](int number) {
+      for (int slot = 0; slot < 10; ++slot) {
+        for (int i = 0; i < 20; ++i) window.add(start + slot * 1s, (i + number) % 2 == 0, [] { return true; });
+      }
+    });
+    const auto sums = window.sums(start + 9s);
+    REQUIRE(sums.calls == threads * 200);
+    REQUIRE(sums.failures == threads * 100);
+  }
+}
+
+TEST_CASE("concurrent failures trip once", "[resilience][breaker][thread]") {
+  Team team(4);
+  BreakerFixture f(five_in_a_row());
+  for (int round = 0; round < 3'000; ++round) {
+    f.breaker.reset(f.now);
+    team.run([&](int) {
+      Permit first = f.breaker.try_acquire(f.now);
+      Permit second = f.breaker.try_acquire(f.now);
+      first.report(f.now, hard);
+      second.report(f.now, hard);
+    });
+    // Eight results; some may have been refused by then. The fifth one trips, and the rest must not.
+    const auto snapshot = f.snapshot();
+    REQUIRE(snapshot.state == BreakerState::open);
+    REQUIRE(snapshot.trips_in_a_row == 1);
+    REQUIRE(snapshot.retry_at == f.now + 1s);
+  }
+}
+
+TEST_CASE("of many threads one gets the probe", "[resilience][breaker][thread]") {
+  Team team(4);
+  BreakerFixture f(five_in_a_row());
+  std::atomic<int> granted{0};
+  for (int round = 0; round < 3'000; ++round) {
+    if (f.state() == BreakerState::closed) REQUIRE(f.calls("EEEEE"));
+    f.now = f.breaker.retry_at().value_or(f.now);
+    granted.store(0);
+    std::vector<Permit> probes(4);
+    team.run([&](int number) {
+      const auto i = static_cast<std::size_t>(number);
+      probes[i] = number % 2 == 0 ? f.breaker.try_acquire(f.now) : f.breaker.try_acquire_early(f.now);
+      if (probes[i]) granted.fetch_add(1);
+    });
+    REQUIRE(granted.load() == 1);
+    REQUIRE(f.state() == BreakerState::half_open);
+    for (Permit& probe : probes) {
+      if (round % 3 != 2) probe.report(f.now, round % 3 == 0 ? ok : hard);  // otherwise dropped
+    }
+  }
+}
+
+TEST_CASE("of many threads one takes the place of a lost probe", "[resilience][breaker][thread]") {
+  Team team(4);
+  for (int round = 0; round < 1'000; ++round) {
+    BreakerFixture f(five_in_a_row());
+    REQUIRE(f.calls("EEEEE"));
+    f.now += 1s;
+    Permit lost = f.breaker.try_acquire(f.now);
+    REQUIRE(lost);
+    f.now += 1h;
+    std::atomic<int> granted{0};
+    std::vector<Permit> probes(4);
+    team.run([&](int number) {
+      const auto i = static_cast<std::size_t>(number);
+      if (number == 3) {
+        lost.report(f.now, ok);  // meanwhile its owner wakes up
+      } else {
+        probes[i] = f.breaker.try_acquire(f.now);
+        if (probes[i]) granted.fetch_add(1);
+      }
+    });
+    REQUIRE(granted.load() == 1);
+    REQUIRE(f.snapshot().trips_in_a_row == 2);
+    REQUIRE(f.state() == BreakerState::half_open);
+  }
+}
+
+TEST_CASE("a result that races with a reset is forgotten with the rest or not counted", "[resilience][breaker][thread]") {
+  auto options = five_in_a_row();
+  options.consecutive_failures = 1'000'000;
+  BreakerFixture f(options);
+  Team team(3);
+  for (int round = 0; round < 10'000; ++round) {
+    std::vector<Permit> permits(8);
+    for (Permit& permit : permits) permit = f.breaker.try_acquire(f.now);
+    team.run([&](int number) {
+      if (number == 2) {
+        round % 2 == 0 ? f.breaker.reset(f.now) : f.breaker.set_override(f.now, Override::metrics_only);
+      } else {
+        for (int i = 0; i < 4; ++i) permits[static_cast<std::size_t>(number * 4 + i)].report(f.now, i == 3 ? soft : hard);
+      }
+    });
+    const auto snapshot = f.snapshot();
+    REQUIRE(snapshot.window_calls == 0);
+    REQUIRE(snapshot.window_failures == 0);
+    REQUIRE(snapshot.failure_count == 0);
+  }
+}
+
+TEST_CASE("successes and failures at the same time never leave a row behind", "[resilience][breaker][thread]") {
+  // Whatever the order, a row that is ended by a success starts from nothing.
+  BreakerFixture f;
+  f.breaker.set_override(f.now, Override::metrics_only);
+  Team team(3);
+  for (int round = 0; round < 1'000; ++round) {
+    team.run([&](int number) {
+      for (int i = 0; i < 5; ++i) f.call(number == 0 ? ok : hard);
+    });
+    REQUIRE(f.snapshot().failure_count <= 10);
+    REQUIRE(f.call(ok));
+    REQUIRE(f.snapshot().failure_count == 0);
+  }
+}
+
+TEST_CASE("under chaos there is never more than one probe", "[resilience][breaker][thread]") {
+  auto options = plain_options();
+  options.open_for = 1ns;  // every acquire after a trip is a probe
+  options.open_for_max = 1ns;
+  CircuitBreaker breaker(options, std::make_shared<SplitMixRng>(7));
+  std::atomic<int> probes{0};
+  std::atomic<bool> overlapped{false};
+  std::atomic<std::int64_t> granted{0};
+  std::atomic<std::int64_t> clock{1'000'000'000};
+  Team team(4);
+  team.run([&](int number) {
+    SplitMixRng rng(static_cast<std::uint64_t>(number));
+    for (int i = 0; i < 30'000; ++i) {
+      const TimePoint now{Duration(clock.fetch_add(10))};  // 1.2 ms in all: no lease runs out
+      Permit permit = breaker.try_acquire(now);
+      if (!permit) continue;
+      granted.fetch_add(1, std::memory_order_relaxed);
+      const bool probe = permit.is_probe();
+      if (probe && probes.fetch_add(1) != 0) overlapped.store(true);
+      if (below(rng, 8) == 0) std::this_thread::yield();
+      const std::uint64_t dice = below(rng, 10);
+      if (probe) probes.fetch_sub(1);
+      if (dice < 5) permit.report(now, hard);
+      if (dice >= 5 && dice < 9) permit.report(now, ok);
+    }
+  });
+  CHECK_FALSE(overlapped.load());
+  CHECK(granted.load() > 0);
+  const TimePoint now{Duration(clock.load())};
+  const auto snapshot = breaker.snapshot(now);
+  CHECK(snapshot.window_failures <= snapshot.window_calls);
+  CHECK(breaker.would_admit(now));  // everything was settled: no place is still taken
+}
+
+TEST_CASE("orders, questions and calls at the same time", "[resilience][breaker][thread]") {
+  BreakerFixture f;
+  std::atomic<bool> consistent{true};
+  Team team(4);
+  team.run([&](int number) {
+    SplitMixRng rng(static_cast<std::uint64_t>(number));
+    for (int i = 0; i < 10'000; ++i) {
+      const TimePoint now = f.now + i * 1ms;
+      if (number == 0) {
+        switch (below(rng, 8)) {
+          case 0: f.breaker.reset(now); break;
+          case 1: f.breaker.open_until(now, now + 2ms); break;
+          case 2: f.breaker.set_override(now, static_cast<Override>(below(rng, 4))); break;
+          default: f.breaker.set_override(now, Override::none); break;
+        }
+      } else if (number == 1) {
+        const auto snapshot = f.breaker.snapshot(now);
+        const bool open = snapshot.state == BreakerState::open;
+        if (snapshot.retry_at.has_value() != open) consistent.store(false);
+        if (snapshot.trips_in_a_row < 0 || snapshot.window_failures > snapshot.window_calls) consistent.store(false);
+        (void)f.breaker.would_admit(now);
+        (void)f.breaker.retry_at();
+        (void)f.breaker.state(now);
+      } else {
+        Permit permit = f.breaker.try_acquire(now);
+        if (below(rng, 8) != 0) permit.report(now, below(rng, 2) == 0 ? ok : hard);
+      }
+    }
+  });
+  CHECK(consistent.load());
+  f.breaker.reset(f.now);
+  CHECK(f.snapshot().window_calls == 0);
+  CHECK(f.calls("EEEEE"));
+  CHECK(f.state() == BreakerState::open);
+}
