@@ -53,8 +53,8 @@ enum class AllOpen : std::uint8_t {
 struct CallPlanOptions {
   BackoffOptions backoff;
   std::int32_t max_attempts = 0;  ///< of the call itself, verifications not counted; 0 = as many as the deadline allows
-  std::int32_t max_server_errors = 5;  ///< answers of Verdict::server_error after which the call is over: a request that
-                                       ///< always fails would never end
+  std::int32_t max_server_errors = 5;  ///< answers of Verdict::server_error after which the call is over: a request
+                                       ///< that always fails would never end
   Duration attempt_timeout = std::chrono::seconds(10);
   Duration connect_timeout = std::chrono::seconds(2);
   Duration minimum_attempt = std::chrono::milliseconds(10);  ///< with less time left than this no attempt is started
@@ -71,8 +71,8 @@ class MLFLOWHA_EXPORT CallPlan {
     Purpose purpose = Purpose::call;
     EndpointIndex endpoint = 0;
     Duration connect_timeout{};
-    Duration timeout{};      ///< whole attempt; never past the deadline
-    std::int32_t number = 0; ///< attempts of this call so far, this one included, of any purpose
+    Duration timeout{};       ///< whole attempt; never past the deadline
+    std::int32_t number = 0;  ///< attempts of this call so far, this one included, of any purpose
   };
   /// Wait, then wake(). Never past the deadline.
   struct Sleep {
@@ -134,7 +134,7 @@ class MLFLOWHA_EXPORT CallPlan {
   EndpointSet::Lease lease_;
   Purpose purpose_ = Purpose::call;  // what the call needs next; identify attempts come in between
   bool identifying_ = false;
-  bool blocked_ = false;             // the last pick found nobody
+  bool blocked_ = false;  // the last pick found nobody
   std::int32_t attempts_ = 0;
   std::int32_t call_attempts_ = 0;
   std::int32_t ambiguous_attempts_ = 0;

@@ -56,14 +56,15 @@ struct EndpointSetOptions {
   std::int32_t failback_successes = 3;
   Duration failback_after = std::chrono::seconds(30);
   Duration ramp = std::chrono::seconds(10);
-  double panic_threshold = 0.5;                             ///< when more than this share of a group is ejected, its side
-                                                            ///< probes no longer wait for the breakers' open time
+  double panic_threshold = 0.5;  ///< when more than this share of a group is ejected, its side
+                                 ///< probes no longer wait for the breakers' open time
   Duration panic_interval = std::chrono::seconds(1);
-  Duration probe_interval = std::chrono::milliseconds(250); ///< first gap between side probes of one endpoint, doubling ...
-  Duration probe_interval_max = std::chrono::seconds(10);   ///< ... to this, +-20 %
+  Duration probe_interval =
+      std::chrono::milliseconds(250);  ///< first gap between side probes of one endpoint, doubling ...
+  Duration probe_interval_max = std::chrono::seconds(10);  ///< ... to this, +-20 %
   Duration ewma_tau = std::chrono::seconds(10);
-  Duration hold_max = std::chrono::seconds(30);             ///< a Retry-After sets an endpoint back no longer than this
-  bool check_identity = true;                               ///< identify each endpoint at first contact (lists of 2 or more)
+  Duration hold_max = std::chrono::seconds(30);  ///< a Retry-After sets an endpoint back no longer than this
+  bool check_identity = true;                    ///< identify each endpoint at first contact (lists of 2 or more)
 
   /// Empty, or one line per fault, each naming field, value and what was expected; the breaker's included.
   [[nodiscard]] MLFLOWHA_EXPORT std::string faults() const;
@@ -125,14 +126,16 @@ class MLFLOWHA_EXPORT EndpointSet {
     EndpointHealth health = EndpointHealth::healthy;
     CircuitBreaker::Snapshot breaker;
     bool identified = false;
-    std::string last_error;                  ///< "" when none
+    std::string last_error;  ///< "" when none
     std::optional<TimePoint> last_error_at;
     std::optional<TimePoint> last_success_at;
-    std::optional<TimePoint> held_until;     ///< set back by a Retry-After until then
+    std::optional<TimePoint> held_until;  ///< set back by a Retry-After until then
     Duration latency_ewma{};
     std::int32_t in_flight = 0;
   };
 
+  /// `rng` draws the jitter; process_rng() when it is null. `observer` may be null.
+  /// \throws Exception (Errc::invalid_config) on faults of options.breaker; check options.faults() first.
   EndpointSet(std::vector<EndpointSpec> endpoints, const EndpointSetOptions& options, std::shared_ptr<Rng> rng,
               std::shared_ptr<Observer> observer = nullptr);
   EndpointSet(const EndpointSet&) = delete;
@@ -172,7 +175,8 @@ class MLFLOWHA_EXPORT EndpointSet {
 
   /// An operator's orders; nothing or `index`.
   void reset(TimePoint now, std::optional<EndpointIndex> index = std::nullopt) noexcept;
-  void set_override(TimePoint now, CircuitBreaker::Override order, std::optional<EndpointIndex> index = std::nullopt) noexcept;
+  void set_override(TimePoint now, CircuitBreaker::Override order,
+                    std::optional<EndpointIndex> index = std::nullopt) noexcept;
 
   [[nodiscard]] EndpointHealth health(EndpointIndex index, TimePoint now) const noexcept;
   [[nodiscard]] std::vector<EndpointSnapshot> snapshot(TimePoint now) const;
@@ -184,7 +188,8 @@ class MLFLOWHA_EXPORT EndpointSet {
 
 /// The cluster as one breaker, for health pages: closed while an endpoint is usable, open when none is, half_open when
 /// the only usable ones are being probed.
-[[nodiscard]] MLFLOWHA_EXPORT BreakerState cluster_state(const std::vector<EndpointSet::EndpointSnapshot>& endpoints) noexcept;
+[[nodiscard]] MLFLOWHA_EXPORT BreakerState
+cluster_state(const std::vector<EndpointSet::EndpointSnapshot>& endpoints) noexcept;
 
 MLFLOWHA_END_NAMESPACE
 

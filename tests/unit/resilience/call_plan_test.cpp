@@ -30,8 +30,6 @@ RetryBudgetOptions tokens(std::int32_t capacity, std::int32_t cost = 14) {
   return out;
 }
 
-CallPlan::Done done(const CallPlan::Action& action) { return std::get<CallPlan::Done>(action); }
-
 }  // namespace
 
 // --------------------------------------------------------------------------------------------- published sequences
@@ -49,11 +47,37 @@ TEST_CASE("AWS retry behaviour 2.1: waits and quota", "[resilience][plan][sep]")
   const Duration cap = seconds(20);
   const Outcome e = bad_gateway();
   const std::vector<Row> rows{
-      {"500, 500, 200", 500, 3, cap, {e, e, success()}, {"call e0", "sleep 50 ms", "call e0", "sleep 100 ms", "call e0", "done"}, 486},
-      {"502 x 3", 500, 3, cap, {e, e, e}, {"call e0", "sleep 50 ms", "call e0", "sleep 100 ms", "call e0", "failed attempts_exhausted none"}, 472},
+      {"500, 500, 200",
+       500,
+       3,
+       cap,
+       {e, e, success()},
+       {"call e0", "sleep 50 ms", "call e0", "sleep 100 ms", "call e0", "done"},
+       486},
+      {"502 x 3",
+       500,
+       3,
+       cap,
+       {e, e, e},
+       {"call e0", "sleep 50 ms", "call e0", "sleep 100 ms", "call e0", "failed attempts_exhausted none"},
+       472},
       {"quota for one retry", 14, 3, cap, {e, e}, {"call e0", "sleep 50 ms", "call e0", "failed budget none"}, 0},
-      {"five attempts", 500, 5, cap, {e, e, e, e, success()}, {"call e0", "sleep 50 ms", "call e0", "sleep 100 ms", "call e0", "sleep 200 ms", "call e0", "sleep 400 ms", "call e0", "done"}, 458},
-      {"capped at 0.2 s", 500, 5, milliseconds(200), {e, e, e, e, e}, {"call e0", "sleep 50 ms", "call e0", "sleep 100 ms", "call e0", "sleep 200 ms", "call e0", "sleep 200 ms", "call e0", "failed attempts_exhausted none"}, 444},
+      {"five attempts",
+       500,
+       5,
+       cap,
+       {e, e, e, e, success()},
+       {"call e0", "sleep 50 ms", "call e0", "sleep 100 ms", "call e0", "sleep 200 ms", "call e0", "sleep 400 ms",
+        "call e0", "done"},
+       458},
+      {"capped at 0.2 s",
+       500,
+       5,
+       milliseconds(200),
+       {e, e, e, e, e},
+       {"call e0", "sleep 50 ms", "call e0", "sleep 100 ms", "call e0", "sleep 200 ms", "call e0", "sleep 200 ms",
+        "call e0", "failed attempts_exhausted none"},
+       444},
       {"quota runs out", 20, 5, cap, {e, e}, {"call e0", "sleep 50 ms", "call e0", "failed budget none"}, 6},
       {"throttling", 500, 3, cap, {overload(), success()}, {"call e0", "sleep 1000 ms", "call e0", "done"}, 500},
   };
@@ -73,9 +97,10 @@ TEST_CASE("AWS retry behaviour 2.1: waits and quota", "[resilience][plan][sep]")
 }
 
 TEST_CASE("AWS retry behaviour 2.1: Retry-After", "[resilience][plan][sep]") {
-  const std::vector<std::pair<std::optional<Duration>, std::string>> rows{
-      {milliseconds(1500), "sleep 1500 ms"}, {milliseconds(0), "sleep 50 ms"}, {seconds(10), "sleep 5050 ms"},
-      {std::nullopt, "sleep 50 ms"}};
+  const std::vector<std::pair<std::optional<Duration>, std::string>> rows{{milliseconds(1500), "sleep 1500 ms"},
+                                                                          {milliseconds(0), "sleep 50 ms"},
+                                                                          {seconds(10), "sleep 5050 ms"},
+                                                                          {std::nullopt, "sleep 50 ms"}};
   for (const auto& row : rows) {
     EndpointSet set(specs(1), plain(), seeded());
     Call call(set, Idempotency::read);
@@ -123,8 +148,8 @@ TEST_CASE("AWS retry behaviour: several calls on one quota", "[resilience][plan]
     options.backoff.base = milliseconds(25);
     options.max_attempts = 4;
     Call call(set, Idempotency::read, seconds(60), options);
-    CHECK(run(call, {e, e, e, e}) == Lines{"call e0", "sleep 25 ms", "call e0", "sleep 50 ms", "call e0", "sleep 100 ms",
-                                           "call e0", "failed attempts_exhausted none"});
+    CHECK(run(call, {e, e, e, e}) == Lines{"call e0", "sleep 25 ms", "call e0", "sleep 50 ms", "call e0",
+                                           "sleep 100 ms", "call e0", "failed attempts_exhausted none"});
   }
   SECTION("the 2.0 figures: base 1 s, 5 a retry") {
     RetryBudget budget(tokens(500, 5));
@@ -248,9 +273,8 @@ TEST_CASE("a request that is an error everywhere ends", "[resilience][plan][trap
   EndpointSet set(specs(3), plain(), seeded());
   RetryBudget unlimited(tokens(0));
   Call call(set, Idempotency::read, seconds(600), {}, &unlimited);
-  CHECK(run(call, std::vector<Outcome>(100, error)) ==
-        Lines{"call e0", "call e1", "call e2", "sleep 50 ms", "call e0", "sleep 100 ms", "call e1",
-              "failed permanent none"});
+  CHECK(run(call, std::vector<Outcome>(100, error)) == Lines{"call e0", "call e1", "call e2", "sleep 50 ms", "call e0",
+                                                             "sleep 100 ms", "call e1", "failed permanent none"});
   for (EndpointIndex i = 0; i < 3; ++i) CHECK(set.health(i, call.now) == EndpointHealth::healthy);
 
   Outcome ambiguous = error;
@@ -347,7 +371,8 @@ TEST_CASE("connecting ends before its attempt does", "[resilience][plan][trap9]"
   Call call(set, Idempotency::read, seconds(60), careless);
   const CallPlan::Action first = call.start();
   CHECK(std::get<CallPlan::Attempt>(first).connect_timeout == milliseconds(7500));
-  CHECK_THAT(careless.faults(), mlflowha_tests::contains("connect_timeout is 30 s, expected less than attempt_timeout"));
+  CHECK_THAT(careless.faults(),
+             mlflowha_tests::contains("connect_timeout is 30 s, expected less than attempt_timeout"));
 }
 
 TEST_CASE("no option makes the plan spin", "[resilience][plan]") {
@@ -374,8 +399,8 @@ TEST_CASE("no option makes the plan spin", "[resilience][plan]") {
   bad.connect_timeout = Duration::zero();
   bad.minimum_attempt = Duration::zero();
   bad.backoff.factor = 0;
-  for (const char* name : {"max_attempts is -1", "max_server_errors is 0", "attempt_timeout is 0", "connect_timeout is 0",
-                           "minimum_attempt is 0", "factor is 0"}) {
+  for (const char* name : {"max_attempts is -1", "max_server_errors is 0", "attempt_timeout is 0",
+                           "connect_timeout is 0", "minimum_attempt is 0", "factor is 0"}) {
     CHECK_THAT(bad.faults(), mlflowha_tests::contains(name));
   }
 }
@@ -427,194 +452,4 @@ TEST_CASE("a breaker that opens during a call moves it elsewhere", "[resilience]
   Call call(set, Idempotency::read);
   CHECK(run(call, {bad_gateway(), bad_gateway(), success()}) ==
         Lines{"call e0", "call e1", "sleep 50 ms", "sleep 950 ms", "call e0", "done"});  // the last one is panic
-}
-
-// --------------------------------------------------------------------------------------------------- exactly once
-
-TEST_CASE("create_anonymous looks before it sends again", "[resilience][plan][trap16]") {
-  EndpointSet set(specs(2), plain(), seeded());
-  Call call(set, Idempotency::create_anonymous);
-  SECTION("present: done, and no twin can be left of the one that was found") {
-    CHECK(run(call, {reset()}) == Lines{"call e0", "verify e1"});
-    const CallPlan::Action end = call.resume(looked(Found::present));
-    CHECK(show(end) == "done verified");
-    CHECK(done(end).ambiguous_attempts == 0);
-  }
-  SECTION("absent: sent again, and the first may still come late") {
-    CHECK(run(call, {reset(), looked(Found::absent)}) == Lines{"call e0", "verify e1", "call e1"});
-    CHECK(call.plan().ambiguous());
-    const CallPlan::Action end = call.resume(success());
-    CHECK(show(end) == "done");
-    CHECK(done(end).ambiguous_attempts == 1);
-  }
-  SECTION("twice ambiguous, then found: one of the two is unaccounted for") {
-    CHECK(run(call, {reset(), looked(Found::absent), reset()}) ==
-          Lines{"call e0", "verify e1", "call e1", "sleep 50 ms", "verify e0"});
-    CHECK(done(call.resume(looked(Found::present))).ambiguous_attempts == 1);
-  }
-  SECTION("the look itself is retried, with waits and tokens") {
-    CHECK(run(call, {reset(), reset(), shared_backend(), refused_connect()}) ==
-          Lines{"call e0", "verify e1", "sleep 50 ms", "verify e0", "sleep 100 ms", "verify e1", "sleep 200 ms",
-                "verify e0"});
-    CHECK(show(call.resume(looked(Found::absent))) == "call e0");
-  }
-  SECTION("a look that is refused or not understood proves nothing") {
-    CHECK(run(call, {reset(), rejected()}) == Lines{"call e0", "verify e1", "failed non_idempotent unknown"});
-    Call other(set, Idempotency::create_anonymous);
-    CHECK(run(other, {reset(), looked(Found::not_asked)}).back() == "failed non_idempotent unknown");
-  }
-  SECTION("no time left to look") {
-    Call hurried(set, Idempotency::create_anonymous, seconds(1));
-    hurried.start();
-    hurried.now += seconds(1);
-    CHECK(show(hurried.resume(reset())) == "failed deadline unknown");
-  }
-  SECTION("no token left to look") {
-    RetryBudget empty(tokens(1));
-    Call poor(set, Idempotency::create_anonymous, seconds(60), {}, &empty);
-    CHECK(run(poor, {reset()}).back() == "failed budget unknown");
-  }
-  SECTION("one attempt only: still looks, but doesn't send again") {
-    CallPlanOptions options;
-    options.max_attempts = 1;
-    Call once(set, Idempotency::create_anonymous, seconds(60), options);
-    CHECK(run(once, {reset(), looked(Found::absent)}) ==
-          Lines{"call e0", "verify e1", "failed attempts_exhausted unknown"});
-    Call found(set, Idempotency::create_anonymous, seconds(60), options);
-    CHECK(run(found, {reset(), reset(), looked(Found::present)}, false).back() == "done verified");
-  }
-  SECTION("a clean no after an ambiguous attempt leaves the first one's fate open") {
-    CHECK(run(call, {reset(), looked(Found::absent), rejected()}).back() == "failed permanent unknown");
-  }
-  SECTION("unsent or surely not applied: nothing to look for") {
-    CHECK(run(call, {refused_connect(), shared_backend(), success()}, false) ==
-          Lines{"call e0", "call e1", "call e1", "done"});
-  }
-}
-
-TEST_CASE("create_named sends again and reads back who has the name", "[resilience][plan]") {
-  EndpointSet set(specs(2), plain(), seeded());
-  Call call(set, Idempotency::create_named);
-  SECTION("it was us") {
-    CHECK(run(call, {reset(), already_done(), looked(Found::present)}) ==
-          Lines{"call e0", "call e1", "verify e1", "done verified"});
-  }
-  SECTION("it was somebody else") {
-    CHECK(run(call, {already_done(), looked(Found::absent)}) == Lines{"call e0", "verify e0", "failed permanent none"});
-  }
-  SECTION("even a first attempt may have been doubled on the way") {
-    CHECK(run(call, {already_done(), looked(Found::present)}) == Lines{"call e0", "verify e0", "done verified"});
-  }
-  SECTION("as long as that isn't known the effect isn't either") {
-    CHECK(run(call, {already_done(), rejected()}).back() == "failed non_idempotent unknown");
-    Call hurried(set, Idempotency::create_named, seconds(1));
-    hurried.start();
-    hurried.now += milliseconds(995);
-    CHECK(show(hurried.resume(already_done())) == "failed deadline unknown");
-  }
-  SECTION("names leave no twins") {
-    run(call, {reset()});
-    CHECK(done(call.resume(success())).ambiguous_attempts == 0);
-  }
-}
-
-TEST_CASE("once: the error of a repetition is success only after an ambiguous attempt", "[resilience][plan]") {
-  EndpointSet set(specs(2), plain(), seeded());
-  Call repeated(set, Idempotency::once);
-  CHECK(run(repeated, {reset(), already_done()}) == Lines{"call e0", "call e1", "done"});
-  Call wrong(set, Idempotency::once);
-  CHECK(run(wrong, {already_done()}).back() == "failed permanent none");
-  Call unsent(set, Idempotency::once);
-  CHECK(run(unsent, {refused_connect(), already_done()}, false).back() == "failed permanent none");
-  Call other(set, Idempotency::same_again);  // only the class that says so
-  CHECK(run(other, {reset(), already_done()}, false).back() == "failed permanent unknown");
-}
-
-TEST_CASE("never: sent once, unless it surely wasn't applied", "[resilience][plan][trap17]") {
-  EndpointSet set(specs(2), plain(), seeded());
-  Call call(set, Idempotency::never);
-  CHECK(run(call, {refused_connect(), bad_gateway(), reset()}, false) ==
-        Lines{"call e0", "call e1", "call e0", "failed non_idempotent unknown"});
-}
-
-TEST_CASE("an attempt is over before the next begins", "[resilience][plan][trap17]") {
-  EndpointSet set(specs(2), plain(), seeded());
-  Call call(set, Idempotency::same_again);
-  const auto busy = [&] {
-    std::int32_t sum = 0;
-    for (const auto& shot : set.snapshot(call.now)) sum += shot.in_flight;
-    return sum;
-  };
-  call.start();
-  CHECK(busy() == 1);
-  call.resume(reset());
-  CHECK(busy() == 1);
-  call.resume(reset());
-  CHECK(busy() == 0);  // asleep
-}
-
-// -------------------------------------------------------------------------------------------------- identity, cancel
-
-TEST_CASE("an endpoint is identified before it gets its first request", "[resilience][plan][trap23]") {
-  EndpointSetOptions set_options;
-  EndpointSet set(specs(2), set_options, seeded());
-  RetryBudget empty(tokens(1));
-  Call call(set, Idempotency::create_anonymous, seconds(60), {}, &empty);
-  SECTION("and then at once, on the same one") {
-    CHECK(show(call.start()) == "identify e0");
-    set.mark_identified(0);
-    CHECK(show(call.resume(success())) == "call e0");
-    CHECK(show(call.resume(success())) == "done");
-    Call next(set, Idempotency::read);
-    CHECK(run(next, {success()}) == Lines{"call e0", "done"});
-  }
-  SECTION("a driver that doesn't say so isn't asked for ever") {
-    CHECK(run(call, {success(), success()}) == Lines{"identify e0", "call e0", "done"});
-  }
-  SECTION("another database: elsewhere, at once, for free, and nothing was sent to it") {
-    CHECK(run(call, {outcome(Verdict::wrong_endpoint), success(), success()}) ==
-          Lines{"identify e0", "identify e1", "call e1", "done"});
-    CHECK(set.health(0, call.now) == EndpointHealth::refused);
-  }
-  SECTION("its failures are those of an unsent request") {
-    CHECK(run(call, {reset(), success(), success()}) == Lines{"identify e0", "identify e1", "call e1", "done"});
-    Call other(set, Idempotency::never, seconds(60), {}, &empty);
-    CHECK(run(other, {success(), success()}) == Lines{"identify e1", "call e1", "done"});
-  }
-  SECTION("a refused look at identity ends the call, with no effect") {
-    CHECK(run(call, {rejected()}) == Lines{"identify e0", "failed permanent none"});
-    Call other(set, Idempotency::never);
-    CHECK(run(other, {outcome(Verdict::cancelled)}) == Lines{"identify e0", "failed cancelled none"});
-  }
-  SECTION("attempts of the call are counted without it") {
-    CallPlanOptions options;
-    options.max_attempts = 1;
-    Call once(set, Idempotency::read, seconds(60), options);
-    CHECK(run(once, {refused_connect(), success(), bad_gateway()}) ==
-          Lines{"identify e0", "identify e1", "call e1", "failed attempts_exhausted none"});
-  }
-}
-
-TEST_CASE("cancellation says what may have been done, and leaves nothing behind", "[resilience][plan][trap2]") {
-  EndpointSet set(specs(2), plain(), seeded());
-  Outcome given_up = outcome(Verdict::cancelled);
-  Call unsent(set, Idempotency::same_again);
-  CHECK(run(unsent, {given_up}).back() == "failed cancelled none");
-  given_up.maybe_applied = true;
-  Call sent(set, Idempotency::same_again);
-  CHECK(run(sent, {given_up}).back() == "failed cancelled unknown");
-  Call read(set, Idempotency::read);
-  CHECK(run(read, {given_up}).back() == "failed cancelled none");
-
-  Call asleep(set, Idempotency::same_again);
-  run(asleep, {shared_backend()});  // in its second attempt
-  CHECK(show(asleep.plan().cancel()) == "failed cancelled unknown");
-  {
-    Call dropped(set, Idempotency::same_again);
-    dropped.start();
-  }
-  for (const auto& shot : set.snapshot(at(seconds(0)))) {
-    CHECK(shot.in_flight == 0);
-    CHECK(shot.health == EndpointHealth::healthy);
-  }
 }

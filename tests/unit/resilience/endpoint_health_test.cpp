@@ -334,7 +334,8 @@ TEST_CASE("an operator can force endpoints open and reset them", "[resilience][o
   CHECK(set.snapshot(at(seconds(2)))[0].breaker.trips_in_a_row == 0);
 }
 
-TEST_CASE("each change of an endpoint is told once, with its cause, and under no lock", "[resilience][events][trap21]") {
+TEST_CASE("each change of an endpoint is told once, with its cause, and under no lock",
+          "[resilience][events][trap21]") {
   auto recorder = std::make_shared<Recorder>();
   EndpointSet set(specs(2), plain(), seeded(), recorder);
   // An observer that asks back: with a lock held this would never return.
@@ -443,8 +444,13 @@ TEST_CASE("many threads leave nothing behind", "[resilience][threads]") {
             set.report(std::move(side), now, below(rng, 3) == 0 ? reset() : success());
           }
           if (!pick.lease) continue;
-          const std::array<Outcome, 7> results{success(),        success(), reset(), overload(milliseconds(1)),
-                                               shared_backend(), rejected(), outcome(Verdict::cancelled)};
+          const std::array<Outcome, 7> results{success(),
+                                               success(),
+                                               reset(),
+                                               overload(milliseconds(1)),
+                                               shared_backend(),
+                                               rejected(),
+                                               outcome(Verdict::cancelled)};
           if (below(rng, 50) != 0) set.report(std::move(pick.lease), now, results[below(rng, results.size())], "x");
           if (below(rng, 500) == 0) set.reset(now);
           if (below(rng, 500) == 0) static_cast<void>(set.snapshot(now));

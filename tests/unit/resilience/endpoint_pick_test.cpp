@@ -165,7 +165,8 @@ TEST_CASE("a half-open breaker closes on answers that blame the database", "[res
   CHECK(set.snapshot(at(seconds(2)))[0].breaker.state == BreakerState::closed);
 }
 
-TEST_CASE("rejections and server errors make nobody suspect, cancellation nothing at all", "[resilience][pick][trap8]") {
+TEST_CASE("rejections and server errors make nobody suspect, cancellation nothing at all",
+          "[resilience][pick][trap8]") {
   EndpointSet set(specs(2), plain(), seeded());
   const TimePoint now = at(seconds(0));
   for (int i = 0; i < 50; ++i) tell(set, 0, now, rejected());

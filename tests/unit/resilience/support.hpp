@@ -146,7 +146,8 @@ class Call {
   CallPlan plan_;
 };
 
-/// "call e1", "verify e0", "identify e0", "sleep 50 ms", "done", "failed deadline unknown": an action as a line of a table.
+/// "call e1", "verify e0", "identify e0", "sleep 50 ms", "done", "failed deadline unknown": an action as a line of a
+/// table.
 inline std::string show(const CallPlan::Action& action, TimePoint now = TimePoint::max()) {
   if (const auto* attempt = std::get_if<CallPlan::Attempt>(&action)) {
     const char* purpose = attempt->purpose == Purpose::call     ? "call"

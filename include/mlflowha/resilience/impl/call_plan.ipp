@@ -18,14 +18,16 @@ inline constexpr Duration shortest_wait = std::chrono::milliseconds(1);
 MLFLOWHA_INLINE std::string CallPlanOptions::faults() const {
   std::string out = backoff.faults();
   const auto time = [&out](std::string_view name, Duration value) {
-    detail::add_fault(out, value >= std::chrono::milliseconds(1), name, detail::breaker_duration(value), "1 ms or more");
+    detail::add_fault(out, value >= std::chrono::milliseconds(1), name, detail::breaker_duration(value),
+                      "1 ms or more");
   };
   detail::add_fault(out, max_attempts >= 0, "max_attempts", std::to_string(max_attempts), "0 or more");
   detail::add_fault(out, max_server_errors >= 1, "max_server_errors", std::to_string(max_server_errors), "1 or more");
   time("attempt_timeout", attempt_timeout);
   time("connect_timeout", connect_timeout);
   time("minimum_attempt", minimum_attempt);
-  detail::add_fault(out, connect_timeout < attempt_timeout, "connect_timeout", detail::breaker_duration(connect_timeout),
+  detail::add_fault(out, connect_timeout < attempt_timeout, "connect_timeout",
+                    detail::breaker_duration(connect_timeout),
                     "less than attempt_timeout, or a failing connect can't be told from a slow answer");
   detail::add_fault(out, minimum_attempt <= attempt_timeout, "minimum_attempt",
                     detail::breaker_duration(minimum_attempt), "at most attempt_timeout");
@@ -48,8 +50,7 @@ MLFLOWHA_INLINE CallPlan::Action CallPlan::start(TimePoint now) { return next(no
 MLFLOWHA_INLINE CallPlan::Action CallPlan::wake(TimePoint now) { return next(now); }
 
 MLFLOWHA_INLINE CallPlan::Done CallPlan::cancel() noexcept {
-  const bool on_its_way =
-      lease_ && !identifying_ && purpose_ == Purpose::call && idempotency_ != Idempotency::read;
+  const bool on_its_way = lease_ && !identifying_ && purpose_ == Purpose::call && idempotency_ != Idempotency::read;
   if (on_its_way) ++ambiguous_attempts_;
   lease_ = EndpointSet::Lease();
   return fail(StopReason::cancelled);
@@ -107,14 +108,19 @@ MLFLOWHA_INLINE CallPlan::Action CallPlan::go_on(TimePoint now, EndpointIndex en
 MLFLOWHA_INLINE CallPlan::Action CallPlan::after_identify(TimePoint now, EndpointIndex endpoint,
                                                           const Outcome& outcome) {
   switch (outcome.verdict) {
-    case Verdict::success: return go_on(now, endpoint, true);
-    case Verdict::rejected: return fail(StopReason::permanent);
-    case Verdict::cancelled: return fail(StopReason::cancelled);
-    case Verdict::wrong_endpoint: return next(now);  // it is refused now: at once, and it can't be picked again
+    case Verdict::success:
+      return go_on(now, endpoint, true);
+    case Verdict::rejected:
+      return fail(StopReason::permanent);
+    case Verdict::cancelled:
+      return fail(StopReason::cancelled);
+    case Verdict::wrong_endpoint:
+      return next(now);  // it is refused now: at once, and it can't be picked again
     case Verdict::overload:
     case Verdict::shared_backend:
     case Verdict::server_error:
-    case Verdict::endpoint_fault: break;
+    case Verdict::endpoint_fault:
+      break;
   }
   if (server_errors_spent(outcome)) return fail(StopReason::permanent);
   return retry(now, endpoint, outcome, true);
@@ -150,13 +156,16 @@ MLFLOWHA_INLINE CallPlan::Action CallPlan::after_call(TimePoint now, EndpointInd
   return retry(now, endpoint, outcome, !outcome.sent && !outcome.maybe_applied);
 }
 
-MLFLOWHA_INLINE CallPlan::Action CallPlan::after_verify(TimePoint now, EndpointIndex endpoint,
-                                                        const Outcome& outcome) {
+MLFLOWHA_INLINE CallPlan::Action CallPlan::after_verify(TimePoint now, EndpointIndex endpoint, const Outcome& outcome) {
   switch (outcome.verdict) {
-    case Verdict::success: break;
-    case Verdict::cancelled: return fail(StopReason::cancelled);
-    case Verdict::rejected: return fail(StopReason::non_idempotent);  // a refused look proves nothing
-    case Verdict::wrong_endpoint: return next(now);
+    case Verdict::success:
+      break;
+    case Verdict::cancelled:
+      return fail(StopReason::cancelled);
+    case Verdict::rejected:
+      return fail(StopReason::non_idempotent);  // a refused look proves nothing
+    case Verdict::wrong_endpoint:
+      return next(now);
     case Verdict::overload:
     case Verdict::shared_backend:
     case Verdict::server_error:

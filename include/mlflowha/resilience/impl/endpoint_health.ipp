@@ -20,6 +20,7 @@ MLFLOWHA_INLINE std::optional<double> EndpointSet::Impl::Node::latency_now(Ticks
   const Ticks average = latency.load(std::memory_order_relaxed);
   if (average < 0) return std::nullopt;
   const Ticks age = now - latency_at.load(std::memory_order_relaxed);
+  if (static_cast<double>(age) < tau * 1e-3) return static_cast<double>(average);  // spares a busy set the exp()
   return detail::decayed(static_cast<double>(average), static_cast<double>(age), tau);
 }
 
@@ -37,8 +38,9 @@ MLFLOWHA_INLINE void EndpointSet::Impl::Node::observe(Ticks now, Duration sample
 /// A failure that comes back fast must not look like a fast endpoint.
 MLFLOWHA_INLINE void EndpointSet::Impl::Node::punish(Ticks now, Duration sample) noexcept {
   const Ticks average = std::max<Ticks>(latency.load(std::memory_order_relaxed), 0);
-  latency.store(std::min(std::max(sample.count(), std::min(average, punishment_max.count()) * 2), punishment_max.count()),
-                std::memory_order_relaxed);
+  latency.store(
+      std::min(std::max(sample.count(), std::min(average, punishment_max.count()) * 2), punishment_max.count()),
+      std::memory_order_relaxed);
   latency_at.store(now, std::memory_order_relaxed);
 }
 
@@ -83,16 +85,23 @@ MLFLOWHA_INLINE void EndpointSet::Impl::report_slowly(Lease& lease, TimePoint no
     const std::uint64_t epoch = node.word.load(std::memory_order_relaxed) >> epoch_shift;
     switch (outcome.verdict) {
       case Verdict::success:
-      case Verdict::rejected: lease.permit_.report(now, CallResult::success); break;
-      case Verdict::endpoint_fault: lease.permit_.report(now, CallResult::hard_failure); break;
+      case Verdict::rejected:
+        lease.permit_.report(now, CallResult::success);
+        break;
+      case Verdict::endpoint_fault:
+        lease.permit_.report(now, CallResult::hard_failure);
+        break;
       case Verdict::server_error:
-      case Verdict::overload: lease.permit_.report(now, CallResult::soft_failure); break;
+      case Verdict::overload:
+        lease.permit_.report(now, CallResult::soft_failure);
+        break;
       case Verdict::shared_backend:
         // The endpoint did answer; without this a database outage would keep half-open breakers from closing.
         if (lease.permit_.is_probe()) lease.permit_.report(now, CallResult::success);
         break;
       case Verdict::wrong_endpoint:
-      case Verdict::cancelled: break;
+      case Verdict::cancelled:
+        break;
     }
     learn(node, at_now, outcome, detail, epoch == lease.epoch_, counted);
     if (node.breaker.state(now) == BreakerState::open && before.breaker != BreakerState::open) {
@@ -172,7 +181,8 @@ MLFLOWHA_INLINE void EndpointSet::Impl::learn(Node& node, Ticks now, const Outco
       set_flags(node, 0, identified_flag);
       break;
     case Verdict::shared_backend:
-    case Verdict::cancelled: break;
+    case Verdict::cancelled:
+      break;
   }
 }
 
@@ -184,19 +194,13 @@ MLFLOWHA_INLINE void EndpointSet::Impl::suspect(Node& node, Ticks now) noexcept 
 
 MLFLOWHA_INLINE void EndpointSet::Impl::set_health(Node& node, EndpointHealth health, bool new_epoch) noexcept {
   const std::uint64_t word = node.word.load(std::memory_order_relaxed);
-  store_word(node, ((word & ~health_mask) | static_cast<std::uint64_t>(health)) +
-                       (new_epoch ? std::uint64_t{1} << epoch_shift : 0));
+  node.word.store(
+      ((word & ~health_mask) | static_cast<std::uint64_t>(health)) + (new_epoch ? std::uint64_t{1} << epoch_shift : 0),
+      std::memory_order_relaxed);
 }
 
 MLFLOWHA_INLINE void EndpointSet::Impl::set_flags(Node& node, std::uint64_t set, std::uint64_t clear) noexcept {
-  store_word(node, (node.word.load(std::memory_order_relaxed) & ~clear) | set);
-}
-
-MLFLOWHA_INLINE void EndpointSet::Impl::store_word(Node& node, std::uint64_t word) noexcept {
-  const auto is_well = [](std::uint64_t w) { return (w & (health_mask | forced_open_flag)) == 0; };
-  const bool was_well = is_well(node.word.load(std::memory_order_relaxed));
-  node.word.store(word, std::memory_order_relaxed);
-  unwell.fetch_add((was_well ? 1 : 0) - (is_well(word) ? 1 : 0), std::memory_order_relaxed);
+  node.word.store((node.word.load(std::memory_order_relaxed) & ~clear) | set, std::memory_order_relaxed);
 }
 
 MLFLOWHA_INLINE void EndpointSet::Impl::remember_error(Node& node, TimePoint now, std::string_view text) noexcept {
@@ -285,8 +289,9 @@ MLFLOWHA_INLINE EndpointSet::Lease EndpointSet::Impl::probe_slowly(TimePoint now
       const std::optional<TimePoint> opens = due->breaker.retry_at();
       Ticks next = opens ? ticks(*opens) : at_now + jittered(watch_interval).count();
       if (mostly_ejected(due->spec.group, now)) {
-        next = std::min(next, std::max(panic_at.load(std::memory_order_relaxed),
-                                       due->last_fault.load(std::memory_order_relaxed) + options.panic_interval.count()));
+        next =
+            std::min(next, std::max(panic_at.load(std::memory_order_relaxed),
+                                    due->last_fault.load(std::memory_order_relaxed) + options.panic_interval.count()));
       }
       due->probe_due.store(std::max(next, at_now + 1), std::memory_order_relaxed);
     }
@@ -298,8 +303,8 @@ MLFLOWHA_INLINE EndpointSet::Lease EndpointSet::Impl::probe_slowly(TimePoint now
 MLFLOWHA_INLINE CircuitBreaker::Permit EndpointSet::Impl::permit_for_probe(Node& node, TimePoint now) noexcept {
   if (CircuitBreaker::Permit permit = node.breaker.try_acquire(now)) return permit;
   const Ticks rest = ticks(now) - node.last_fault.load(std::memory_order_relaxed);
-  if (rest >= options.panic_interval.count() && node.breaker.state(now) == BreakerState::open && mostly_ejected(node.spec.group, now) &&
-      pass_panic_gate(ticks(now))) {
+  if (rest >= options.panic_interval.count() && node.breaker.state(now) == BreakerState::open &&
+      mostly_ejected(node.spec.group, now) && pass_panic_gate(ticks(now))) {
     return node.breaker.try_acquire_early(now);
   }
   return {};

@@ -29,7 +29,8 @@ MLFLOWHA_INLINE std::string EndpointSetOptions::faults() const {
   const auto time = [&out](bool good, std::string_view name, Duration value, std::string_view rule) {
     detail::add_fault(out, good, name, detail::breaker_duration(value), rule);
   };
-  detail::add_fault(out, failback_successes >= 1, "failback_successes", std::to_string(failback_successes), "1 or more");
+  detail::add_fault(out, failback_successes >= 1, "failback_successes", std::to_string(failback_successes),
+                    "1 or more");
   time(failback_after >= Duration::zero(), "failback_after", failback_after, "0 or more");
   time(ramp >= Duration::zero(), "ramp", ramp, "0 or more");
   detail::add_fault(out, panic_threshold >= 0 && panic_threshold <= 1, "panic_threshold",
@@ -107,11 +108,11 @@ MLFLOWHA_INLINE EndpointSet::Lease EndpointSet::Impl::try_lease(Node& node, Time
 
 MLFLOWHA_INLINE EndpointSet::EndpointSet(std::vector<EndpointSpec> endpoints, const EndpointSetOptions& options,
                                          std::shared_ptr<Rng> rng, std::shared_ptr<Observer> observer)
-    : impl_(std::make_unique<Impl>()) {
+    : impl_(std::make_unique<Impl>(rng != nullptr ? rng->next() : process_rng()->next())) {
   Impl& impl = *impl_;
   impl.owner = this;
   impl.options = options;
-  impl.rng = std::move(rng);
+  impl.rng = rng != nullptr ? std::move(rng) : process_rng();
   impl.observer = std::move(observer);
   impl.tau = static_cast<double>(std::max(options.ewma_tau, Duration(1)).count());
   impl.identify = options.check_identity && endpoints.size() > 1;
@@ -211,27 +212,32 @@ MLFLOWHA_INLINE EndpointSet::Lease EndpointSet::Impl::pick_in_order(TimePoint no
 MLFLOWHA_INLINE EndpointSet::Lease EndpointSet::Impl::pick_of_two(TimePoint now, const Tried& tried,
                                                                   bool fresh_only) noexcept {
   const Ticks at_now = ticks(now);
-  const auto two = [this](std::size_t size) {  // distinct, uniform
-    const auto a = static_cast<std::size_t>(below(*rng, size));
-    auto b = static_cast<std::size_t>(below(*rng, size - 1));
-    if (b >= a) ++b;
-    return std::pair<std::size_t, std::size_t>(a, b);
+  const auto two = [this](std::size_t size) {  // distinct and uniform, from the halves of one draw
+    const std::uint64_t bits = draws.next();
+    const std::size_t a = (bits >> 32) * size >> 32;
+    const std::size_t b = (bits & 0xFFFFFFFF) * (size - 1) >> 32;
+    return std::pair<std::size_t, std::size_t>(a, b >= a ? b + 1 : b);
   };
 
-  if (tried.empty() && unwell.load(std::memory_order_relaxed) == 0 && first_group_size > 1) {
-    const auto drawn = two(first_group_size);
-    Node& first = *nodes[drawn.first];
-    Node& second = *nodes[drawn.second];
-    if (!first.held(at_now) && !second.held(at_now)) return settle_draw(first, second, now);
-  }
-
-  // The best class: least tried, then groups with somebody healthy before groups that are only recovering, then the
-  // lower group.
+  constexpr int rounds = 4;
   const auto usable = [&](const Node& node) {
     return works(node.word.load(std::memory_order_relaxed)) && !node.held(at_now) &&
            !(fresh_only && tried.count(node.index) != 0);
   };
   const auto recovering = [](const Node& node) { return node.opinion() != EndpointHealth::healthy; };
+
+  // Mostly the first group is well: draw from all of it and draw again when the lot falls on somebody unusable, which
+  // leaves the usable pairs equally likely and looks at nobody else.
+  for (int round = 0; round < rounds && tried.empty() && first_group_size > 1; ++round) {
+    const auto drawn = two(first_group_size);
+    Node& first = *nodes[drawn.first];
+    Node& second = *nodes[drawn.second];
+    if (!usable(first) || !usable(second) || (recovering(first) && recovering(second))) continue;
+    return elect(first, second, now);
+  }
+
+  // The best class: least tried, then groups with somebody healthy before groups that are only recovering, then the
+  // lower group.
   const Node* best = nullptr;
   for (const auto& node : nodes) {  // lower groups come first: a later one must be strictly better
     if (!usable(*node)) continue;
@@ -255,37 +261,39 @@ MLFLOWHA_INLINE EndpointSet::Lease EndpointSet::Impl::pick_of_two(TimePoint now,
     }
     return nullptr;  // somebody's health changed between the two looks
   };
-  // A recovering endpoint stands for election with a probability that grows over the ramp.
-  constexpr int draws = 4;
-  for (int draw = 0; draw < draws; ++draw) {
+  for (int round = 0; round < rounds; ++round) {
     const auto drawn = two(size);
     Node* first = nth(drawn.first);
     Node* second = nth(drawn.second);
     if (first == nullptr || second == nullptr) break;
-    const bool first_stands = admitted_by_ramp(*first, at_now);
-    const bool second_stands = admitted_by_ramp(*second, at_now);
-    if (first_stands && second_stands) return settle_draw(*first, *second, now);
-    if (first_stands) return try_lease(*first, now);
-    if (second_stands) return try_lease(*second, now);
-    if (recovering(*best)) return settle_draw(*first, *second, now);  // nobody is better: share alike
+    // With somebody healthy in the group two newcomers leave the place to him: draw again.
+    if (!recovering(*best) && recovering(*first) && recovering(*second)) continue;
+    return elect(*first, *second, now);
   }
   return {};
+}
+
+/// Of two drawn endpoints the less loaded. One that is recovering stands for election with a probability that grows
+/// over the ramp; two of them share alike.
+MLFLOWHA_INLINE EndpointSet::Lease EndpointSet::Impl::elect(Node& first, Node& second, TimePoint now) noexcept {
+  const Ticks at_now = ticks(now);
+  const bool first_stands = admitted_by_ramp(first, at_now);
+  const bool second_stands = admitted_by_ramp(second, at_now);
+  bool second_wins = second_stands;
+  if (first_stands == second_stands) {
+    const double a = detail::load(first.latency_now(at_now, tau), first.in_flight.load(std::memory_order_relaxed));
+    const double b = detail::load(second.latency_now(at_now, tau), second.in_flight.load(std::memory_order_relaxed));
+    second_wins = detail::second_wins(a, b, a == b && (draws.next() >> 63) != 0);
+  }
+  if (Lease out = try_lease(second_wins ? second : first, now)) return out;
+  return try_lease(second_wins ? first : second, now);
 }
 
 MLFLOWHA_INLINE bool EndpointSet::Impl::admitted_by_ramp(const Node& node, Ticks now) noexcept {
   if (node.opinion() == EndpointHealth::healthy) return true;
   const Ticks age = now - node.recovering_since.load(std::memory_order_relaxed);
   return age >= options.ramp.count() ||
-         uniform(*rng) * static_cast<double>(options.ramp.count()) < static_cast<double>(age);
-}
-
-MLFLOWHA_INLINE EndpointSet::Lease EndpointSet::Impl::settle_draw(Node& first, Node& second, TimePoint now) noexcept {
-  const Ticks at_now = ticks(now);
-  const double a = detail::load(first.latency_now(at_now, tau), first.in_flight.load(std::memory_order_relaxed));
-  const double b = detail::load(second.latency_now(at_now, tau), second.in_flight.load(std::memory_order_relaxed));
-  const bool second_wins = detail::second_wins(a, b, a == b && (rng->next() >> 63) != 0);
-  if (Lease out = try_lease(second_wins ? second : first, now)) return out;
-  return try_lease(second_wins ? first : second, now);
+         uniform(draws) * static_cast<double>(options.ramp.count()) < static_cast<double>(age);
 }
 
 /// Those that may not work: set back by a Retry-After, suspect, or with a breaker that admits a probe.
@@ -298,7 +306,9 @@ MLFLOWHA_INLINE EndpointSet::Lease EndpointSet::Impl::pick_doubtful(TimePoint no
       const std::uint64_t word = node.word.load(std::memory_order_relaxed);
       if (barred(word) || !node.breaker.would_admit(now)) continue;
       const BreakerState state = node.breaker.state(now);
-      const std::uint64_t rank = state == BreakerState::open || state == BreakerState::half_open ? 2 : works(word) ? 0 : 1;
+      const std::uint64_t rank = state == BreakerState::open || state == BreakerState::half_open ? 2
+                                 : works(word)                                                   ? 0
+                                                                                                 : 1;
       const std::uint64_t key =
           (std::min<std::uint64_t>(tried.count(node.index), 0xFFFF) << 40) | (rank << 36) | (i + 1);
       if (key > floor && key < best_key) {

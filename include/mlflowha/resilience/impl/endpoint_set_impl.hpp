@@ -94,7 +94,7 @@ struct EndpointSet::Impl {
   [[nodiscard]] Lease pick_of_two(TimePoint now, const Tried& tried, bool fresh_only) noexcept;
   [[nodiscard]] Lease pick_doubtful(TimePoint now, const Tried& tried) noexcept;
   [[nodiscard]] Lease pick_in_panic(TimePoint now) noexcept;
-  [[nodiscard]] Lease settle_draw(Node& first, Node& second, TimePoint now) noexcept;
+  [[nodiscard]] Lease elect(Node& first, Node& second, TimePoint now) noexcept;
   [[nodiscard]] bool admitted_by_ramp(const Node& node, Ticks now) noexcept;
   [[nodiscard]] bool pass_panic_gate(Ticks now) noexcept;
   void explain_empty_pick(TimePoint now, Pick& pick) noexcept;
@@ -102,11 +102,12 @@ struct EndpointSet::Impl {
   void release(Lease& lease) noexcept;
 
   // endpoint_health.ipp; those without a lock of their own are called under the mutex
-  void report_slowly(Lease& lease, TimePoint now, const Outcome& outcome, std::string_view detail, bool counted) noexcept;
-  void learn(Node& node, Ticks now, const Outcome& outcome, std::string_view detail, bool current, bool counted) noexcept;
+  void report_slowly(Lease& lease, TimePoint now, const Outcome& outcome, std::string_view detail,
+                     bool counted) noexcept;
+  void learn(Node& node, Ticks now, const Outcome& outcome, std::string_view detail, bool current,
+             bool counted) noexcept;
   void set_health(Node& node, EndpointHealth health, bool new_epoch) noexcept;
   void set_flags(Node& node, std::uint64_t set, std::uint64_t clear) noexcept;
-  void store_word(Node& node, std::uint64_t word) noexcept;
   void suspect(Node& node, Ticks now) noexcept;
   void schedule_probe(Node& node, Ticks now, bool from_start) noexcept;
   void lower_earliest_due(Ticks due) noexcept;
@@ -120,19 +121,23 @@ struct EndpointSet::Impl {
   void publish(const Node& node, TimePoint now, View before, View after, std::string_view reason,
                std::string_view detail) const noexcept;
 
+  explicit Impl(std::uint64_t seed) noexcept : draws(seed) {}
+
   EndpointSet* owner = nullptr;
   EndpointSetOptions options;
   std::shared_ptr<Rng> rng;
   std::shared_ptr<Observer> observer;
-  std::vector<std::unique_ptr<Node>> nodes;     // by group, then list order
-  std::vector<std::uint32_t> position;          // of each EndpointIndex in `nodes`
+  std::vector<std::unique_ptr<Node>> nodes;  // by group, then list order
+  std::vector<std::uint32_t> position;       // of each EndpointIndex in `nodes`
   std::size_t first_group_size = 0;
-  double tau = 1;                               // nanoseconds
+  double tau = 1;  // nanoseconds
   bool identify = false;
+  // For the choices of p2c, several per pick: cheap, and no harm if a forked child makes the same ones. Jitter, which
+  // must differ between processes, comes from `rng`.
+  SplitMixRng draws;
 
-  alignas(64) std::atomic<std::int32_t> unwell{0};  // nodes that are not healthy or forced open
-  std::atomic<Ticks> earliest_due{end_of_time};     // no side probe is due before
-  std::atomic<Ticks> panic_at{long_ago};            // no panic attempt before
+  alignas(64) std::atomic<Ticks> earliest_due{end_of_time};  // no side probe is due before
+  std::atomic<Ticks> panic_at{long_ago};                     // no panic attempt before
   mutable std::mutex mutex;
 
   [[nodiscard]] Node& at(EndpointIndex index) noexcept { return *nodes[position[index]]; }
