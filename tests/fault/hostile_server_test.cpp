@@ -81,7 +81,8 @@ TEST_CASE("an answer that is not what it should be ends in a failure that says s
       Row{"a chunk size of letters", chunked + "zz\r\nhalf\r\n0\r\n\r\n", TransportFault::connection_lost,
           TransportFault::bad_http},
       Row{"informational only", "HTTP/1.1 100 Continue\r\n\r\n", TransportFault::connection_lost},
-      Row{"broken gzip", head + "Content-Encoding: gzip\r\nContent-Length: 8\r\n\r\nnot gzip", TransportFault::bad_encoding},
+      Row{"broken gzip", head + "Content-Encoding: gzip\r\nContent-Length: 8\r\n\r\nnot gzip",
+          TransportFault::bad_encoding},
       Row{"unknown encoding", head + "Content-Encoding: rot13\r\nContent-Length: 5\r\n\r\nuryyb",
           TransportFault::bad_encoding},
       Row{"a length beyond the cap", head + "Content-Length: 10000000000\r\n\r\n{", TransportFault::too_large});
@@ -120,8 +121,7 @@ TEST_CASE("endless answers are cut off at the caps", "[fault][hostile]") {
   const std::string kilobytes(16384, 'x');
   const Row row = GENERATE_COPY(
       Row{"header lines", head, "X-Fill: " + std::string(1000, 'y') + "\r\n"},
-      Row{"short header lines", head, "a:b\r\n"},
-      Row{"one header line", head + "X-Fill: ", kilobytes},
+      Row{"short header lines", head, "a:b\r\n"}, Row{"one header line", head + "X-Fill: ", kilobytes},
       Row{"folded lines", head + "X-Fill: a\r\n", " more\r\n"},
       Row{"informational answers", "", "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"},
       Row{"a body without a length", head + "\r\n", kilobytes},
@@ -175,7 +175,8 @@ TEST_CASE("compressed answers are decoded", "[fault][hostile]") {
 TEST_CASE("a body may be as large as the cap", "[fault][hostile]") {
   const std::string body(1U << 20U, 'b');
   RawServer server([&](RawConnection& peer) {
-    while (auto request = peer.read_request()) peer.send(ok_answer(request->head.find("/more") == std::string::npos ? body : body + "b"));
+    while (auto request = peer.read_request())
+      peer.send(ok_answer(request->head.find("/more") == std::string::npos ? body : body + "b"));
   });
   const auto transport = make_transport(small_caps());
   CHECK(answer_of(call(*transport, server.uri(), get("/x"))).body == body);
@@ -232,7 +233,8 @@ TEST_CASE("headers come lower-cased, unfolded and only from the final head", "[f
     if (!peer.read_request()) return;
     peer.send(
         "HTTP/1.1 103 Early Hints\r\nRetry-After: 1\r\n\r\n"
-        "HTTP/1.1 503 Busy\r\nRetry-AFTER:  \t Mon, 99 Foo -1 \r\nX-Folded: one\r\n\t two\r\nX-Twice: 1\r\nX-twice: 2\r\n"
+        "HTTP/1.1 503 Busy\r\nRetry-AFTER:  \t Mon, 99 Foo -1 \r\nX-Folded: one\r\n\t two\r\nX-Twice: 1\r\nX-twice: "
+        "2\r\n"
         "Set-Cookie: a=b\r\nEmpty:\r\nTransfer-Encoding: chunked\r\n\r\n"
         "2\r\n{}\r\n0\r\nLocation: http://elsewhere/\r\nRetry-After: 7\r\n\r\n");
     if (peer.read_request()) peer.send(ok_answer());

@@ -35,7 +35,7 @@ ALLOWED = {
     # Without exceptions there is no other way to refuse to hand out a value that isn't there.
     ("include/mlflowha/core/impl/error.ipp", "std::terminate("),
     # Blocks SIGPIPE for the calling thread during a call and puts the mask back: so that TLS can't raise it.
-    ("include/mlflowha/http/impl/curl_library.ipp", "pthread_sigmask("),
+    ("include/mlflowha/http/impl/sigpipe_guard.ipp", "pthread_sigmask("),
 }
 
 

@@ -28,8 +28,8 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <mlflowha/core/uri.hpp>
+#include <mutex>
 #include <optional>
 #include <stdexcept>
 #include <string>

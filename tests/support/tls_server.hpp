@@ -1,8 +1,8 @@
 #ifndef MLFLOWHA_TESTS_SUPPORT_TLS_SERVER_HPP
 #define MLFLOWHA_TESTS_SUPPORT_TLS_SERVER_HPP
 
-// TLS for RawServer, and a certificate authority that lives as long as a test: every certificate is made on the spot, so
-// none is checked in and none expires in the repository. Needs OpenSSL 3 or 1.1.1.
+// TLS for RawServer, and a certificate authority that lives as long as a test: every certificate is made on the spot,
+// so none is checked in and none expires in the repository. Needs OpenSSL 3 or 1.1.1.
 //
 //   TestAuthority authority;
 //   RawServer server(script, tls_wrap({authority.issue("127.0.0.1")}), "https");
@@ -134,8 +134,8 @@ class TestAuthority {
     X509_gmtime_adj(X509_getm_notAfter(certificate), validity.to_s);
     X509_set_pubkey(certificate, made.key.get());
     X509_NAME* const subject = X509_get_subject_name(certificate);
-    X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_UTF8, reinterpret_cast<const unsigned char*>(name.c_str()), -1, -1,
-                               0);
+    X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_UTF8, reinterpret_cast<const unsigned char*>(name.c_str()), -1,
+                               -1, 0);
     X509* const by = issuer != nullptr ? issuer->certificate.get() : certificate;
     X509_set_issuer_name(certificate, X509_get_subject_name(by));
     const auto extend = [&](int what, const std::string& value) {

@@ -24,14 +24,14 @@ namespace detail {
 
 /// What is known about a transfer that brought no usable answer.
 struct CurlEnding {
-  int code = 0;                      ///< CURLcode
-  std::string_view message;          ///< libcurl's own words; may quote the server
-  int sendings = 0;                  ///< how often libcurl stood before a ready connection, about to write the request
-  bool resolved = false;             ///< the name was resolved (or there was none to resolve)
-  int status = 0;                    ///< of the answer that had begun; 0 = none
-  bool cancelled = false;            ///< by the caller's token
-  bool resend_refused = false;       ///< we stopped libcurl from sending the request again
-  bool head_too_large = false;       ///< we stopped reading at the cap
+  int code = 0;                 ///< CURLcode
+  std::string_view message;     ///< libcurl's own words; may quote the server
+  int sendings = 0;             ///< how often libcurl stood before a ready connection, about to write the request
+  bool resolved = false;        ///< the name was resolved (or there was none to resolve)
+  int status = 0;               ///< of the answer that had begun; 0 = none
+  bool cancelled = false;       ///< by the caller's token
+  bool resend_refused = false;  ///< we stopped libcurl from sending the request again
+  bool head_too_large = false;  ///< we stopped reading at the cap
   bool body_too_large = false;
   std::size_t body_cap = 0;
   std::size_t head_cap = 0;
@@ -40,8 +40,8 @@ struct CurlEnding {
 };
 [[nodiscard]] MLFLOWHA_EXPORT TransportFailure to_failure(const CurlEnding& ending);
 
-/// The failure that a 3xx answer with a Location is; nothing for any other answer. A redirect is refused even within the
-/// origin: it would turn a POST into a GET, and to another host it would carry credentials there.
+/// The failure that a 3xx answer with a Location is; nothing for any other answer. A redirect is refused even within
+/// the origin: it would turn a POST into a GET, and to another host it would carry credentials there.
 [[nodiscard]] MLFLOWHA_EXPORT std::optional<TransportFailure> redirect_failure(const Uri& endpoint, int status,
                                                                                std::string_view location);
 
@@ -76,7 +76,8 @@ struct CaChoice {
 };
 /// See make_curl_transport(). `built_in_*` are libcurl's own places; "" = unknown, and then left to libcurl.
 [[nodiscard]] MLFLOWHA_EXPORT CaChoice choose_ca(const TlsOptions& options, std::string_view built_in_file,
-                                                 std::string_view built_in_path, const char* (*environment)(const char*),
+                                                 std::string_view built_in_path,
+                                                 const char* (*environment)(const char*),
                                                  bool (*exists)(const std::string&));
 
 /// Value of the Authorization header, or "".

@@ -1,8 +1,8 @@
 #ifndef MLFLOWHA_HTTP_CURL_TRANSPORT_HPP
 #define MLFLOWHA_HTTP_CURL_TRANSPORT_HPP
 
-// CurlTransport: the Transport that real programs use. HTTP/1.1 over libcurl, driven by the calling thread: no thread of
-// its own, no global state to initialise, no signal handler. The client makes one from its configuration; a program
+// CurlTransport: the Transport that real programs use. HTTP/1.1 over libcurl, driven by the calling thread: no thread
+// of its own, no global state to initialise, no signal handler. The client makes one from its configuration; a program
 // that needs plain HTTP with our failure reports can make one itself:
 //
 //   auto transport = mlflowha::make_curl_transport({}).value();
@@ -29,12 +29,12 @@ MLFLOWHA_BEGIN_NAMESPACE
 
 /// How https endpoints are checked and how we show who we are. At least TLS 1.2 in every case.
 struct TlsOptions {
-  std::string ca_file;         ///< PEM bundle that replaces the system's; "" = search, see make_curl_transport()
-  std::string ca_path;         ///< directory of hashed certificates, beside or instead of ca_file
-  std::string client_cert;     ///< PEM certificate for servers that ask for one
-  std::string client_key;      ///< PEM key; "" = it is in client_cert, as MLFLOW_TRACKING_CLIENT_CERT_PATH has it
+  std::string ca_file;      ///< PEM bundle that replaces the system's; "" = search, see make_curl_transport()
+  std::string ca_path;      ///< directory of hashed certificates, beside or instead of ca_file
+  std::string client_cert;  ///< PEM certificate for servers that ask for one
+  std::string client_key;   ///< PEM key; "" = it is in client_cert, as MLFLOW_TRACKING_CLIENT_CERT_PATH has it
   Secret client_key_password;
-  bool insecure = false;       ///< accept any certificate: anybody on the way can read and change everything
+  bool insecure = false;  ///< accept any certificate: anybody on the way can read and change everything
 };
 
 /// What goes into the Authorization header. Basic wins over bearer when both are set, as in MLflow's own client. A

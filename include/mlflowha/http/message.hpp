@@ -31,7 +31,8 @@ enum class Resend : std::uint8_t {
 
 struct Request {
   Method method = Method::get;
-  std::string target;           ///< path and query below the endpoint's prefix, already encoded: "/api/2.0/mlflow/runs/get?run_id=x"
+  std::string
+      target;  ///< path and query below the endpoint's prefix, already encoded: "/api/2.0/mlflow/runs/get?run_id=x"
   std::vector<Header> headers;  ///< beyond those the transport adds (auth, user agent, content length)
   std::string body;             ///< sent for every method but GET; may be empty
   std::string content_type = "application/json";

@@ -25,8 +25,8 @@ enum class Progress : std::uint8_t {
 };
 
 enum class TransportFault : std::uint8_t {
-  resolve,           ///< name resolution
-  connect_refused,   ///< refused, unreachable, no route
+  resolve,          ///< name resolution
+  connect_refused,  ///< refused, unreachable, no route
   connect_timeout,
   tls,               ///< handshake or certificate
   timeout,           ///< the attempt's time was up after the connection stood
@@ -36,7 +36,7 @@ enum class TransportFault : std::uint8_t {
   bad_http,          ///< not HTTP
   redirect_refused,  ///< a redirect; never followed
   cancelled,
-  bad_request,       ///< the request can't be sent as it is (a control character in a header, no memory)
+  bad_request,  ///< the request can't be sent as it is (a control character in a header, no memory)
 };
 [[nodiscard]] MLFLOWHA_EXPORT std::string_view to_string(TransportFault fault) noexcept;
 [[nodiscard]] MLFLOWHA_EXPORT std::string_view to_string(Progress progress) noexcept;

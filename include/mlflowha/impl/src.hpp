@@ -7,6 +7,16 @@
 #include <mlflowha/core/impl/error.ipp>
 #include <mlflowha/core/impl/rng.ipp>
 #include <mlflowha/core/impl/uri.ipp>
+#include <mlflowha/http/impl/curl_exchange.ipp>
+#include <mlflowha/http/impl/curl_library.ipp>
+#include <mlflowha/http/impl/curl_options.ipp>
+#include <mlflowha/http/impl/curl_pool.ipp>
+#include <mlflowha/http/impl/curl_probes.ipp>
+#include <mlflowha/http/impl/curl_rules.ipp>
+#include <mlflowha/http/impl/curl_transport.ipp>
+#include <mlflowha/http/impl/message.ipp>
+#include <mlflowha/http/impl/sigpipe_guard.ipp>
+#include <mlflowha/http/impl/transport.ipp>
 #include <mlflowha/observe/impl/observer.ipp>
 #include <mlflowha/resilience/impl/backoff.ipp>
 #include <mlflowha/resilience/impl/call_plan.ipp>

@@ -130,7 +130,8 @@ MLFLOWHA_INLINE void CurlExchange::set_fixed_options() {
 
   set(CURLOPT_TCP_NODELAY, 1L);
   set(CURLOPT_TCP_KEEPALIVE, 1L);
-  set(CURLOPT_TCP_KEEPIDLE, static_cast<long>(std::chrono::ceil<std::chrono::seconds>(options.tcp_keepalive_idle).count()));
+  set(CURLOPT_TCP_KEEPIDLE,
+      static_cast<long>(std::chrono::ceil<std::chrono::seconds>(options.tcp_keepalive_idle).count()));
   set(CURLOPT_TCP_KEEPINTVL, 10L);
   // 0 would mean "any age" to a new libcurl and "under a second" to an old one.
   set(CURLOPT_MAXAGE_CONN,
@@ -201,7 +202,8 @@ MLFLOWHA_INLINE std::optional<TransportFailure> CurlExchange::prepare(const Uri&
     // A Uri is a plain struct, so anything may be in it; only what the parser would have made of it is used.
     std::string base = endpoint.base();
     if (const auto parsed = parse_uri(base); !parsed || *parsed != endpoint) {
-      return refuse(TransportFault::bad_request, fmt::format("the endpoint \"{}\" is no valid address", sanitize(base, 200)));
+      return refuse(TransportFault::bad_request,
+                    fmt::format("the endpoint \"{}\" is no valid address", sanitize(base, 200)));
     }
     endpoint_ = endpoint;
     base_size_ = base.size();
@@ -318,7 +320,8 @@ MLFLOWHA_INLINE int CurlExchange::on_sending(void* self, char*, char*, int, int)
   return CURL_PREREQFUNC_OK;
 }
 
-MLFLOWHA_INLINE std::size_t CurlExchange::on_read(char* buffer, std::size_t size, std::size_t count, void* self) noexcept {
+MLFLOWHA_INLINE std::size_t CurlExchange::on_read(char* buffer, std::size_t size, std::size_t count,
+                                                  void* self) noexcept {
   auto& exchange = *static_cast<CurlExchange*>(self);
   const std::string& body = exchange.request_->body;
   const std::size_t part = std::min(size * count, body.size() - exchange.body_read_);
@@ -329,18 +332,21 @@ MLFLOWHA_INLINE std::size_t CurlExchange::on_read(char* buffer, std::size_t size
 
 MLFLOWHA_INLINE int CurlExchange::on_seek(void*, curl_off_t, int) noexcept { return CURL_SEEKFUNC_FAIL; }
 
-MLFLOWHA_INLINE std::size_t CurlExchange::on_head(char* data, std::size_t size, std::size_t count, void* self) noexcept {
+MLFLOWHA_INLINE std::size_t CurlExchange::on_head(char* data, std::size_t size, std::size_t count,
+                                                  void* self) noexcept {
   auto& exchange = *static_cast<CurlExchange*>(self);
   const std::size_t bytes = size * count;
   bool go_on = true;
   const bool stored = without_throwing([&] {
     switch (exchange.head_.line(std::string_view(data, bytes))) {
-      case HeadReader::Verdict::more: return;
+      case HeadReader::Verdict::more:
+        return;
       case HeadReader::Verdict::too_large:
         exchange.head_too_large_ = true;
         go_on = false;
         return;
-      case HeadReader::Verdict::complete: break;
+      case HeadReader::Verdict::complete:
+        break;
     }
     const auto length = exchange.head_.content_length();
     const int status = exchange.head_.status();
@@ -357,7 +363,8 @@ MLFLOWHA_INLINE std::size_t CurlExchange::on_head(char* data, std::size_t size, 
   return stored && go_on ? bytes : 0;
 }
 
-MLFLOWHA_INLINE std::size_t CurlExchange::on_body(char* data, std::size_t size, std::size_t count, void* self) noexcept {
+MLFLOWHA_INLINE std::size_t CurlExchange::on_body(char* data, std::size_t size, std::size_t count,
+                                                  void* self) noexcept {
   auto& exchange = *static_cast<CurlExchange*>(self);
   const std::size_t bytes = size * count;
   std::string& body = exchange.body_;

@@ -1,16 +1,14 @@
 #ifndef MLFLOWHA_HTTP_IMPL_CURL_LIBRARY_IPP
 #define MLFLOWHA_HTTP_IMPL_CURL_LIBRARY_IPP
 
-// What every user of libcurl needs: owners for its handles, its one-time initialisation, and protection from the signal
-// that it may raise.
+// What every user of libcurl needs: owners for its handles and its one-time initialisation.
 
 #include <mlflowha/http/curl_transport.hpp>
+#include <mlflowha/http/sigpipe_guard.hpp>
 
 #include <curl/curl.h>
 #include <fmt/format.h>
 
-#include <csignal>
-#include <ctime>
 #include <memory>
 
 #if LIBCURL_VERSION_NUM < 0x075100
@@ -36,38 +34,6 @@ MLFLOWHA_INLINE bool init_curl() noexcept {
   return ready;
 }
 
-/// Keeps SIGPIPE away from this thread while it lives. Up to 7.86 libcurl lets OpenSSL write to the socket itself, so a
-/// peer that hangs up raises the signal, and its default is to end the process. The disposition of the signal belongs
-/// to the program; so it is blocked for this thread only, and one that we caused is taken back before unblocking.
-class SigpipeGuard {
- public:
-  explicit SigpipeGuard(bool wanted) noexcept {
-    if (!wanted) return;
-    sigset_t pending;
-    if (sigpending(&pending) != 0 || sigismember(&pending, SIGPIPE) != 0) return;  // not ours to take back
-    sigemptyset(&pipe_);
-    sigaddset(&pipe_, SIGPIPE);
-    active_ = pthread_sigmask(SIG_BLOCK, &pipe_, &before_) == 0;
-  }
-  SigpipeGuard(const SigpipeGuard&) = delete;
-  SigpipeGuard& operator=(const SigpipeGuard&) = delete;
-  ~SigpipeGuard() {
-    if (!active_) return;
-    if (sigismember(&before_, SIGPIPE) == 1) return;  // was blocked all along; as if we had never been here
-    sigset_t pending;
-    if (sigpending(&pending) == 0 && sigismember(&pending, SIGPIPE) == 1) {
-      const timespec at_once{};
-      (void)sigtimedwait(&pipe_, nullptr, &at_once);
-    }
-    (void)pthread_sigmask(SIG_SETMASK, &before_, nullptr);
-  }
-
- private:
-  sigset_t pipe_{};
-  sigset_t before_{};
-  bool active_ = false;
-};
-
 /// Runs `f`; false when it threw, which here means out of memory. Where exceptions are disabled `f` ends the process.
 template <class F>
 bool without_throwing(F&& f) noexcept {
@@ -89,7 +55,8 @@ bool without_throwing(F&& f) noexcept {
 MLFLOWHA_INLINE std::string curl_library_info() {
   if (!detail::init_curl()) return "libcurl (could not be initialised)";
   const curl_version_info_data* info = curl_version_info(CURLVERSION_NOW);
-  return fmt::format("libcurl {}, {}, {} DNS", info->version, info->ssl_version != nullptr ? info->ssl_version : "no TLS",
+  return fmt::format("libcurl {}, {}, {} DNS", info->version,
+                     info->ssl_version != nullptr ? info->ssl_version : "no TLS",
                      (info->features & CURL_VERSION_ASYNCHDNS) != 0 ? "asynchronous" : "SYNCHRONOUS");
 }
 

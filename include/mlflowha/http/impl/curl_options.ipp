@@ -20,11 +20,11 @@ MLFLOWHA_BEGIN_NAMESPACE
 namespace detail {
 
 MLFLOWHA_INLINE bool is_readable_file(const std::string& path) {
-  struct stat info {};
+  struct stat info{};
   return ::stat(path.c_str(), &info) == 0 && !S_ISDIR(info.st_mode) && ::access(path.c_str(), R_OK) == 0;
 }
 MLFLOWHA_INLINE bool is_directory(const std::string& path) {
-  struct stat info {};
+  struct stat info{};
   return ::stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
 }
 MLFLOWHA_INLINE bool path_exists(const std::string& path) { return ::access(path.c_str(), R_OK) == 0; }
@@ -77,8 +77,9 @@ MLFLOWHA_INLINE void check_auth(const AuthOptions& auth, std::vector<std::string
   }
   const std::string& token = auth.bearer_token.reveal();
   if (std::any_of(token.begin(), token.end(), [](char c) { return c <= ' ' || c > '~'; })) {
-    found.push_back("auth.bearer_token: expected visible ASCII characters without blanks (RFC 6750); a line end from a "
-                    "file is a usual cause");
+    found.push_back(
+        "auth.bearer_token: expected visible ASCII characters without blanks (RFC 6750); a line end from a "
+        "file is a usual cause");
   }
 }
 
@@ -116,8 +117,8 @@ MLFLOWHA_INLINE std::vector<std::string> faults(const CurlTransportOptions& opti
   detail::check_tls(options.tls, found);
   detail::check_auth(options.auth, found);
   if (!detail::is_field_value(options.user_agent)) {
-    found.push_back(fmt::format("user_agent = \"{}\": expected no control character",
-                                sanitize(options.user_agent, 100)));
+    found.push_back(
+        fmt::format("user_agent = \"{}\": expected no control character", sanitize(options.user_agent, 100)));
   }
   const auto need_positive = [&](const char* name, auto value) {
     if (value > decltype(value){}) return;

@@ -1,8 +1,8 @@
 #ifndef MLFLOWHA_HTTP_IMPL_CURL_POOL_IPP
 #define MLFLOWHA_HTTP_IMPL_CURL_POOL_IPP
 
-// CurlSlot: an exchange with a private multi, which holds the kept-alive connections. One thread drives it for one call.
-// CurlSlotPool: the slots that nobody uses at the moment.
+// CurlSlot: an exchange with a private multi, which holds the kept-alive connections. One thread drives it for one
+// call. CurlSlotPool: the slots that nobody uses at the moment.
 
 #include <mlflowha/http/impl/curl_exchange.ipp>
 #include <mlflowha/http/impl/curl_probes.ipp>
@@ -115,7 +115,8 @@ MLFLOWHA_INLINE TransportResult CurlSlot::carry(const Uri& endpoint, const Reque
   if (trouble != CURLM_OK) {
     result = exchange_.finish(CURLE_OUT_OF_MEMORY);
     if (auto* failure = std::get_if<TransportFailure>(&result)) {
-      failure->fault = failure->progress == Progress::sent ? TransportFault::connection_lost : TransportFault::bad_request;
+      failure->fault =
+          failure->progress == Progress::sent ? TransportFault::connection_lost : TransportFault::bad_request;
       failure->detail = curl_multi_strerror(trouble);
     }
     wake.reset();

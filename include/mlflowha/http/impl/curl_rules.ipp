@@ -45,9 +45,9 @@ MLFLOWHA_INLINE bool same_name(std::string_view a, std::string_view b) noexcept 
 /// Headers that decide where a message goes and where it ends. They are the transport's, or two parties could disagree
 /// about what was sent.
 MLFLOWHA_INLINE bool is_transport_header(std::string_view name) noexcept {
-  constexpr std::string_view ours[] = {"host", "content-length",   "content-type", "transfer-encoding",  "connection",
-                                       "te",   "expect",           "upgrade",      "trailer",            "keep-alive",
-                                       "proxy-connection", "proxy-authorization"};
+  constexpr std::string_view ours[] = {
+      "host",   "content-length", "content-type", "transfer-encoding", "connection",       "te",
+      "expect", "upgrade",        "trailer",      "keep-alive",        "proxy-connection", "proxy-authorization"};
   return std::any_of(std::begin(ours), std::end(ours), [&](std::string_view own) { return same_name(name, own); });
 }
 
@@ -127,8 +127,10 @@ MLFLOWHA_INLINE bool is_tls_code(int code) noexcept {
     case CURLE_SSL_ISSUER_ERROR:
     case CURLE_SSL_PINNEDPUBKEYNOTMATCH:
     case CURLE_SSL_INVALIDCERTSTATUS:
-    case CURLE_SSL_CLIENTCERT: return true;
-    default: return false;
+    case CURLE_SSL_CLIENTCERT:
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -137,30 +139,37 @@ MLFLOWHA_INLINE TransportFault curl_fault(int code, bool sent, bool resolved) no
   if (is_tls_code(code)) return TransportFault::tls;
   switch (code) {
     case CURLE_COULDNT_RESOLVE_HOST:
-    case CURLE_COULDNT_RESOLVE_PROXY: return TransportFault::resolve;
+    case CURLE_COULDNT_RESOLVE_PROXY:
+      return TransportFault::resolve;
     case CURLE_COULDNT_CONNECT:
     case CURLE_INTERFACE_FAILED:
-    case CURLE_PROXY: return TransportFault::connect_refused;
+    case CURLE_PROXY:
+      return TransportFault::connect_refused;
     case CURLE_OPERATION_TIMEDOUT:
       if (sent) return TransportFault::timeout;
       return resolved ? TransportFault::connect_timeout : TransportFault::resolve;
     case CURLE_UNSUPPORTED_PROTOCOL:  // an answer without a status line counts as HTTP/0.9, which we don't speak
     case CURLE_WEIRD_SERVER_REPLY:
     case CURLE_HTTP2:
-    case CURLE_HTTP2_STREAM: return sent ? TransportFault::bad_http : TransportFault::bad_request;
+    case CURLE_HTTP2_STREAM:
+      return sent ? TransportFault::bad_http : TransportFault::bad_request;
     case CURLE_BAD_CONTENT_ENCODING:
     case CURLE_WRITE_ERROR:  // not ours (see to_failure), so libcurl's own decoders gave up
       return TransportFault::bad_encoding;
     case CURLE_OUT_OF_MEMORY:  // up to 8.5 also a single header line beyond libcurl's own 100 KiB
     case CURLE_FILESIZE_EXCEEDED:
-    case 100 /* CURLE_TOO_LARGE, from 8.6 */: return sent ? TransportFault::too_large : TransportFault::bad_request;
-    case CURLE_TOO_MANY_REDIRECTS: return TransportFault::redirect_refused;
+    case 100 /* CURLE_TOO_LARGE, from 8.6 */:
+      return sent ? TransportFault::too_large : TransportFault::bad_request;
+    case CURLE_TOO_MANY_REDIRECTS:
+      return TransportFault::redirect_refused;
     case CURLE_URL_MALFORMAT:
     case CURLE_FAILED_INIT:
     case CURLE_NOT_BUILT_IN:
     case CURLE_BAD_FUNCTION_ARGUMENT:
-    case CURLE_UNKNOWN_OPTION: return TransportFault::bad_request;
-    default: return TransportFault::connection_lost;
+    case CURLE_UNKNOWN_OPTION:
+      return TransportFault::bad_request;
+    default:
+      return TransportFault::connection_lost;
   }
 }
 
@@ -196,7 +205,9 @@ MLFLOWHA_INLINE TransportFailure to_failure(const CurlEnding& ending) {
     return failure;
   }
 
-  const auto whole_ms = [](Duration time) { return std::chrono::duration_cast<std::chrono::milliseconds>(time).count(); };
+  const auto whole_ms = [](Duration time) {
+    return std::chrono::duration_cast<std::chrono::milliseconds>(time).count();
+  };
   if (ending.code == CURLE_OPERATION_TIMEDOUT) {
     if (sent) {
       own = fmt::format("no complete answer within {} ms: ", whole_ms(ending.timeouts.total));
@@ -236,9 +247,10 @@ MLFLOWHA_INLINE std::optional<TransportFailure> redirect_failure(const Uri& endp
   failure.detail = fmt::format(
       "{} answered {} with a redirect to \"{}\"; redirects are never followed. {}", endpoint.base(), status,
       sanitize(shown, 200),
-      same_origin ? "A proxy or a login page seems to stand before MLflow: configure the final address, its path prefix "
-                    "included"
-                  : "If MLflow is served there, configure that address as the endpoint");
+      same_origin
+          ? "A proxy or a login page seems to stand before MLflow: configure the final address, its path prefix "
+            "included"
+          : "If MLflow is served there, configure that address as the endpoint");
   return failure;
 }
 

@@ -122,7 +122,8 @@ MLFLOWHA_INLINE Result<std::shared_ptr<Transport>> make_curl_transport(CurlTrans
     error.message = "libcurl could not be initialised";
     return error;
   }
-  return std::shared_ptr<Transport>(std::make_shared<detail::CurlTransport>(detail::make_curl_setup(std::move(options))));
+  return std::shared_ptr<Transport>(
+      std::make_shared<detail::CurlTransport>(detail::make_curl_setup(std::move(options))));
 }
 
 MLFLOWHA_END_NAMESPACE
