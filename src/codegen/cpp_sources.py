@@ -279,7 +279,7 @@ def calls_header(table: Table, target: Target) -> str:
               f"  {target.calls}& operator=({target.calls}&&) = default;", f"  virtual ~{target.calls}() = default;", ""]
     inner += comment("Carries one prepared request to an answer: attempts, waits, verification and failover. Gives a 2xx answer "
                      "or an Error; an error status of the server is an Error (api::decode_error). A create that was found by "
-                     "its request tag gives the answer that its create would have had (recipes.hpp).", "  ")
+                     "its request tag gives the answer that the create itself would have had.", "  ")
     inner += ["  virtual Result<Response> execute(const api::Operation& operation, api::PreparedRequest&& request,",
               "                                   const CallOptions& options) const = 0;"]
     inner += comment("A fresh value for the request tag of a create, unique in the world.", "  ")
@@ -287,11 +287,11 @@ def calls_header(table: Table, target: Target) -> str:
     inner += comment("Calendar time for timestamps that the caller left at now_at_call.", "  ")
     inner += ["  virtual WallTime wall_now() const = 0;", "};"]
     body += namespace(target.functions, inner) + ["", "MLFLOWHA_END_NAMESPACE", "", "#if defined(MLFLOWHA_HEADER_ONLY)"]
-    body += [f"#include <{target.prefix}/impl/{g.name}_calls.ipp>" for g in groups if g.operations] + ["#endif"]
+    body += [f"#include <{target.prefix}/impl/calls.ipp>", "#endif"]
     about = "The typed calls: base class of Client. Sync, generated, one way to spell each operation."
     return file(target, "calls.hpp", "*.table", about, body)
 
 
-def all_sources(table: Table, target: Target) -> str:
+def calls_of_all_groups(table: Table, target: Target) -> str:
     body = [f"#include <{target.prefix}/impl/{g.name}_calls.ipp>" for g in table.groups.values() if g.operations]
-    return file(target, "impl/all.ipp", "*.table", "Every generated definition.", body)
+    return file(target, "impl/calls.ipp", "*.table", "The typed calls of every group, and with them every generated definition.", body)

@@ -37,7 +37,7 @@ def render(table, target) -> dict:
             files[f"impl/{group.name}_calls.ipp"] = cpp_sources.calls_source(table, target, group)
     files["operations.hpp"] = cpp_headers.operations_header(table, target)
     files["calls.hpp"] = cpp_sources.calls_header(table, target)
-    files["impl/all.ipp"] = cpp_sources.all_sources(table, target)
+    files["impl/calls.ipp"] = cpp_sources.calls_of_all_groups(table, target)
     return files
 
 

@@ -130,7 +130,7 @@ class MLFLOWHA_EXPORT Calls {
 
   /// Carries one prepared request to an answer: attempts, waits, verification and failover. Gives a 2xx answer or an
   /// Error; an error status of the server is an Error (api::decode_error). A create that was found by its request tag
-  /// gives the answer that its create would have had (recipes.hpp).
+  /// gives the answer that the create itself would have had.
   virtual Result<Response> execute(const api::Operation& operation, api::PreparedRequest&& request,
                                    const CallOptions& options) const = 0;
   /// A fresh value for the request tag of a create, unique in the world.
@@ -144,9 +144,7 @@ class MLFLOWHA_EXPORT Calls {
 MLFLOWHA_END_NAMESPACE
 
 #if defined(MLFLOWHA_HEADER_ONLY)
-#include <mlflowha/api/impl/experiments_calls.ipp>
-#include <mlflowha/api/impl/runs_calls.ipp>
-#include <mlflowha/api/impl/server_calls.ipp>
+#include <mlflowha/api/impl/calls.ipp>
 #endif
 
 #endif

@@ -35,7 +35,7 @@ namespace api {
 /// The key of the tag by which a create is found again. Its value is unique to the call.
 inline constexpr std::string_view request_tag_key = "mlflowha.request_id";
 
-/// How the object of a create with an unknown fate is looked up. See recipes.hpp.
+/// How the object of a create with an unknown fate is looked up. The client carries it out.
 enum class Recipe : std::uint8_t {
   none,
   find_run_by_tag,          ///< search the runs of the experiment for the request tag

@@ -295,8 +295,8 @@ struct GetMetricHistory {
   std::string run_id{};  ///< required
   std::string metric_key{};  ///< required
   std::string page_token{};  ///< Page::next_page_token of the page before
-  /// points a page. Always sent: servers of 3.1 to 3.16 answer a request without it with no points and a token that
-  /// never moves on
+  /// points a page. Always sent: some 3.x servers answer a request without it with no points and a token that never
+  /// moves on
   std::int32_t max_results = 25000;
   UnknownFields unknown_fields{};
 

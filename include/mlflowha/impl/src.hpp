@@ -27,7 +27,7 @@
 #include <mlflowha/http/impl/curl_transport.ipp>
 #include <mlflowha/http/impl/message.ipp>
 #include <mlflowha/http/impl/transport.ipp>
-#include <mlflowha/api/impl/all.ipp>
+#include <mlflowha/api/impl/calls.ipp>
 #include <mlflowha/api/impl/error_body.ipp>
 #include <mlflowha/api/impl/operation.ipp>
 #include <mlflowha/client/impl/classify.ipp>

@@ -1,0 +1,147 @@
+// The generator on every feature of the table's format (zoo/zoo.table), also those that no row of MLflow needs yet.
+// Built in header-only mode: the generated .ipp files come in through their headers.
+
+#if !defined(MLFLOWHA_HEADER_ONLY)
+#define MLFLOWHA_HEADER_ONLY
+#endif
+
+#include "unit/api/zoo/calls.hpp"
+#include "unit/api/zoo/zoo_codec.hpp"
+
+#include "support/catch.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <string>
+#include <utility>
+
+using namespace mlflowha;
+using nlohmann::json;
+using zoo::Animal;
+
+namespace {
+
+class Zoo : public zoo::ZooCalls {
+ public:
+  std::string body = "{}";
+  mutable api::PreparedRequest sent;
+
+ protected:
+  Result<Response> execute(const api::Operation&, api::PreparedRequest&& request, const CallOptions&) const override {
+    sent = std::move(request);
+    Response response;
+    response.status = 200;
+    response.body = body;
+    return response;
+  }
+  std::string new_request_tag() const override { return "tag"; }
+  WallTime wall_now() const override { return WallTime(std::chrono::milliseconds(42)); }
+};
+
+}  // namespace
+
+TEST_CASE("PATCH and DELETE carry a path and a JSON body", "[api]") {
+  Zoo calls;
+  calls.body = R"({"fed": 3})";
+  zoo::FeedAnimal feed{.place = {.cage_id = "c1"}, .animal_id = "a-1"};
+  feed.amount = 2;
+  feed.hungry = false;
+  feed.toys = {{.label = "ball"}};
+  feed.mask = {R"("a,b")"};
+  feed.number = 0.0;
+  CHECK(calls.feed_animal(feed).value() == 3);
+  CHECK(calls.sent.http.method == Method::patch);
+  CHECK(calls.sent.http.target == "/zoo/c1/animals/a-1/food");
+  CHECK(calls.sent.http.body == R"({"place":{"cage_id":"c1"},"animal_id":"a-1","diet":"GRASS","amount":2,"hungry":false,)"
+                                R"("toys":[{"label":"ball","bought_at":42}],"mask":"a,b","number":0})");
+  CHECK(zoo::ops::feed_animal.since == ServerVersion{3, 2, 0});
+  calls.body = "{}";
+  CHECK(calls.feed_animal(feed).value() == 0);  // a number that isn't there is 0
+
+  CHECK(calls.remove_animal({.animal_id = "a1", .reasons = {"old", "\""}}));
+  CHECK(calls.sent.http.method == Method::del);
+  CHECK(calls.sent.http.target == "/zoo/animals/a1");
+  CHECK(calls.sent.http.body == R"({"animal_id":"a1","reasons":["old","\""]})");
+  CHECK(calls.sent.http.resend == Resend::forbidden);
+}
+
+TEST_CASE("GET puts lists, enumerations and optionals into the query", "[api]") {
+  Zoo calls;
+  CHECK(calls.find_animals({.cage_id = "c1", .names = {"a b", "c&d"}, .diet = zoo::Diet::set_menu, .tame = false}));
+  CHECK(calls.sent.http.target == "/zoo/c1/animals?names=a%20b&names=c%26d&diet=SET&tame=false&limit=5");
+  CHECK(calls.sent.http.body.empty());
+  CHECK(calls.find_animals({.cage_id = "c1", .limit = 0, .token = "t"}));
+  CHECK(calls.sent.http.target == "/zoo/c1/animals?limit=0&token=t");
+}
+
+TEST_CASE("a path takes no empty part and none that leads elsewhere", "[api]") {
+  Zoo calls;
+  CHECK_FALSE(calls.find_animals({.cage_id = ""}));
+  CHECK_FALSE(calls.find_animals({.cage_id = ".."}));
+  CHECK_FALSE(calls.find_animals({.cage_id = "a/b"}));
+  const auto dots = detail::RequestBuilder(zoo::ops::find_animals).place("cage_id", "..").finish();
+  REQUIRE_FALSE(dots);
+  CHECK_THAT(dots.error().message, mlflowha_tests::contains("cage_id is \"..\""));
+  CHECK(detail::RequestBuilder(zoo::ops::find_animals).place("cage_id", "a/ä").finish().value().http.target ==
+        "/zoo/a%2F%C3%A4/animals");
+}
+
+TEST_CASE("all kinds of fields make the round trip", "[api]") {
+  const std::string text =
+      R"({"animal_id":"a","small":-1,"large":9223372036854775807,"ratio":0.5,"tame":false,"diet":"GRASS",)"
+      R"("toys":[{"label":"x","weight":1.5,"bought_at":7}],"favourite":{"label":"y","bought_at":0},)"
+      R"("names":{"a\"":"b"},"scores":{"n":"NaN"},"by_year":{"-1":{"label":"z","bought_at":1},"2020":{"label":"","bought_at":2}},)"
+      R"("extra":{"deep":[1,2.50]},"born":"2020-01-01T00:00:00Z","nickname":"","best_toy":{"label":"","bought_at":3},)"
+      R"("class":"cat","counts":[1,-2],"diets":["SET","MEAT"],"text":""})";
+  const Animal animal = api::from_json<Animal>(text).value();
+  CHECK(animal.large == 9223372036854775807);
+  CHECK_FALSE(animal.tame);
+  CHECK(animal.names.at("a\"") == "b");
+  CHECK(animal.by_year.at(2020).bought_at == 2);
+  CHECK(animal.extra.text == R"({"deep":[1,2.50]})");
+  CHECK(animal.nickname == "");
+  CHECK(animal.best_toy.has_value());
+  CHECK(animal.class_name == "cat");
+  CHECK(animal.diets.at(0) == zoo::Diet::set_menu);
+  CHECK(animal.diets.at(1).name() == "MEAT");
+  CHECK(animal.text == "");
+  CHECK_FALSE(animal.number);
+  CHECK(animal.unknown_fields.empty());
+  CHECK(api::to_json(animal).value() == text);
+
+  const Animal empty = api::from_json<Animal>("{}").value();
+  CHECK(empty == Animal());
+  CHECK(empty.tame);
+  CHECK(api::to_json(empty).value() == R"({"tame":true})");
+  CHECK(api::from_json<Animal>(R"({"old_id": "x"})").value().animal_id == "x");
+  CHECK(api::from_json<Animal>(R"({"by_year": {"x": {}}})").error().message.find("by_year") != std::string::npos);
+  CHECK(api::from_json<Animal>(R"({"diet": "DIET_UNSPECIFIED"})").value() == Animal());
+}
+
+TEST_CASE("at most one member of a oneof", "[api]") {
+  Zoo calls;
+  zoo::FeedAnimal feed{.place = {.cage_id = "c"}, .animal_id = "a"};
+  feed.text = "";
+  feed.number = 1;
+  CHECK_THAT(calls.feed_animal(feed).error().message,
+             mlflowha_tests::contains("text, number are given together; expected at most one"));
+  feed.number.reset();
+  CHECK(calls.feed_animal(feed));
+}
+
+TEST_CASE("rules reach into messages, with the path", "[api]") {
+  Zoo calls;
+  zoo::FeedAnimal feed{.place = {.cage_id = "c"}, .animal_id = "a"};
+  feed.toys = {{.label = "ok"}, {.label = std::string(9, 'x')}};
+  CHECK_THAT(calls.feed_animal(feed).error().message, mlflowha_tests::contains("feed_animal: toys[1].label has 9 characters"));
+  feed.toys = {{.label = "ok", .bought_at = -5}};
+  CHECK_THAT(calls.feed_animal(feed).error().message, mlflowha_tests::contains("toys[0].bought_at is \"-5\""));
+  feed.toys.assign(3, {.label = "ok"});
+  CHECK_THAT(calls.feed_animal(feed).error().message, mlflowha_tests::contains("toys has 3 entries; expected at most 2"));
+  feed.toys.clear();
+  feed.amount = 10;
+  CHECK_THAT(calls.feed_animal(feed).error().message, mlflowha_tests::contains("amount is \"10\"; expected a number from 1 to 9"));
+  feed.amount.reset();
+  feed.place.cage_id = "a b";
+  CHECK_THAT(calls.feed_animal(feed).error().message, mlflowha_tests::contains("place.cage_id is \"a b\""));
+}
