@@ -117,9 +117,7 @@ venv() {  # NAME: build/venv/NAME from tools/needs/NAME.txt
 }
 
 [ $# -gt 0 ] || die "usage: tools/setup.sh GROUP... (see tools/needs/apt.txt and tools/needs/mlflow-*.txt)"
-mkdir -p "$root/build"
-exec 9>"$root/build/setup.lock" # two make targets at once take turns
-flock 9
+mkdir -p "$root/build/venv"
 
 groups=() venvs=()
 for group in "$@"; do
@@ -133,5 +131,16 @@ for group in "$@"; do
 done
 # A Python that can already make venvs (pyenv, a container's own) needs no python3-venv.
 if [ ${#venvs[@]} != 0 ] && ! find_python >/dev/null; then groups+=(python); fi
-[ ${#groups[@]} = 0 ] || apt_groups "${groups[@]}"
-for name in ${venvs[@]+"${venvs[@]}"}; do venv "$name" 9>&-; done
+# Two make targets at once take turns: at apt, and at each venv.
+if [ ${#groups[@]} != 0 ]; then
+  exec 9>"$root/build/setup.apt.lock"
+  flock 9
+  apt_groups "${groups[@]}" 9>&-
+  exec 9>&-
+fi
+for name in ${venvs[@]+"${venvs[@]}"}; do
+  exec 9>"$root/build/venv/$name.lock"
+  flock 9
+  venv "$name" 9>&-
+  exec 9>&-
+done
