@@ -37,7 +37,7 @@ help: ## this list
 .PHONY: demo
 demo: ## three MLflow servers, killed and stopped under load, nothing lost (BACKEND=postgres, PEER=1)
 	@$(SETUP) build mlflow-3 $(if $(filter postgres,$(BACKEND)),postgres) $(if $(PEER),haproxy)
-	$(call build,release,,--target examples/all)
+	$(call build,release,-DMLFLOWHA_BUILD_TESTS=OFF)
 	@mkdir -p build/demo
 	$(PYTHON) examples/failover/demo.py --build build/release --report build/demo/report.json \
 	  $(if $(BACKEND),--backend $(BACKEND)) $(if $(PEER),--peer)
@@ -61,7 +61,7 @@ bench: ## the figures, into build/bench/report.json
 .PHONY: chaos
 chaos: ## real servers and their database hurt for longer, every record counted; build/chaos/report.json
 	@$(SETUP) build mlflow-3 postgres
-	$(call build,release,,--target all)
+	$(call build,release,-DMLFLOWHA_BUILD_TESTS=OFF)
 	@mkdir -p build/chaos
 	$(PYTHON) tests/chaos/run.py --build build/release --report build/chaos/report.json
 

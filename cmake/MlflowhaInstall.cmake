@@ -15,6 +15,7 @@ install(EXPORT mlflowha-header_only NAMESPACE mlflowha:: DESTINATION ${_package_
 if(TARGET mlflowha_testing)
   install(TARGETS mlflowha_testing EXPORT mlflowha-testing)
   install(TARGETS mlflowha_testing_header_only EXPORT mlflowha-testing_header_only)
+  install(TARGETS ${MLFLOWHA_PROGRAMS})
   install(EXPORT mlflowha-testing NAMESPACE mlflowha:: DESTINATION ${_package_dir})
   install(EXPORT mlflowha-testing_header_only NAMESPACE mlflowha:: DESTINATION ${_package_dir})
 endif()

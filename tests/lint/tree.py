@@ -18,6 +18,7 @@ GENERATED = re.compile(r"\bgenerated (?:by|from)\b", re.IGNORECASE)
 PATHS = re.compile(r"(?<![\w.~$}])/(?:roo[t]|hom[e]/\w+|wor[k]|far[m]|Users/\w+|tm[p]/(?:bg|wt))/")
 HOSTS = re.compile(r"https?://(?:10|192\.168|172\.(?:1[6-9]|2\d|3[01]))\.\d[\d.]*[:/]|index-url\s*=|deb\.debian\.org")
 MARKERS = re.compile(r"\b(?:TOD[O]|FIXM[E]|XX[X])\b")
+TEST_CASE = re.compile(r"^\s*(?:TEMPLATE_)?(?:TEST_CASE|SCENARIO)\w*\(", re.MULTILINE)
 
 
 def check_text(name: str, text: str) -> list[str]:
@@ -36,6 +37,8 @@ def check_text(name: str, text: str) -> list[str]:
     lines = text.count("\n")
     if suffix in SOURCES and lines > MAX_LINES and not GENERATED.search(text[:1500]):
         faults.append(f"{name}:{lines}: more than {MAX_LINES} lines: split it")
+    if name.startswith("tests/") and suffix == ".cpp" and not name.endswith("_test.cpp") and TEST_CASE.search(text):
+        faults.append(f"{name}:1: test cases in a file that isn't named *_test.cpp are never run by ctest")
     if suffix in {".hpp", ".ipp"} and name.startswith("include/"):
         faults += check_opening(name, text)
     return faults
