@@ -3,6 +3,7 @@
 
 // Every definition of the testing room. Included by src/testing.cpp and by nothing else.
 
+#include <mlflowha/testing/impl/fake_backend.ipp>
 #include <mlflowha/testing/impl/fake_clock.ipp>
 #include <mlflowha/testing/impl/fault_injector.ipp>
 #include <mlflowha/testing/impl/fault_parser.ipp>

@@ -1,0 +1,179 @@
+#ifndef MLFLOWHA_TESTING_IMPL_BACKEND_STATE_IPP
+#define MLFLOWHA_TESTING_IMPL_BACKEND_STATE_IPP
+
+// The handlers of FakeBackend, one for each operation, and the table that leads to them.
+
+#include <mlflowha/testing/impl/backend_filter.ipp>
+
+#include <mutex>
+
+MLFLOWHA_BEGIN_NAMESPACE
+namespace testing {
+namespace detail {
+
+/// All members are called with the mutex held.
+class BackendState {
+ public:
+  explicit BackendState(const BackendOptions& options) : store(options), version_(options.version) {}
+
+  Response answer(const Request& request, WallTime now);
+
+  std::mutex mutex;
+  Store store;
+
+ private:
+  using Handler = Json (BackendState::*)(ParsedRequest&);
+  struct Operation {
+    Method method;
+    std::string_view path;  ///< below /api/2.0/mlflow/
+    Handler handler;
+    const MessageType& message;
+    bool writes;
+    bool since_v3 = false;
+  };
+  static const std::vector<Operation>& operations();
+
+  // backend_experiments.ipp
+  Json create_experiment(ParsedRequest& request);
+  Json get_experiment(ParsedRequest& request);
+  Json get_experiment_by_name(ParsedRequest& request);
+  Json search_experiments(ParsedRequest& request);
+  Json delete_experiment(ParsedRequest& request);
+  Json restore_experiment(ParsedRequest& request);
+  Json update_experiment(ParsedRequest& request);
+  Json set_experiment_tag(ParsedRequest& request);
+  Json delete_experiment_tag(ParsedRequest& request);
+  // backend_runs.ipp
+  Json create_run(ParsedRequest& request);
+  Json update_run(ParsedRequest& request);
+  Json delete_run(ParsedRequest& request);
+  Json restore_run(ParsedRequest& request);
+  Json get_run(ParsedRequest& request);
+  Json search_runs(ParsedRequest& request);
+  // backend_logging.ipp
+  Json log_metric(ParsedRequest& request);
+  Json log_param(ParsedRequest& request);
+  Json set_tag(ParsedRequest& request);
+  Json delete_tag(ParsedRequest& request);
+  Json log_batch(ParsedRequest& request);
+  Json get_metric_history(ParsedRequest& request);
+
+  // What handlers share.
+  [[nodiscard]] bool v3() const noexcept { return version_ == ServerVersion::v3; }
+  void use_database(bool write) const;
+  Response dispatch(const Request& request, std::string_view path, std::string_view query);
+  [[nodiscard]] Response error_response(const Refusal& refusal) const;
+  [[nodiscard]] static Response html_page(int status, std::string_view title);
+  ExperimentRow& experiment(const std::string& id, bool active, bool deleted);
+  RunRow& run(const std::string& id);
+  RunRow& active_run(const std::string& id);
+  void check_experiment_tag(const std::string& key, const std::string& value) const;
+  [[nodiscard]] Json experiment_json(const ExperimentRow& row) const;
+  [[nodiscard]] static Json run_info_json(const RunRow& row);
+  [[nodiscard]] Json run_json(const RunRow& row, bool fresh) const;
+  [[nodiscard]] static Json metric_json(const std::string& key, const StoredPoint& point);
+  [[nodiscard]] Cell run_cell(const RunRow& row, Entity entity, const std::string& key) const;
+  void store_metric(RunRow& row, const Json& metric);
+  void store_tag(RunRow& row, const std::string& key, const std::string& value);
+
+  const ServerVersion version_;
+  std::int64_t now_ms_ = 0;
+};
+
+// --- messages, as far as the fields matter ----------------------------------------------------------------------------
+
+MLFLOWHA_INLINE const MessageType& key_value_message() {
+  static const MessageType type{{{"key", "key", FieldType::text}, {"value", "value", FieldType::text}}};
+  return type;
+}
+
+MLFLOWHA_INLINE const MessageType& metric_message() {
+  static const MessageType type{{{"key", "key", FieldType::text},
+                                 {"value", "value", FieldType::real},
+                                 {"timestamp", "timestamp", FieldType::integer},
+                                 {"step", "step", FieldType::integer}}};
+  return type;
+}
+
+/// Experiment operations: the union of their fields.
+MLFLOWHA_INLINE const MessageType& experiment_request() {
+  static const MessageType type{{{"experiment_id", "experimentId", FieldType::text},
+                                 {"experiment_name", "experimentName", FieldType::text},
+                                 {"name", "name", FieldType::text},
+                                 {"new_name", "newName", FieldType::text},
+                                 {"artifact_location", "artifactLocation", FieldType::text},
+                                 {"key", "key", FieldType::text},
+                                 {"value", "value", FieldType::text},
+                                 {"tags", "tags", FieldType::message, true, &key_value_message()},
+                                 {"max_results", "maxResults", FieldType::integer},
+                                 {"page_token", "pageToken", FieldType::text},
+                                 {"filter", "filter", FieldType::text},
+                                 {"order_by", "orderBy", FieldType::text, true},
+                                 {"view_type", "viewType", FieldType::view_type}}};
+  return type;
+}
+
+/// Operations on one run and what is logged to it.
+MLFLOWHA_INLINE const MessageType& run_request() {
+  static const MessageType type{{{"run_id", "runId", FieldType::text},
+                                 {"run_uuid", "runUuid", FieldType::text},
+                                 {"experiment_id", "experimentId", FieldType::text},
+                                 {"user_id", "userId", FieldType::text},
+                                 {"run_name", "runName", FieldType::text},
+                                 {"status", "status", FieldType::run_status},
+                                 {"start_time", "startTime", FieldType::integer},
+                                 {"end_time", "endTime", FieldType::integer},
+                                 {"tags", "tags", FieldType::message, true, &key_value_message()}}};
+  return type;
+}
+
+MLFLOWHA_INLINE const MessageType& log_metric_request() {
+  static const MessageType type{{{"run_id", "runId", FieldType::text},
+                                 {"run_uuid", "runUuid", FieldType::text},
+                                 {"key", "key", FieldType::text},
+                                 {"value", "value", FieldType::real},
+                                 {"timestamp", "timestamp", FieldType::integer},
+                                 {"step", "step", FieldType::integer}}};
+  return type;
+}
+
+MLFLOWHA_INLINE const MessageType& log_text_request() {
+  static const MessageType type{{{"run_id", "runId", FieldType::text},
+                                 {"run_uuid", "runUuid", FieldType::text},
+                                 {"key", "key", FieldType::text},
+                                 {"value", "value", FieldType::text}}};
+  return type;
+}
+
+MLFLOWHA_INLINE const MessageType& log_batch_request() {
+  static const MessageType type{{{"run_id", "runId", FieldType::text},
+                                 {"metrics", "metrics", FieldType::message, true, &metric_message()},
+                                 {"params", "params", FieldType::message, true, &key_value_message()},
+                                 {"tags", "tags", FieldType::message, true, &key_value_message()}}};
+  return type;
+}
+
+MLFLOWHA_INLINE const MessageType& search_runs_request() {
+  static const MessageType type{{{"experiment_ids", "experimentIds", FieldType::text, true},
+                                 {"filter", "filter", FieldType::text},
+                                 {"run_view_type", "runViewType", FieldType::view_type},
+                                 {"max_results", "maxResults", FieldType::integer},
+                                 {"order_by", "orderBy", FieldType::text, true},
+                                 {"page_token", "pageToken", FieldType::text}}};
+  return type;
+}
+
+MLFLOWHA_INLINE const MessageType& history_request() {
+  static const MessageType type{{{"run_id", "runId", FieldType::text},
+                                 {"run_uuid", "runUuid", FieldType::text},
+                                 {"metric_key", "metricKey", FieldType::text},
+                                 {"page_token", "pageToken", FieldType::text},
+                                 {"max_results", "maxResults", FieldType::integer}}};
+  return type;
+}
+
+}  // namespace detail
+}  // namespace testing
+MLFLOWHA_END_NAMESPACE
+
+#endif
