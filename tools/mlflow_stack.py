@@ -363,6 +363,18 @@ class Stack:
         with contextlib.closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True, timeout=30)) as connection:
             return [["" if v is None else str(v) for v in row] for row in connection.execute(sql)]
 
+    def sqlite_is_locked(self, patience: float) -> bool:
+        """Whether somebody holds SQLite's write lock for longer than `patience` seconds."""
+        with contextlib.closing(sqlite3.connect(str(self.database), timeout=patience, isolation_level=None)) as connection:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error):
+                    raise
+                return True
+            connection.execute("ROLLBACK")
+            return False
+
     def __enter__(self) -> "Stack":
         try:
             return self.start()

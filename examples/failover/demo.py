@@ -1,0 +1,297 @@
+#!/usr/bin/env python3
+"""`make demo`: a program logs a sweep of runs while three real MLflow servers are killed, stopped and restarted.
+
+Starts three `mlflow server` processes on one database, puts a proxy in front of each that drops 5 % of the replies
+after the server has applied the request, runs failover_demo (C++) against the three addresses for about a minute,
+does a script of faults to the servers meanwhile, and then counts what the database holds. Ends with 1 unless every
+acknowledged record is there once.
+
+    BACKEND=postgres   Debian's PostgreSQL instead of SQLite, and a restart of the database in the script
+    PEER=1             afterwards the same with MLflow's own Python client behind HAProxy, side by side
+
+Results: build/demo/report.json (figures) and build/demo/timeline.json. README.md beside this file has the details.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import ExitStack, suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Dict, List, NamedTuple, Optional, Sequence
+
+HERE = Path(__file__).resolve().parent
+REPOSITORY = HERE.parents[1]
+sys.path[:0] = [str(HERE), str(REPOSITORY / "tools")]
+
+import counting  # noqa: E402
+import screen  # noqa: E402
+import story as stories  # noqa: E402
+import workload  # noqa: E402
+from faults import FaultProxy, FaultScript, Host, names_by_url  # noqa: E402
+from mlflow_stack import HAProxy, Stack, ending_on_signals, server_environment  # noqa: E402
+from process_group import Guard, ProcessError, free_port, signal_group  # noqa: E402
+
+OURS, PEER = "mlflowha", "MLflow's client + HAProxy"
+SETTLE = 1.0  # seconds between the program's end and the count: a request still in a server would be a late twin
+
+
+class Result(NamedTuple):
+    report: Dict[str, object]
+    timeline: List[Dict[str, object]]
+    faults_missed: List[str]  # faults that began only after the program had ended
+
+
+class Program:
+    """The program under test as a child process whose output goes into a story."""
+
+    def __init__(self, command: Sequence[str], env: Dict[str, str], story: stories.Story, errors: Path) -> None:
+        self._story = story
+        self._errors = errors
+        with open(errors, "wb") as stderr:
+            self._popen = subprocess.Popen(
+                list(command),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                env=env,
+                start_new_session=True,
+            )
+        Guard.get().add_group(self._popen.pid, signal.SIGKILL)
+        self._reader = threading.Thread(target=self._read, name="reader", daemon=True)
+        self._reader.start()
+
+    @property
+    def running(self) -> bool:
+        return self._popen.poll() is None
+
+    def check(self) -> None:
+        """After the end: raises unless all went as it should."""
+        self._reader.join(10)
+        errors = self._errors.read_text(errors="replace").strip()[-2000:]
+        if self._popen.returncode != 0 or not self._story.finished:
+            raise ProcessError(f"the program ended with {self._popen.returncode} before it was done\n{errors}")
+        if self._story.strange_lines:
+            raise ProcessError(f"the program wrote what README.md doesn't know: {self._story.strange_lines[0]}")
+
+    def close(self) -> None:
+        signal_group(self._popen.pid, signal.SIGKILL)
+        self._popen.wait()
+        Guard.get().remove_group(self._popen.pid)
+
+    def _read(self) -> None:
+        assert self._popen.stdout is not None
+        with self._popen.stdout as lines:
+            for line in lines:
+                self._story.add_line(line.decode(errors="replace"))
+
+
+class Demo:
+    def __init__(self, args: argparse.Namespace, stack: Stack, boot_seconds: float) -> None:
+        self._args = args
+        self._stack = stack
+        postgres = stack.postgres is not None
+        self._seconds: float = args.seconds or max(60.0, FaultScript.expected_seconds(boot_seconds, postgres))
+
+    def ours(self) -> Result:
+        """failover_demo against the three addresses."""
+        with ExitStack() as cleanup:
+            hosts = []
+            for number, server in enumerate(self._stack.servers):
+                proxy = self._fault_proxy(cleanup, server.port, number)
+                hosts.append(Host("ABC"[number], server, proxy))
+            env = {**server_environment(), "MLFLOW_TRACKING_URI": ",".join(host.url for host in hosts)}
+            return self._run(OURS, [str(self._args.logger), *self._workload("failover-demo")], env, hosts)
+
+    def peer(self) -> Result:
+        """The official client. It takes one address only: HAProxy's, with a fault proxy in front."""
+        with ExitStack() as cleanup:
+            hosts = [Host("ABC"[number], server, None) for number, server in enumerate(self._stack.servers)]
+            haproxy = HAProxy([server.port for server in self._stack.servers], self._stack.directory)
+            cleanup.callback(haproxy.kill)
+            haproxy.start()
+            proxy = self._fault_proxy(cleanup, haproxy.port, 0)
+            env = {**server_environment(), "MLFLOW_TRACKING_URI": proxy.url}
+            python = str(self._stack.venv / "bin" / "python")
+            return self._run(PEER, [python, str(HERE / "peer.py"), *self._workload("failover-peer")], env, hosts)
+
+    def _fault_proxy(self, cleanup: ExitStack, upstream: int, number: int) -> FaultProxy:
+        log = self._args.out / f"fault-proxy-{number}.log"
+        proxy = FaultProxy(self._args.fault_proxy, free_port(), upstream, self._args.seed + number, log)
+        cleanup.callback(proxy.process.kill)
+        proxy.start()
+        return proxy
+
+    def _workload(self, experiment: str) -> List[str]:
+        args = self._args
+        return [
+            f"--experiment={experiment}",
+            f"--trials={args.trials}",
+            f"--workers={args.workers}",
+            f"--seconds={self._seconds:g}",
+        ]
+
+    def _run(self, title: str, command: List[str], env: Dict[str, str], hosts: List[Host]) -> Result:
+        args = self._args
+        calls = args.trials * len(workload.calls_of_a_trial())
+        records = args.trials * (workload.POINTS + workload.PARAMS + workload.TAGS + 1) + 1
+        points = args.trials * workload.POINTS
+        print(f"\n{title}: {points:,} points in {calls:,} calls and {args.trials} child runs in {self._seconds:.0f} s")
+        for host in hosts:
+            host.mark_well()
+        story = stories.Story()
+        script = FaultScript(self._stack, hosts, story.busiest)
+        live = screen.LiveLine(hosts, story, script, records)
+        program = Program(command, env, story, args.out / "program-errors.log")
+        deadline = time.monotonic() + self._seconds + args.patience
+        try:
+            while program.running:
+                if story.started is not None and not script.started:
+                    script.start()
+                if script.error is not None:
+                    raise ProcessError(f"the script of faults broke down: {script.error}")
+                if time.monotonic() > deadline:
+                    raise ProcessError(f"{title} is not done {args.patience:g} s after its time")
+                live.draw()
+                time.sleep(0.05)
+            ended = time.monotonic()
+            live.close()
+            program.check()
+            script.join(args.patience)  # all servers must be up for the count: what waits in one may be a twin
+            missed = [fault.title for fault in script.faults if fault.start > ended]
+            if script.error is not None:
+                raise ProcessError(f"the script of faults broke down: {script.error}")
+        finally:
+            script.cancel()
+            program.close()
+        time.sleep(SETTLE)
+        experiment = command[-4].partition("=")[2]
+        counts = counting.count(self._stack.query, experiment, story.acknowledged, args.trials + 1)
+        timeline = screen.timeline(story, script, names_by_url(hosts), ended)
+        print(screen.timeline_text(timeline))
+        if counts.runs_deleted:
+            print(f"  {counts.runs_deleted} twin run(s) found and removed by the client")
+        errors = sorted({call.error for call in story.calls if not call.ok})
+        print("".join(f"  failed: {error}\n" for error in errors[:5]), end="")
+        return Result(report_of(story, counts, script, hosts), timeline, missed)
+
+
+def report_of(
+    story: stories.Story, counts: counting.Counts, script: FaultScript, hosts: List[Host]
+) -> Dict[str, object]:
+    """The figures of one program."""
+    calm, faults = stories.split_by_faults(story.calls, script.windows())
+    report: Dict[str, object] = {
+        "acknowledged": counts.acknowledged,
+        "stored": counts.stored,
+        "lost": counts.lost,
+        "duplicated": counts.duplicated,
+        "runs_asked": counts.runs_asked,
+        "runs_stored": counts.runs_stored,
+        "failed_calls": story.failed,
+        "failovers": story.failovers(),
+        "longest_call_ms_with_a_healthy_server": round(stories.longest_with_a_healthy_server(story.calls, hosts), 1),
+        "longest_call_ms": round(stories.longest(story.calls), 1),
+    }
+    for name, calls in (("calm", calm), ("faults", faults)):
+        figures = asdict(stories.latency(calls))
+        report[name] = {key: None if value is None else round(value, 2) for key, value in figures.items()}
+    return report
+
+
+def verdict(result: Result) -> List[str]:
+    """What is wrong with our result; empty when all is well."""
+    report = result.report
+    wrong = [f"{key} is {report[key]}, expected 0" for key in ("lost", "duplicated", "failed_calls") if report[key]]
+    if report["runs_stored"] != report["runs_asked"]:
+        wrong.append(f"{report['runs_stored']} runs are stored, {report['runs_asked']} were asked for")
+    for title in result.faults_missed:
+        wrong.append(f'this machine is too slow: "{title}" came after the work was done; try a larger --seconds')
+    return wrong
+
+
+def find_program(name: str) -> Optional[Path]:
+    """The newest build of a program below build/."""
+    found = [path for path in REPOSITORY.glob(f"build/**/{name}") if path.is_file() and os.access(path, os.X_OK)]
+    return max(found, key=lambda path: path.stat().st_mtime, default=None)
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--logger", type=Path, default=find_program("failover_demo"), help="the C++ program")
+    parser.add_argument("--fault-proxy", type=Path, default=find_program("mlflowha-fault-proxy"))
+    parser.add_argument("--venv", type=Path, help="where MLflow is installed; default: build/venv/mlflow-3")
+    parser.add_argument("--backend", choices=("sqlite", "postgres"), default=os.environ.get("BACKEND") or "sqlite")
+    parser.add_argument("--peer", action="store_true", default=os.environ.get("PEER", "") not in ("", "0"))
+    parser.add_argument("--trials", type=int, default=100)
+    parser.add_argument("--workers", type=int, default=4)
+    parser.add_argument("--seconds", type=float, help="length of the work; default: 60, more on slow machines")
+    parser.add_argument("--patience", type=float, default=60, help="seconds after which an overdue program is given up")
+    parser.add_argument("--seed", type=int, default=1, help="of the dropped replies")
+    parser.add_argument("--out", type=Path, default=REPOSITORY / "build" / "demo")
+    args = parser.parse_args()
+    if args.logger is None or args.fault_proxy is None:
+        parser.error("failover_demo or mlflowha-fault-proxy is not built; name them with --logger and --fault-proxy")
+    if args.backend not in ("sqlite", "postgres"):
+        parser.error(f"BACKEND is {args.backend!r}, expected sqlite or postgres")
+    return args
+
+
+def write_results(out: Path, report: Dict[str, object], timelines: Dict[str, object]) -> None:
+    (out / "report.json").write_text(json.dumps(report, indent=2) + "\n")
+    (out / "timeline.json").write_text(json.dumps(timelines, indent=2) + "\n")
+
+
+def run(args: argparse.Namespace) -> int:
+    args.out.mkdir(parents=True, exist_ok=True)
+    for name in ("report.json", "timeline.json"):  # a run that breaks down must not leave an older one's figures
+        with suppress(FileNotFoundError):
+            (args.out / name).unlink()
+    print(f"Starting three MLflow servers on one {args.backend} database ...", flush=True)
+    before = time.monotonic()
+    with Stack(3, backend=args.backend, venv=args.venv) as stack:
+        boot_seconds = (time.monotonic() - before) / 2  # the first alone, then two together
+        print(f"up after {time.monotonic() - before:.1f} s: {' '.join(stack.urls)}", flush=True)
+        demo = Demo(args, stack, boot_seconds)
+        ours = demo.ours()
+        columns, report = {OURS: ours.report}, dict(ours.report)
+        timelines: Dict[str, object] = {"mlflowha": ours.timeline}
+        write_results(args.out, report, timelines)
+        if args.peer:
+            args.patience += 240  # a single call of the official client may take minutes
+            peer = demo.peer()
+            columns[PEER] = report["peer"] = peer.report
+            timelines["peer"] = peer.timeline
+            write_results(args.out, report, timelines)
+    print("\n" + screen.table(columns) + "\n")
+    wrong = verdict(ours)
+    for line in wrong:
+        print(f"FAILED: {line}")
+    if not wrong:
+        print("Every acknowledged record is stored once, every run once, no call failed.")
+    print(f"Report: {args.out / 'report.json'}")
+    return 1 if wrong else 0
+
+
+def main() -> int:
+    args = parse_arguments()
+    try:
+        with ending_on_signals():
+            return run(args)
+    except KeyboardInterrupt:
+        print("\nstopped; all servers are down", file=sys.stderr)
+        return 130
+    except ProcessError as error:
+        print(f"\ndemo.py: {error}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
