@@ -35,8 +35,8 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Dict, Iterator, List, Optional, Sequence, Set
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from process_group import (  # noqa: E402
@@ -61,7 +61,7 @@ def venv_for(version: str) -> Path:
     return REPOSITORY / "build" / "venv" / f"mlflow-{version}"
 
 
-def private_directory(prefix: str, user: Optional[str] = None) -> Path:
+def private_directory(prefix: str, user: str | None = None) -> Path:
     """A new directory that only `user` (or we) can enter, removed when we end. Directly under /tmp, because the path of
     a unix socket must fit in 107 bytes and because an unprivileged user must be able to get there."""
     path = Path(tempfile.mkdtemp(prefix=prefix, dir="/tmp"))
@@ -71,7 +71,7 @@ def private_directory(prefix: str, user: Optional[str] = None) -> Path:
     return path
 
 
-def server_environment() -> Dict[str, str]:
+def server_environment() -> dict[str, str]:
     """Our environment without the caller's MLflow and proxy settings, and with what keeps a server small."""
     proxies = {"http_proxy", "https_proxy", "all_proxy", "no_proxy"}
     env = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW", "_MLFLOW")) and k.lower() not in proxies}
@@ -103,7 +103,7 @@ def answers(url: str, timeout: float = 2) -> bool:
 class MlflowServer:
     """One `mlflow server` on 127.0.0.1. Keeps its port over restarts. Not thread-safe."""
 
-    def __init__(self, venv: Path, backend_uri: str, artifacts: Path, log: Path, port: Optional[int] = None) -> None:
+    def __init__(self, venv: Path, backend_uri: str, artifacts: Path, log: Path, port: int | None = None) -> None:
         self.port = free_port() if port is None else port
         self.url = f"http://127.0.0.1:{self.port}"
         self.process = ManagedProcess(
@@ -128,12 +128,12 @@ class MlflowServer:
     def pid(self) -> int:
         return self.process.pid
 
-    def start(self) -> "MlflowServer":
+    def start(self) -> MlflowServer:
         """Starts without waiting: see wait_ready."""
         self.process.start()
         return self
 
-    def wait_ready(self, timeout: float = BOOT_TIMEOUT) -> "MlflowServer":
+    def wait_ready(self, timeout: float = BOOT_TIMEOUT) -> MlflowServer:
         """Returns when the server answers a call that reads the database."""
         deadline = time.monotonic() + timeout
         wait_for_port(self.port, self.process, timeout)
@@ -161,7 +161,7 @@ class MlflowServer:
         """SIGTERM, and SIGKILL for what is left after 5 s."""
         self.process.terminate()
 
-    def restart(self, timeout: float = BOOT_TIMEOUT) -> "MlflowServer":
+    def restart(self, timeout: float = BOOT_TIMEOUT) -> MlflowServer:
         """Killed if running, then started on the same port and waited for."""
         self.kill()
         return self.start().wait_ready(timeout)
@@ -222,7 +222,7 @@ class Postgres:
         """For SQLAlchemy. With the driver's name: bare "postgresql://" means psycopg 3 since SQLAlchemy 2.1."""
         return f"postgresql+psycopg2://{self.USER}@/{self.DATABASE}?host={self.directory}"
 
-    def start(self) -> "Postgres":
+    def start(self) -> Postgres:
         """Starts, waits until it takes queries, and creates the database if there is none."""
         self.process.start()
         deadline = time.monotonic() + 30
@@ -240,11 +240,11 @@ class Postgres:
         """As `pg_ctl stop -m immediate`: no shutdown, the next start recovers from the log."""
         self.process.terminate(signal.SIGQUIT, timeout=10)
 
-    def restart(self) -> "Postgres":
+    def restart(self) -> Postgres:
         self.stop()
         return self.start()
 
-    def query(self, sql: str, database: str = DATABASE) -> List[List[str]]:
+    def query(self, sql: str, database: str = DATABASE) -> list[list[str]]:
         """Rows of a statement as text, through psql."""
         separator = "\x1f"
         done = subprocess.run(
@@ -285,7 +285,7 @@ backend servers
 {servers}
 """
 
-    def __init__(self, ports: Sequence[int], directory: Path, port: Optional[int] = None) -> None:
+    def __init__(self, ports: Sequence[int], directory: Path, port: int | None = None) -> None:
         program = shutil.which("haproxy", path=os.environ.get("PATH", "") + ":/usr/sbin")
         if program is None:
             raise ProcessError("no haproxy on this machine: install the package haproxy")
@@ -296,7 +296,7 @@ backend servers
         config.write_text(self.CONFIG.format(port=self.port, servers=servers))
         self.process = ManagedProcess("haproxy", [program, "-db", "-f", str(config)], directory / "haproxy.log")
 
-    def start(self) -> "HAProxy":
+    def start(self) -> HAProxy:
         self.process.start()
         wait_for_port(self.port, self.process, 10)
         return self
@@ -308,17 +308,17 @@ backend servers
 class Stack:
     """`count` MLflow servers on one database. A context manager: ready inside, gone afterwards."""
 
-    def __init__(self, count: int, version: str = "3", backend: str = "sqlite", venv: Optional[Path] = None) -> None:
+    def __init__(self, count: int, version: str = "3", backend: str = "sqlite", venv: Path | None = None) -> None:
         if count < 1 or backend not in ("sqlite", "postgres"):
             raise ValueError(f"expected count >= 1 and backend sqlite or postgres, got {count} and {backend!r}")
         self.version = version
         self.backend = backend
         self.venv = venv_for(version) if venv is None else venv
         self.directory = private_directory("mlflowha-stack-")
-        self.postgres: Optional[Postgres] = Postgres() if backend == "postgres" else None
-        self.database: Optional[Path] = None if self.postgres else self.directory / "mlflow.db"
+        self.postgres: Postgres | None = Postgres() if backend == "postgres" else None
+        self.database: Path | None = None if self.postgres else self.directory / "mlflow.db"
         self.backend_uri = self.postgres.uri if self.postgres else f"sqlite:///{self.database}"
-        taken: Set[int] = set()
+        taken: set[int] = set()
         self.servers = [
             MlflowServer(
                 self.venv,
@@ -331,10 +331,10 @@ class Stack:
         ]
 
     @property
-    def urls(self) -> List[str]:
+    def urls(self) -> list[str]:
         return [server.url for server in self.servers]
 
-    def start(self) -> "Stack":
+    def start(self) -> Stack:
         """The first server alone (it creates the tables), then the others together."""
         if self.postgres is not None:
             self.postgres.start()
@@ -356,7 +356,7 @@ class Stack:
             shutil.rmtree(self.postgres.directory, ignore_errors=True)
         shutil.rmtree(self.directory, ignore_errors=True)
 
-    def query(self, sql: str) -> List[List[str]]:
+    def query(self, sql: str) -> list[list[str]]:
         """Rows of a statement as text, straight from the database."""
         if self.postgres is not None:
             return self.postgres.query(sql)
@@ -365,7 +365,9 @@ class Stack:
 
     def sqlite_is_locked(self, patience: float) -> bool:
         """Whether somebody holds SQLite's write lock for longer than `patience` seconds."""
-        with contextlib.closing(sqlite3.connect(str(self.database), timeout=patience, isolation_level=None)) as connection:
+        with contextlib.closing(
+            sqlite3.connect(str(self.database), timeout=patience, isolation_level=None)
+        ) as connection:
             try:
                 connection.execute("BEGIN IMMEDIATE")
             except sqlite3.OperationalError as error:
@@ -375,7 +377,7 @@ class Stack:
             connection.execute("ROLLBACK")
             return False
 
-    def __enter__(self) -> "Stack":
+    def __enter__(self) -> Stack:
         try:
             return self.start()
         except BaseException:
@@ -416,7 +418,7 @@ def ctest_above(pid: int) -> int:
     return 0
 
 
-def read_state(path: Path) -> Optional[Dict[str, object]]:
+def read_state(path: Path) -> dict[str, object] | None:
     """The state that a living keeper wrote; None when there is no such keeper."""
     try:
         state = json.loads(path.read_text())
@@ -495,7 +497,7 @@ def command_down(args: argparse.Namespace) -> int:
     state = read_state(args.state)
     if state is None:
         return 0
-    keeper: Dict[str, object] = state["keeper"]  # type: ignore[assignment]
+    keeper: dict[str, object] = state["keeper"]  # type: ignore[assignment]
     pid = int(str(keeper["pid"]))
     for signum, patience in ((signal.SIGTERM, 20.0), (signal.SIGKILL, 5.0)):
         with contextlib.suppress(ProcessLookupError):
@@ -516,14 +518,14 @@ def command_signal(args: argparse.Namespace) -> int:
     if state is None:
         print(f"no stack is up for {args.state}", file=sys.stderr)
         return 1
-    servers: List[Dict[str, object]] = state["servers"]  # type: ignore[assignment]
+    servers: list[dict[str, object]] = state["servers"]  # type: ignore[assignment]
     if not 0 <= args.server < len(servers):
         print(f"--server {args.server}: expected 0 to {len(servers) - 1}", file=sys.stderr)
         return 2
     return 0 if signal_group(int(str(servers[args.server]["pid"])), args.signal) else 1
 
 
-def parse_arguments(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Real MLflow servers on one database.")
     commands = parser.add_subparsers(dest="command", required=True)
     for name, handler, text in (
@@ -537,7 +539,9 @@ def parse_arguments(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         sub.add_argument("--backend", choices=("sqlite", "postgres"), default="sqlite")
         sub.add_argument("--venv", type=Path, help="default: build/venv/mlflow-VERSION")
         sub.add_argument("--idle-minutes", type=float, default=20, help="end when nobody is connected for that long")
-        sub.add_argument("--watch-pid", type=int, help="end with this process; default: the ctest above, if any; 0: none")
+        sub.add_argument(
+            "--watch-pid", type=int, help="end with this process; default: the ctest above, if any; 0: none"
+        )
         sub.add_argument("--state", type=Path, required=True)
     sub = commands.add_parser("down", help="end the servers of a state file; nothing to do is fine")
     sub.set_defaults(handler=command_down)

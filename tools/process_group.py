@@ -12,6 +12,7 @@ Standard library only, Linux only, thread-safe.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import errno
 import os
 import pwd
@@ -23,15 +24,16 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Dict, List, Mapping, Optional, Sequence, Set, TextIO, Tuple
+from typing import Any, TextIO
 
 
 class ProcessError(RuntimeError):
     """A process did not start, did not get ready or did not end. The message says which, and shows its last words."""
 
 
-def free_port(taken: Optional[Set[int]] = None) -> int:
+def free_port(taken: set[int] | None = None) -> int:
     """A TCP port on 127.0.0.1 that is free now and not in `taken`.
 
     Taken from below the range that the kernel uses for outgoing connections. From within that range, a port whose
@@ -58,14 +60,14 @@ def free_port(taken: Optional[Set[int]] = None) -> int:
     raise ProcessError(f"no free TCP port on 127.0.0.1 between {first} and {last}")
 
 
-def process_start_ticks(pid: int) -> Optional[str]:
+def process_start_ticks(pid: int) -> str | None:
     """When the process started, in clock ticks since boot; None when it is gone. With the pid it names one process for
     good, while a pid alone may be given to another one."""
     fields = _stat_fields(pid)
     return None if fields is None or fields[0] in "ZX" else fields[19]
 
 
-def _stat_fields(pid: int) -> Optional[List[str]]:
+def _stat_fields(pid: int) -> list[str] | None:
     """/proc/PID/stat from the state on: [state, ppid, pgrp, session, ...]."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -73,7 +75,7 @@ def _stat_fields(pid: int) -> Optional[List[str]]:
         return None
 
 
-def group_members(pgid: int) -> List[int]:
+def group_members(pgid: int) -> list[int]:
     """Pids of the living (not zombie) members of a process group."""
     members = []
     for entry in os.listdir("/proc"):
@@ -102,7 +104,7 @@ def signal_group(pgid: int, signum: int) -> bool:
 class Guard:
     """Our end of the guard process. One for each process that starts children; made at the first child."""
 
-    _instance: Optional["Guard"] = None
+    _instance: Guard | None = None
     _instance_lock = threading.Lock()
 
     def __init__(self) -> None:
@@ -118,7 +120,7 @@ class Guard:
         atexit.register(self._close)
 
     @classmethod
-    def get(cls) -> "Guard":
+    def get(cls) -> Guard:
         with cls._instance_lock:
             if cls._instance is None or cls._instance._owner != os.getpid():
                 cls._instance = cls()
@@ -147,20 +149,16 @@ class Guard:
             return
         with self._lock:
             assert self._process.stdin is not None
-            try:
+            with contextlib.suppress(BrokenPipeError):
                 self._process.stdin.close()
-            except BrokenPipeError:
-                pass
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            pass
 
 
 def guard_main(lines: TextIO) -> None:
     """The guard process: remembers until the pipe closes, then ends and removes what is still on the list."""
-    groups: Dict[int, int] = {}
-    directories: List[str] = []
+    groups: dict[int, int] = {}
+    directories: list[str] = []
     for line in lines:
         word, _, rest = line.rstrip("\n").partition(" ")
         if word == "add":
@@ -170,14 +168,14 @@ def guard_main(lines: TextIO) -> None:
             groups.pop(int(rest), None)
         elif word == "directory":
             directories.append(rest)
-    for pgid, signum in groups.items():
-        signal_group(pgid, signum)
-        signal_group(pgid, signal.SIGCONT)
+    for group, death_signal in groups.items():
+        signal_group(group, death_signal)
+        signal_group(group, signal.SIGCONT)
     deadline = time.monotonic() + 3
-    while any(group_members(pgid) for pgid in groups) and time.monotonic() < deadline:
+    while any(group_members(group) for group in groups) and time.monotonic() < deadline:
         time.sleep(0.02)
-    for pgid in groups:
-        signal_group(pgid, signal.SIGKILL)
+    for group in groups:
+        signal_group(group, signal.SIGKILL)
     for directory in directories:
         shutil.rmtree(directory, ignore_errors=True)
 
@@ -190,8 +188,8 @@ class ManagedProcess:
         name: str,
         command: Sequence[str],
         log: Path,
-        env: Optional[Mapping[str, str]] = None,
-        user: Optional[str] = None,
+        env: Mapping[str, str] | None = None,
+        user: str | None = None,
         death_signal: int = signal.SIGKILL,
     ) -> None:
         """`user`: run as this user (only root can). `death_signal`: what the guard sends when we die."""
@@ -201,7 +199,7 @@ class ManagedProcess:
         self._env = env
         self._user = user
         self._death_signal = death_signal
-        self._popen: Optional["subprocess.Popen[bytes]"] = None
+        self._popen: subprocess.Popen[bytes] | None = None
         self._log_offset = 0
 
     @property
@@ -216,7 +214,7 @@ class ManagedProcess:
     def start(self) -> None:
         if self.running:
             raise ProcessError(f"{self.name} is running already (pid {self.pid})")
-        identity = {}
+        identity: dict[str, Any] = {}
         if self._user is not None:
             account = pwd.getpwnam(self._user)
             identity = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
@@ -230,7 +228,7 @@ class ManagedProcess:
                 env=None if self._env is None else dict(self._env),
                 cwd="/" if self._user is not None else None,
                 start_new_session=True,
-                **identity,  # type: ignore[arg-type]
+                **identity,
             )
         Guard.get().add_group(self.pid, self._death_signal)
 
@@ -294,21 +292,23 @@ def wait_for_port(port: int, process: ManagedProcess, timeout: float) -> None:
         if not process.running:
             raise ProcessError(f"{process.name} ended before it listened on port {port}:\n{process.log_tail()}")
         if time.monotonic() > deadline:
-            raise ProcessError(f"{process.name} does not listen on port {port} after {timeout:g} s:\n{process.log_tail()}")
+            raise ProcessError(
+                f"{process.name} does not listen on port {port} after {timeout:g} s:\n{process.log_tail()}"
+            )
         time.sleep(0.02)
 
 
-def established_connections(ports: Set[int]) -> int:
+def established_connections(ports: set[int]) -> int:
     """How many TCP connections (IPv4) to these local ports are established, as the kernel's table says."""
     count = 0
     for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
-        fields: Tuple[str, ...] = tuple(line.split())
+        fields: tuple[str, ...] = tuple(line.split())
         if len(fields) > 3 and fields[3] == "01" and int(fields[1].rpartition(":")[2], 16) in ports:
             count += 1
     return count
 
 
-def unprivileged_user() -> Optional[str]:
+def unprivileged_user() -> str | None:
     """None unless we are root; then a user to run a program as that refuses root ("postgres" or "nobody")."""
     if os.geteuid() != 0:
         return None

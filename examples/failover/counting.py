@@ -7,22 +7,22 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Callable, Dict, List, Set, Tuple
+from typing import Callable
 
 import workload
 
-Query = Callable[[str], List[List[str]]]
+Query = Callable[[str], list[list[str]]]
 
 
 @dataclass
 class Acknowledged:
     """What the program reported as stored, by run id."""
 
-    runs: Dict[str, int] = field(default_factory=dict)  # run id -> trial
-    points: Set[Tuple[str, int]] = field(default_factory=set)  # run id, step
-    params: Set[Tuple[str, int]] = field(default_factory=set)  # run id, number
-    tags: Set[Tuple[str, int]] = field(default_factory=set)
-    ends: Set[str] = field(default_factory=set)
+    runs: dict[str, int] = field(default_factory=dict)  # run id -> trial
+    points: set[tuple[str, int]] = field(default_factory=set)  # run id, step
+    params: set[tuple[str, int]] = field(default_factory=set)  # run id, number
+    tags: set[tuple[str, int]] = field(default_factory=set)
+    ends: set[str] = field(default_factory=set)
 
     def add(self, op: str, run: str, trial: int, first: int, count: int) -> None:
         """One call that succeeded."""
@@ -96,7 +96,7 @@ def count(query: Query, experiment: str, acknowledged: Acknowledged, runs_asked:
     )
 
 
-def _texts(rows: List[List[str]], numbers: Dict[str, int], runs: Dict[str, int]) -> Set[Tuple[str, int]]:
+def _texts(rows: list[list[str]], numbers: dict[str, int], runs: dict[str, int]) -> set[tuple[str, int]]:
     """(run id, number) of the params or tags of the workload that hold the right value."""
     found = set()
     for run, key, value in rows:

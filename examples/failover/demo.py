@@ -22,10 +22,11 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Optional, Sequence
+from typing import NamedTuple
 
 HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parents[1]
@@ -44,15 +45,15 @@ SETTLE = 1.0  # seconds between the program's end and the count: a request still
 
 
 class Result(NamedTuple):
-    report: Dict[str, object]
-    timeline: List[Dict[str, object]]
-    faults_missed: List[str]  # faults that began only after the program had ended
+    report: dict[str, object]
+    timeline: list[dict[str, object]]
+    faults_missed: list[str]  # faults that began only after the program had ended
 
 
 class Program:
     """The program under test as a child process whose output goes into a story."""
 
-    def __init__(self, command: Sequence[str], env: Dict[str, str], story: stories.Story, errors: Path) -> None:
+    def __init__(self, command: Sequence[str], env: dict[str, str], story: stories.Story, errors: Path) -> None:
         self._story = story
         self._errors = errors
         with open(errors, "wb") as stderr:
@@ -99,6 +100,7 @@ class Demo:
         self._stack = stack
         postgres = stack.postgres is not None
         self._seconds: float = args.seconds or max(60.0, FaultScript.expected_seconds(boot_seconds, postgres))
+        self._deadline = max(30.0, 4 * boot_seconds)  # of a call: longer than three servers need to boot together
 
     def ours(self) -> Result:
         """failover_demo against the three addresses."""
@@ -108,7 +110,8 @@ class Demo:
                 proxy = self._fault_proxy(cleanup, server.port, number)
                 hosts.append(Host("ABC"[number], server, proxy))
             env = {**server_environment(), "MLFLOW_TRACKING_URI": ",".join(host.url for host in hosts)}
-            return self._run(OURS, [str(self._args.logger), *self._workload("failover-demo")], env, hosts)
+            command = [str(self._args.logger), f"--deadline={self._deadline:g}"]
+            return self._run(OURS, "failover-demo", command, env, hosts)
 
     def peer(self) -> Result:
         """The official client. It takes one address only: HAProxy's, with a fault proxy in front."""
@@ -120,7 +123,7 @@ class Demo:
             proxy = self._fault_proxy(cleanup, haproxy.port, 0)
             env = {**server_environment(), "MLFLOW_TRACKING_URI": proxy.url}
             python = str(self._stack.venv / "bin" / "python")
-            return self._run(PEER, [python, str(HERE / "peer.py"), *self._workload("failover-peer")], env, hosts)
+            return self._run(PEER, "failover-peer", [python, str(HERE / "peer.py")], env, hosts)
 
     def _fault_proxy(self, cleanup: ExitStack, upstream: int, number: int) -> FaultProxy:
         log = self._args.out / f"fault-proxy-{number}.log"
@@ -129,17 +132,17 @@ class Demo:
         proxy.start()
         return proxy
 
-    def _workload(self, experiment: str) -> List[str]:
+    def _run(
+        self, title: str, experiment: str, program_command: list[str], env: dict[str, str], hosts: list[Host]
+    ) -> Result:
         args = self._args
-        return [
+        command = [
+            *program_command,
             f"--experiment={experiment}",
             f"--trials={args.trials}",
             f"--workers={args.workers}",
             f"--seconds={self._seconds:g}",
         ]
-
-    def _run(self, title: str, command: List[str], env: Dict[str, str], hosts: List[Host]) -> Result:
-        args = self._args
         calls = args.trials * len(workload.calls_of_a_trial())
         records = args.trials * (workload.POINTS + workload.PARAMS + workload.TAGS + 1) + 1
         points = args.trials * workload.POINTS
@@ -172,7 +175,6 @@ class Demo:
             script.cancel()
             program.close()
         time.sleep(SETTLE)
-        experiment = command[-4].partition("=")[2]
         counts = counting.count(self._stack.query, experiment, story.acknowledged, args.trials + 1)
         timeline = screen.timeline(story, script, names_by_url(hosts), ended)
         print(screen.timeline_text(timeline))
@@ -184,11 +186,11 @@ class Demo:
 
 
 def report_of(
-    story: stories.Story, counts: counting.Counts, script: FaultScript, hosts: List[Host]
-) -> Dict[str, object]:
+    story: stories.Story, counts: counting.Counts, script: FaultScript, hosts: list[Host]
+) -> dict[str, object]:
     """The figures of one program."""
     calm, faults = stories.split_by_faults(story.calls, script.windows())
-    report: Dict[str, object] = {
+    report: dict[str, object] = {
         "acknowledged": counts.acknowledged,
         "stored": counts.stored,
         "lost": counts.lost,
@@ -206,7 +208,7 @@ def report_of(
     return report
 
 
-def verdict(result: Result) -> List[str]:
+def verdict(result: Result) -> list[str]:
     """What is wrong with our result; empty when all is well."""
     report = result.report
     wrong = [f"{key} is {report[key]}, expected 0" for key in ("lost", "duplicated", "failed_calls") if report[key]]
@@ -217,7 +219,7 @@ def verdict(result: Result) -> List[str]:
     return wrong
 
 
-def find_program(name: str) -> Optional[Path]:
+def find_program(name: str) -> Path | None:
     """The newest build of a program below build/."""
     found = [path for path in REPOSITORY.glob(f"build/**/{name}") if path.is_file() and os.access(path, os.X_OK)]
     return max(found, key=lambda path: path.stat().st_mtime, default=None)
@@ -244,7 +246,7 @@ def parse_arguments() -> argparse.Namespace:
     return args
 
 
-def write_results(out: Path, report: Dict[str, object], timelines: Dict[str, object]) -> None:
+def write_results(out: Path, report: dict[str, object], timelines: dict[str, object]) -> None:
     (out / "report.json").write_text(json.dumps(report, indent=2) + "\n")
     (out / "timeline.json").write_text(json.dumps(timelines, indent=2) + "\n")
 
@@ -262,7 +264,7 @@ def run(args: argparse.Namespace) -> int:
         demo = Demo(args, stack, boot_seconds)
         ours = demo.ours()
         columns, report = {OURS: ours.report}, dict(ours.report)
-        timelines: Dict[str, object] = {"mlflowha": ours.timeline}
+        timelines: dict[str, object] = {"mlflowha": ours.timeline}
         write_results(args.out, report, timelines)
         if args.peer:
             args.patience += 240  # a single call of the official client may take minutes

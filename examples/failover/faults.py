@@ -6,17 +6,17 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Dict, List, Optional, Sequence, Tuple
+from typing import Callable
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
-from mlflow_stack import MlflowServer, Stack, answers, wait_for_port  # noqa: E402
-from process_group import ManagedProcess, ProcessError  # noqa: E402
+from mlflow_stack import MlflowServer, Stack, answers  # noqa: E402
+from process_group import ManagedProcess, ProcessError, wait_for_port  # noqa: E402
 
-DROP_REPLIES = "5% apply_then_drop"  # the fault script of every proxy
-CALM_BEFORE_FAULT = 2.5  # seconds from the end of one fault to the next
-FIRST_FAULT = 5.0
+DROP_REPLIES = "when share 5% -> apply_then_drop"  # the fault script of every proxy
+CALM_AT_THE_END = 4.0  # seconds
 DOWN_FOR = 1.0  # a killed server stays down for that long before it is started again
 STOPPED_FOR = 6.0
 ALL_STOPPED_FOR = 3.0
@@ -51,12 +51,12 @@ class Host:
     """One machine of the demo: an MLflow server and, where the replies are dropped there, the proxy in front of it.
     They die together, so that a dead host refuses connections as a dead machine's port does."""
 
-    def __init__(self, name: str, server: MlflowServer, proxy: Optional[FaultProxy]) -> None:
+    def __init__(self, name: str, server: MlflowServer, proxy: FaultProxy | None) -> None:
         self.name = name
         self.server = server
         self.proxy = proxy
         self.state = "up"  # up, booting, down or stopped
-        self.well: List[List[float]] = []  # [from, until] in monotonic time; the last one open-ended while it is well
+        self.well: list[list[float]] = []  # [from, until] in monotonic time; the last one open-ended while it is well
 
     @property
     def url(self) -> str:
@@ -96,11 +96,6 @@ class Host:
         self.mark_ill("stopped")
         self.server.stop()
 
-    def wake(self) -> None:
-        self.server.cont()
-        wait_until_answers(self.server)
-        self.mark_well()
-
 
 def covered(hosts: Sequence[Host], start: float, end: float) -> bool:
     """Whether at each moment of [start, end] at least one host was well."""
@@ -115,7 +110,7 @@ def covered(hosts: Sequence[Host], start: float, end: float) -> bool:
 
 @dataclass
 class Fault:
-    """Something done to the servers: from the first harm until all are well again. Monotonic time."""
+    """Something done to the servers: from the first harm until the servers concerned are well again. Monotonic time."""
 
     title: str
     start: float
@@ -123,34 +118,44 @@ class Fault:
 
 
 class FaultScript:
-    """Does the faults one after the other, in a thread of its own. `error` holds what went wrong, if anything did."""
+    """Does the faults at their times, in threads of its own. `error` holds what went wrong, if anything did.
 
-    def __init__(self, stack: Stack, hosts: List[Host], busiest: Callable[[], Optional[str]]) -> None:
+    A killed server boots in the background, so the next fault may come before it is back; but each fault of a single
+    server waits until another one is well, and those of all servers until all are.
+    """
+
+    KILLS_AT = (5.0, 14.0, 23.0)  # one server after the other; all times in seconds from the start
+    STOP_AT = 32.0
+    STOP_ALL_AT = 41.0
+    DATABASE_AT = 46.0  # PostgreSQL only; kills all later by DATABASE_TAKES then
+    DATABASE_TAKES = 5.0
+    KILL_ALL_AT = 48.0
+
+    def __init__(self, stack: Stack, hosts: list[Host], busiest: Callable[[], str | None]) -> None:
         """`busiest`: the url that the program under test has used most of late, None when that isn't known."""
-        self.faults: List[Fault] = []
-        self.error: Optional[BaseException] = None
-        self.current = ""
+        self.faults: list[Fault] = []
+        self.error: BaseException | None = None
         self._stack = stack
         self._hosts = hosts
         self._busiest = busiest
+        self._began = 0.0
         self._cancelled = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="faults", daemon=True)
+        self._thread = threading.Thread(target=self._guarded, args=(self._run,), name="faults", daemon=True)
+        self._boots: list[threading.Thread] = []
 
-    @staticmethod
-    def expected_seconds(boot: float, postgres: bool) -> float:
-        """How long the whole script takes with some calm after it, when a server boots in `boot` seconds on a quiet
-        machine. Boots are slower here: under load, and three at a time."""
-        kill = DOWN_FOR + 1.4 * boot
-        kill_all = DOWN_FOR + 2.2 * boot
-        stops = STOPPED_FOR + ALL_STOPPED_FOR + 1
-        faults = 3 * kill + kill_all + stops + ((DATABASE_DOWN_FOR + 1) if postgres else 0)
-        return FIRST_FAULT + faults + CALM_BEFORE_FAULT * (6 if postgres else 5) + 4
+    @classmethod
+    def expected_seconds(cls, boot: float, postgres: bool) -> float:
+        """How long the script takes with some calm after it, when a server boots in `boot` seconds on a quiet machine.
+        At the end three boot together and under load."""
+        kill_all_at = cls.KILL_ALL_AT + (cls.DATABASE_TAKES if postgres else 0)
+        return kill_all_at + DOWN_FOR + 2.2 * boot + CALM_AT_THE_END
 
     @property
     def started(self) -> bool:
         return self._thread.ident is not None
 
     def start(self) -> None:
+        self._began = time.monotonic()
         self._thread.start()
 
     def join(self, timeout: float) -> None:
@@ -162,55 +167,95 @@ class FaultScript:
         """Ends the script at its next pause, however the servers are then."""
         self._cancelled.set()
 
-    def _run(self) -> None:
-        try:
-            self._pause(FIRST_FAULT)
-            for host in self._hosts:
-                self._during(f"SIGKILL of {host.name}, started again", self._kill, [host])
-            self._during_stop()
-            self._during(f"all stopped for {ALL_STOPPED_FOR:g} s", self._stop, self._hosts, ALL_STOPPED_FOR)
-            if self._stack.postgres is not None:
-                self._during(f"database down for {DATABASE_DOWN_FOR:g} s", self._restart_database)
-            self._during("SIGKILL of all, started again", self._kill, self._hosts)
-        except _Cancelled:
-            pass
-        except BaseException as error:  # noqa: BLE001 - reported by the main thread
-            self.error = error
+    def current(self) -> str:
+        """The faults of this moment."""
+        return ", ".join(fault.title for fault in self.faults if fault.end == float("inf"))
 
-    def windows(self) -> List[Tuple[float, float]]:
+    def windows(self) -> list[tuple[float, float]]:
         return [(fault.start, fault.end) for fault in self.faults]
 
-    def _during(self, title: str, action: Callable[..., None], *args: object) -> None:
+    def _guarded(self, action: Callable[..., None], *args: object) -> None:
+        try:
+            action(*args)
+        except _Cancelled:
+            pass
+        except BaseException as error:  # noqa: BLE001 - the main thread reports it
+            self.error = error
+
+    def _run(self) -> None:
+        for host, at in zip(self._hosts, self.KILLS_AT):
+            self._wait_for(at, lambda victim=host: self._another_is_well(victim))  # type: ignore[misc]
+            self._kill(f"SIGKILL of {host.name}, started again", [host])
+        self._wait_for(self.STOP_AT, lambda: sum(host.state == "up" for host in self._hosts) >= 2)
+        self._stop([self._busiest_host()], STOPPED_FOR)
+        self._wait_for(self.STOP_ALL_AT, self._all_are_well)
+        self._stop(self._hosts, ALL_STOPPED_FOR)
+        shift = 0.0
+        if self._stack.postgres is not None:
+            shift = self.DATABASE_TAKES
+            self._wait_for(self.DATABASE_AT, self._all_are_well)
+            self._restart_database()
+        self._wait_for(self.KILL_ALL_AT + shift, self._all_are_well)
+        self._kill("SIGKILL of all, started again", self._hosts)
+        for boot in self._boots:
+            boot.join()
+
+    def _wait_for(self, at: float, condition: Callable[[], bool]) -> None:
+        """Until `at`, and further until the condition holds."""
+        self._pause(max(0.0, self._began + at - time.monotonic()))
+        while not condition():
+            self._pause(0.05)
+
+    def _another_is_well(self, victim: Host) -> bool:
+        return any(host.state == "up" for host in self._hosts if host is not victim)
+
+    def _all_are_well(self) -> bool:
+        return all(host.state == "up" for host in self._hosts)
+
+    def _busiest_host(self) -> Host:
+        url = self._busiest()
+        well = [host for host in self._hosts if host.state == "up"]
+        return next((host for host in well if host.url == url), well[0])
+
+    def _begin(self, title: str) -> Fault:
         fault = Fault(title, time.monotonic())
         self.faults.append(fault)
-        self.current = title
-        action(*args)
-        fault.end = time.monotonic()
-        self.current = ""
-        self._pause(CALM_BEFORE_FAULT)
+        return fault
 
-    def _during_stop(self) -> None:
-        url = self._busiest()
-        host = next((h for h in self._hosts if h.url == url), self._hosts[0])
-        self._during(f"SIGSTOP of {host.name} for {STOPPED_FOR:g} s, then woken", self._stop, [host], STOPPED_FOR)
-
-    def _kill(self, hosts: Sequence[Host]) -> None:
+    def _kill(self, title: str, hosts: Sequence[Host]) -> None:
+        fault = self._begin(title)
         for host in hosts:
             host.kill()
         self._pause(DOWN_FOR)
         for host in hosts:
             host.boot()
+        boot = threading.Thread(target=self._guarded, args=(self._wait_ready, fault, hosts), name="boot", daemon=True)
+        self._boots.append(boot)
+        boot.start()
+
+    @staticmethod
+    def _wait_ready(fault: Fault, hosts: Sequence[Host]) -> None:
         for host in hosts:
             host.wait_ready()
+        fault.end = time.monotonic()
 
     def _stop(self, hosts: Sequence[Host], seconds: float) -> None:
+        alone = len(hosts) == 1
+        what = (
+            f"SIGSTOP of {hosts[0].name} for {seconds:g} s, then woken" if alone else f"all stopped for {seconds:g} s"
+        )
+        fault = self._begin(what)
         for host in hosts:
-            self._stop_between_transactions(host, alone=len(hosts) == 1)
+            self._stop_between_transactions(host, alone)
         try:
             self._pause(seconds)
         finally:
             for host in hosts:
-                host.wake()
+                host.server.cont()  # all at once: one of them may hold the lock that the others wait for
+        for host in hosts:
+            wait_until_answers(host.server)
+            host.mark_well()
+        fault.end = time.monotonic()
 
     def _stop_between_transactions(self, host: Host, alone: bool) -> None:
         """A server that is stopped in the middle of a transaction takes the database's locks with it, and with SQLite
@@ -235,6 +280,7 @@ class FaultScript:
 
     def _restart_database(self) -> None:
         assert self._stack.postgres is not None
+        fault = self._begin(f"database down for {DATABASE_DOWN_FOR:g} s")
         for host in self._hosts:
             host.mark_ill(host.state)
         self._stack.postgres.stop()
@@ -243,6 +289,7 @@ class FaultScript:
         for host in self._hosts:
             wait_until_answers(host.server)
             host.mark_well()
+        fault.end = time.monotonic()
 
     def _pause(self, seconds: float) -> None:
         if self._cancelled.wait(seconds):
@@ -253,5 +300,5 @@ class _Cancelled(Exception):
     pass
 
 
-def names_by_url(hosts: Sequence[Host]) -> Dict[str, str]:
+def names_by_url(hosts: Sequence[Host]) -> dict[str, str]:
     return {host.url: host.name for host in hosts}

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, Optional
+from typing import Any, Callable
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import workload  # noqa: E402
@@ -30,7 +30,7 @@ def tell(event: str, **fields: Any) -> None:
         print(json.dumps({"event": event, "t": time.monotonic(), **fields}), file=_lines, flush=True)
 
 
-def timed(op: str, action: Callable[[], Any], fields: Dict[str, Any]) -> Optional[Any]:
+def timed(op: str, action: Callable[[], Any], fields: dict[str, Any]) -> Any | None:
     """Makes one call and reports it; None when it failed. A "run" in `fields` may be filled in by the action."""
     start = time.monotonic()
     try:
@@ -55,7 +55,7 @@ class Sweep:
     def _experiment(self, name: str) -> str:
         return str(self.client.create_experiment(name))
 
-    def create_run(self, trial: int) -> Optional[str]:
+    def create_run(self, trial: int) -> str | None:
         tags = {} if trial == workload.PARENT_TRIAL else {"mlflow.parentRunId": self.parent}
         name = workload.run_name(trial)
         run = timed(
@@ -74,21 +74,21 @@ class Sweep:
         value = workload.point_value(trial, first)
 
         def batch() -> None:
-            steps = range(first, first + call.count)
+            steps = range(first, first + call.size)
             client.log_batch(run, [Metric(workload.METRIC, workload.point_value(trial, s), now, s) for s in steps])
 
-        actions: Dict[str, Callable[[], Any]] = {
+        actions: dict[str, Callable[[], Any]] = {
             "log_param": lambda: client.log_param(run, workload.param_key(first), text),
             "set_tag": lambda: client.set_tag(run, workload.tag_key(first), text),
             "log_metric": lambda: client.log_metric(run, workload.METRIC, value, now, first),
             "log_batch": batch,
         }
-        fields = {"run": run, "trial": trial, "first": first, "count": call.count}
+        fields = {"run": run, "trial": trial, "first": first, "count": call.size}
         timed(call.op, actions[call.op], fields)
 
     def work(self, args: argparse.Namespace, worker: int, began: float) -> None:
         for trial, calls in workload.schedule(args.trials, args.workers, args.seconds, worker):
-            run: Optional[str] = None
+            run: str | None = None
             for due, call in calls:
                 time.sleep(max(0.0, began + due - time.monotonic()))
                 if call.op == "create_run":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import time
-from typing import Dict, List, Optional, Sequence
+from collections.abc import Sequence
 
 from faults import FaultScript, Host
 from story import Story, happenings_between, longest
@@ -21,7 +21,7 @@ class LiveLine:
         self._records = records
         self._terminal = sys.stdout.isatty()
         self._drawn_at = 0.0
-        self._history: List[List[float]] = []  # [time, acknowledged] of the last seconds, for the rate
+        self._history: list[list[float]] = []  # [time, acknowledged] of the last seconds, for the rate
 
     def draw(self) -> None:
         """Call as often as you like."""
@@ -46,11 +46,14 @@ class LiveLine:
         since, before = self._history[0]
         rate = (records - before) / (now - since) if now > since else 0.0
         servers = "  ".join(f"{host.name} {host.state}{self._breaker(host.url)}" for host in self._hosts)
-        line = f"{now - started:5.1f} s | {servers} | {rate:4.0f}/s | {records}/{self._records} acknowledged, {runs} runs"
+        line = (
+            f"{now - started:5.1f} s | {servers} | {rate:4.0f}/s | {records}/{self._records} acknowledged, {runs} runs"
+        )
         if self._story.tells_attempts:
             line += f" | failovers {failovers}, twins {twins}"
         line += f" | failed {failed}" if failed else ""
-        return line + (f" | {self._script.current}" if self._script.current else "")
+        current = self._script.current()
+        return line + (f" | {current}" if current else "")
 
     def _breaker(self, url: str) -> str:
         state = self._story.breakers.get(url)
@@ -75,7 +78,7 @@ ROWS = (
 )
 
 
-def table(columns: Dict[str, Dict[str, object]]) -> str:
+def table(columns: dict[str, dict[str, object]]) -> str:
     """The reports side by side, one column for each program."""
     label_width = max(len(label) for _, label in ROWS)
     widths = {title: max(12, len(title)) for title in columns}
@@ -86,7 +89,7 @@ def table(columns: Dict[str, Dict[str, object]]) -> str:
     return "\n".join(lines)
 
 
-def _cell(report: Dict[str, object], key: str) -> str:
+def _cell(report: dict[str, object], key: str) -> str:
     value: object = report
     for part in key.split("."):
         value = value[part] if isinstance(value, dict) else None
@@ -95,42 +98,38 @@ def _cell(report: Dict[str, object], key: str) -> str:
     return f"{value:,.1f}" if isinstance(value, float) else f"{value:,}"
 
 
-def timeline(story: Story, script: FaultScript, names: Dict[str, str], ended: float) -> List[Dict[str, object]]:
-    """One entry for each fault, and one for the calm before, between and after: when, what, what the program did."""
+def timeline(story: Story, script: FaultScript, names: dict[str, str], ended: float) -> list[dict[str, object]]:
+    """One entry for each fault, up to the next one, and one for the calm before: what was done, what the client did."""
     assert story.started is not None
-    entries: List[Dict[str, object]] = []
-    now = story.started
-
-    def add(title: Optional[str], since: float, until: float) -> None:
+    began = story.started
+    starts = [began] + [fault.start for fault in script.faults] + [ended]
+    entries: list[dict[str, object]] = []
+    for number, (since, until) in enumerate(zip(starts, starts[1:])):
+        fault = script.faults[number - 1] if number else None
         calls = [call for call in story.calls if since <= call.start < until]
         entries.append(
             {
-                "from_s": round(since - (story.started or 0), 2),
-                "until_s": round(until - (story.started or 0), 2),
-                "fault": title,
+                "at_s": round(since - began, 1),
+                "fault": fault.title if fault else None,
+                "well_again_after_s": round(fault.end - fault.start, 1) if fault else None,
                 "did": happenings_between(story, since, until, names),
                 "calls": len(calls),
                 "failed_calls": sum(not call.ok for call in calls),
                 "longest_call_ms": round(longest(calls), 1),
             }
         )
-
-    for fault in script.faults:
-        add(None, now, fault.start)
-        add(fault.title, fault.start, min(fault.end, ended))
-        now = min(fault.end, ended)
-    add(None, now, ended)
     return entries
 
 
-def timeline_text(entries: Sequence[Dict[str, object]]) -> str:
-    lines = ["    from    until  what was done to the servers, and what the client did about it"]
+def timeline_text(entries: Sequence[dict[str, object]]) -> str:
+    lines = ["what was done to the servers, and what the client did until the next fault"]
     for entry in entries:
-        fault = entry["fault"] or "(all servers up)"
-        slow = f"{entry['calls']} calls, longest {entry['longest_call_ms']} ms"
+        fault, well = entry["fault"], entry["well_again_after_s"]
+        what = f"{fault}; all well again after {well} s" if fault else "all well"
         failed = f", {entry['failed_calls']} FAILED" if entry["failed_calls"] else ""
-        lines.append(f"  {entry['from_s']:6.1f} s {entry['until_s']:6.1f} s  {fault}: {slow}{failed}")
+        lines.append(f"{entry['at_s']:6.1f} s  {what}")
+        lines.append(f"{'':10}{entry['calls']} calls, the longest {entry['longest_call_ms']} ms{failed}")
         did = entry["did"]
         assert isinstance(did, list)
-        lines.extend(f"{'':20}{text}" for text in did)
+        lines.extend(f"{'':10}{text}" for text in did)
     return "\n".join(lines)

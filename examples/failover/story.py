@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import threading
 from collections import Counter, defaultdict, deque
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Deque, Dict, Iterable, List, Optional, Sequence, Tuple
 
 from counting import Acknowledged
 from faults import Host, covered
@@ -43,16 +43,16 @@ class Story:
 
     def __init__(self) -> None:
         self.acknowledged = Acknowledged()
-        self.calls: List[CallRecord] = []
-        self.happenings: List[Happening] = []
-        self.breakers: Dict[str, str] = {}  # endpoint -> state of its breaker, as far as the program has told
-        self.started: Optional[float] = None  # when the workload began; monotonic
+        self.calls: list[CallRecord] = []
+        self.happenings: list[Happening] = []
+        self.breakers: dict[str, str] = {}  # endpoint -> state of its breaker, as far as the program has told
+        self.started: float | None = None  # when the workload began; monotonic
         self.finished = False
         self.failed = 0
         self.tells_attempts = False
-        self.strange_lines: List[str] = []
-        self._last_endpoint: Dict[str, str] = {}  # call id -> endpoint of its latest attempt
-        self._recent: Deque[Tuple[float, str]] = deque(maxlen=200)  # time, endpoint of attempts that succeeded
+        self.strange_lines: list[str] = []
+        self._last_endpoint: dict[str, str] = {}  # call id -> endpoint of its latest attempt
+        self._recent: deque[tuple[float, str]] = deque(maxlen=200)  # time, endpoint of attempts that succeeded
         self._lock = threading.Lock()
 
     def add_line(self, line: str) -> None:
@@ -72,27 +72,27 @@ class Story:
         except (ValueError, KeyError, TypeError) as error:
             self.strange_lines.append(f"{line.strip()[:200]} ({type(error).__name__}: {error})")
 
-    def busiest(self) -> Optional[str]:
+    def busiest(self) -> str | None:
         """The endpoint that answered most of the latest attempts."""
         with self._lock:
             counted = Counter(endpoint for _, endpoint in list(self._recent)[-50:])
         return counted.most_common(1)[0][0] if counted else None
 
-    def progress(self) -> Tuple[int, int, int, int, int]:
+    def progress(self) -> tuple[int, int, int, int, int]:
         """Records acknowledged, runs created, failed calls, failovers, twins."""
         with self._lock:
             kinds = Counter(happening.kind for happening in self.happenings)
             records, runs = self.acknowledged.records(), len(self.acknowledged.runs)
             return records, runs, self.failed, kinds["failover"], kinds["twin"]
 
-    def failovers(self) -> Optional[int]:
+    def failovers(self) -> int | None:
         """None when the program can't tell."""
         return sum(h.kind == "failover" for h in self.happenings) if self.tells_attempts else None
 
-    def _on_start(self, event: Dict[str, object]) -> None:
+    def _on_start(self, event: dict[str, object]) -> None:
         self.started = float(str(event["t"]))
 
-    def _on_attempt(self, event: Dict[str, object]) -> None:
+    def _on_attempt(self, event: dict[str, object]) -> None:
         self.tells_attempts = True
         endpoint, at, outcome = str(event["endpoint"]), float(str(event["t"])), str(event["outcome"])
         if outcome == "ok":
@@ -105,17 +105,17 @@ class Story:
         if before is not None and before != endpoint:
             self.happenings.append(Happening(at, "failover", f"{before} {endpoint}"))
 
-    def _on_endpoint(self, event: Dict[str, object]) -> None:
+    def _on_endpoint(self, event: dict[str, object]) -> None:
         endpoint, before, after = str(event["endpoint"]), str(event["breaker_before"]), str(event["breaker"])
         self.breakers[endpoint] = after
         if before != after:
             self.happenings.append(Happening(float(str(event["t"])), "breaker", f"{endpoint} {before} {after}"))
 
-    def _on_twin(self, event: Dict[str, object]) -> None:
+    def _on_twin(self, event: dict[str, object]) -> None:
         word = "removed" if event["removed"] else "found"
         self.happenings.append(Happening(float(str(event["t"])), "twin", word))
 
-    def _on_call(self, event: Dict[str, object]) -> None:
+    def _on_call(self, event: dict[str, object]) -> None:
         ok = event["ok"] is True
         start, end = float(str(event["start"])), float(str(event["t"]))
         call = CallRecord(str(event["op"]), start, end, ok, str(event.get("error", "")))
@@ -126,17 +126,17 @@ class Story:
             self.failed += 1
         self.calls.append(call)
 
-    def _on_done(self, _event: Dict[str, object]) -> None:
+    def _on_done(self, _event: dict[str, object]) -> None:
         self.finished = True
 
 
 @dataclass(frozen=True)
 class Latency:
-    p50_ms: Optional[float]
-    p99_ms: Optional[float]
+    p50_ms: float | None
+    p99_ms: float | None
 
 
-def percentile(values: Sequence[float], share: float) -> Optional[float]:
+def percentile(values: Sequence[float], share: float) -> float | None:
     """Nearest rank; None of nothing."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else None
@@ -148,10 +148,11 @@ def latency(calls: Iterable[CallRecord]) -> Latency:
 
 
 def split_by_faults(
-    calls: Iterable[CallRecord], windows: Sequence[Tuple[float, float]]
-) -> Tuple[List[CallRecord], List[CallRecord]]:
+    calls: Iterable[CallRecord], windows: Sequence[tuple[float, float]]
+) -> tuple[list[CallRecord], list[CallRecord]]:
     """(calm, faults): a call belongs to the faults when a part of it falls into one."""
-    calm, faults = [], []
+    calm: list[CallRecord] = []
+    faults: list[CallRecord] = []
     for call in calls:
         meets = any(call.start < until and call.end > since for since, until in windows)
         (faults if meets else calm).append(call)
@@ -170,9 +171,9 @@ def longest_with_a_healthy_server(calls: Iterable[CallRecord], hosts: Sequence[H
     return 0.0
 
 
-def happenings_between(story: Story, since: float, until: float, names: Dict[str, str]) -> List[str]:
+def happenings_between(story: Story, since: float, until: float, names: dict[str, str]) -> list[str]:
     """What the program did in a stretch of time, in words, in order of first appearance: "2 x failover A -> B"."""
-    said: Dict[str, int] = defaultdict(int)
+    said: dict[str, int] = defaultdict(int)
     for happening in sorted(story.happenings, key=lambda h: h.at):
         if not since <= happening.at < until:
             continue

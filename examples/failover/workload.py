@@ -9,7 +9,8 @@ failover_demo.cpp follows the same plan; what is checked in the database afterwa
 
 from __future__ import annotations
 
-from typing import Iterator, List, NamedTuple, Tuple
+from collections.abc import Iterator
+from typing import NamedTuple
 
 METRIC = "loss"
 PARAMS = 5
@@ -20,14 +21,14 @@ PARENT_TRIAL = -1  # the trial number that calls for the parent run carry
 
 
 class Call(NamedTuple):
-    """One call of a trial. `first` and `count` are steps for points; `first` is the number of a param or tag."""
+    """One call of a trial. Points are the `size` steps from `first` on; of a param or tag `first` is the number."""
 
     op: str
     first: int = 0
-    count: int = 0
+    size: int = 0
 
 
-def calls_of_a_trial() -> List[Call]:
+def calls_of_a_trial() -> list[Call]:
     """The calls of one trial, in order. The same for all."""
     return list(_calls())
 
@@ -72,7 +73,7 @@ def run_name(trial: int) -> str:
     return "sweep" if trial == PARENT_TRIAL else f"trial-{trial:03d}"
 
 
-def schedule(trials: int, workers: int, seconds: float, worker: int) -> Iterator[Tuple[int, List[Tuple[float, Call]]]]:
+def schedule(trials: int, workers: int, seconds: float, worker: int) -> Iterator[tuple[int, list[tuple[float, Call]]]]:
     """One worker's trials; for each its number and its calls with the time they are due, in seconds from the start."""
     gap = seconds / trials
     calls = calls_of_a_trial()
