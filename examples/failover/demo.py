@@ -219,43 +219,50 @@ def verdict(result: Result) -> list[str]:
     return wrong
 
 
-def find_program(name: str) -> Path | None:
-    """The newest build of a program below build/."""
-    found = [path for path in REPOSITORY.glob(f"build/**/{name}") if path.is_file() and os.access(path, os.X_OK)]
+def find_program(build: Path, name: str) -> Path | None:
+    """The newest file of that name below a build directory."""
+    found = [path for path in build.glob(f"**/{name}") if path.is_file() and os.access(path, os.X_OK)]
     return max(found, key=lambda path: path.stat().st_mtime, default=None)
 
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--logger", type=Path, default=find_program("failover_demo"), help="the C++ program")
-    parser.add_argument("--fault-proxy", type=Path, default=find_program("mlflowha-fault-proxy"))
+    parser.add_argument("--build", type=Path, default=REPOSITORY / "build", help="where the two programs were built")
+    parser.add_argument("--logger", type=Path, help="the program under test; default: failover_demo below --build")
+    parser.add_argument("--fault-proxy", type=Path, help="default: mlflowha-fault-proxy below --build")
     parser.add_argument("--venv", type=Path, help="where MLflow is installed; default: build/venv/mlflow-3")
-    parser.add_argument("--backend", choices=("sqlite", "postgres"), default=os.environ.get("BACKEND") or "sqlite")
+    parser.add_argument("--backend", default=os.environ.get("BACKEND") or "sqlite", help="sqlite or postgres")
     parser.add_argument("--peer", action="store_true", default=os.environ.get("PEER", "") not in ("", "0"))
     parser.add_argument("--trials", type=int, default=100)
     parser.add_argument("--workers", type=int, default=4)
     parser.add_argument("--seconds", type=float, help="length of the work; default: 60, more on slow machines")
     parser.add_argument("--patience", type=float, default=60, help="seconds after which an overdue program is given up")
     parser.add_argument("--seed", type=int, default=1, help="of the dropped replies")
-    parser.add_argument("--out", type=Path, default=REPOSITORY / "build" / "demo")
+    parser.add_argument("--report", type=Path, default=REPOSITORY / "build" / "demo" / "report.json")
     args = parser.parse_args()
+    args.logger = args.logger or find_program(args.build, "failover_demo")
+    args.fault_proxy = args.fault_proxy or find_program(args.build, "mlflowha-fault-proxy")
+    args.out = args.report.resolve().parent
     if args.logger is None or args.fault_proxy is None:
-        parser.error("failover_demo or mlflowha-fault-proxy is not built; name them with --logger and --fault-proxy")
+        parser.error(f"failover_demo or mlflowha-fault-proxy is not built in {args.build}: run `make demo`")
     if args.backend not in ("sqlite", "postgres"):
-        parser.error(f"BACKEND is {args.backend!r}, expected sqlite or postgres")
+        parser.error(f"the backend is {args.backend!r}, expected sqlite or postgres")
     return args
 
 
-def write_results(out: Path, report: dict[str, object], timelines: dict[str, object]) -> None:
-    (out / "report.json").write_text(json.dumps(report, indent=2) + "\n")
-    (out / "timeline.json").write_text(json.dumps(timelines, indent=2) + "\n")
+def write_results(args: argparse.Namespace, report: dict[str, object], timelines: dict[str, object]) -> None:
+    args.report.write_text(json.dumps(report, indent=2) + "\n")
+    (args.out / "timeline.json").write_text(json.dumps(timelines, indent=2) + "\n")
 
 
 def run(args: argparse.Namespace) -> int:
     args.out.mkdir(parents=True, exist_ok=True)
-    for name in ("report.json", "timeline.json"):  # a run that breaks down must not leave an older one's figures
+    for old in (
+        args.report,
+        args.out / "timeline.json",
+    ):  # a run that breaks down must not leave an older one's figures
         with suppress(FileNotFoundError):
-            (args.out / name).unlink()
+            old.unlink()
     print(f"Starting three MLflow servers on one {args.backend} database ...", flush=True)
     before = time.monotonic()
     with Stack(3, backend=args.backend, venv=args.venv) as stack:
@@ -265,20 +272,20 @@ def run(args: argparse.Namespace) -> int:
         ours = demo.ours()
         columns, report = {OURS: ours.report}, dict(ours.report)
         timelines: dict[str, object] = {"mlflowha": ours.timeline}
-        write_results(args.out, report, timelines)
+        write_results(args, report, timelines)
         if args.peer:
             args.patience += 240  # a single call of the official client may take minutes
             peer = demo.peer()
             columns[PEER] = report["peer"] = peer.report
             timelines["peer"] = peer.timeline
-            write_results(args.out, report, timelines)
+            write_results(args, report, timelines)
     print("\n" + screen.table(columns) + "\n")
     wrong = verdict(ours)
     for line in wrong:
         print(f"FAILED: {line}")
     if not wrong:
         print("Every acknowledged record is stored once, every run once, no call failed.")
-    print(f"Report: {args.out / 'report.json'}")
+    print(f"Report: {args.report}")
     return 1 if wrong else 0
 
 

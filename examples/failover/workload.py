@@ -70,7 +70,7 @@ def tag_key(number: int) -> str:
 
 
 def run_name(trial: int) -> str:
-    return "sweep" if trial == PARENT_TRIAL else f"trial-{trial:03d}"
+    return "sweep" if trial == PARENT_TRIAL else f"trial-{trial}"
 
 
 def schedule(trials: int, workers: int, seconds: float, worker: int) -> Iterator[tuple[int, list[tuple[float, Call]]]]:
