@@ -1,5 +1,6 @@
 // Many threads on one breaker. The clock stands still or is moved by hand, so nothing here depends on how fast it runs.
 
+#include <mlflowha/resilience/impl/breaker_streak.ipp>
 #include <mlflowha/resilience/impl/breaker_window.ipp>
 
 #include <atomic>
@@ -167,18 +168,29 @@ TEST_CASE("of many threads one takes the place of a lost probe", "[resilience][b
 }
 
 TEST_CASE("a result that races with a reset is forgotten with the rest or not counted", "[resilience][breaker][thread]") {
+  // The reporter counts in the bucket that a reset clears first: a result that is counted without another look at the
+  // state comes after the clearing in a good share of the rounds.
   auto options = five_in_a_row();
   options.consecutive_failures = 1'000'000;
   BreakerFixture f(options);
-  Team team(3);
-  for (int round = 0; round < 10'000; ++round) {
-    std::vector<Permit> permits(8);
+  f.now = TimePoint{6s};  // bucket 0
+  Team team(8);           // one of eight threads in a row has stripe 0
+  std::vector<Permit> permits(64);
+  for (int round = 0; round < 4'000; ++round) {
     for (Permit& permit : permits) permit = f.breaker.try_acquire(f.now);
-    team.run([&](int number) {
-      if (number == 2) {
+    std::atomic<int> reported{0};
+    std::atomic<int> orders{0};
+    team.run([&](int) {
+      if (detail::BreakerWindow::stripe_of_this_thread() == 0) {
+        for (Permit& permit : permits) {
+          permit.report(f.now, round % 3 == 0 ? soft : hard);
+          reported.store(reported.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+        }
+      } else if (orders.fetch_add(1) == 0) {
+        const int first = round % 48;  // let some come first
+        for (int spins = 0; reported.load(std::memory_order_relaxed) < first && spins < 10'000; ++spins) {
+        }
         round % 2 == 0 ? f.breaker.reset(f.now) : f.breaker.set_override(f.now, Override::metrics_only);
-      } else {
-        for (int i = 0; i < 4; ++i) permits[static_cast<std::size_t>(number * 4 + i)].report(f.now, i == 3 ? soft : hard);
       }
     });
     const auto snapshot = f.snapshot();
@@ -186,6 +198,39 @@ TEST_CASE("a result that races with a reset is forgotten with the rest or not co
     REQUIRE(snapshot.window_failures == 0);
     REQUIRE(snapshot.failure_count == 0);
   }
+}
+
+TEST_CASE("a row of failures belongs to one generation", "[resilience][breaker][thread]") {
+  detail::BreakerStreak streak;
+  CHECK(streak.extend(0) == 1);
+  CHECK(streak.extend(0) == 2);
+  streak.begin(7, streak.length());
+  // what comes late from another generation
+  CHECK(streak.extend(0) == 0);
+  CHECK(streak.extend(8) == 0);
+  streak.end(0);
+  CHECK(streak.length() == 2);
+  CHECK(streak.extend(7) == 3);
+  streak.end(7);
+  CHECK(streak.length() == 0);
+  // the end of counting
+  streak.begin(8, detail::BreakerStreak::longest + 1);
+  CHECK(streak.length() == detail::BreakerStreak::longest);
+  CHECK(streak.extend(8) == detail::BreakerStreak::longest);
+  CHECK(streak.extend(8) == detail::BreakerStreak::longest);
+}
+
+TEST_CASE("no failure in a row is lost", "[resilience][breaker][thread]") {
+  detail::BreakerStreak streak;
+  Team team(2);
+  std::atomic<int> ready{0};
+  team.run([&](int) {
+    ready.fetch_add(1);
+    while (ready.load() != 2) {
+    }
+    for (int i = 0; i < 500'000; ++i) streak.extend(0);
+  });
+  CHECK(streak.length() == 1'000'000);
 }
 
 TEST_CASE("successes and failures at the same time never leave a row behind", "[resilience][breaker][thread]") {

@@ -41,7 +41,7 @@ class BreakerWindow {
   template <class Valid>
   bool add(TimePoint now, bool failure, const Valid& valid) noexcept {
     const std::uint64_t slot = slot_of(now);
-    Stripe& stripe = stripes_[thread_number() % stripe_count];
+    Stripe& stripe = stripes_[stripe_of_this_thread()];
     Bucket& bucket = stripe.buckets[slot % bucket_count];
     for (;;) {
       std::uint64_t counts = bucket.counts.load(std::memory_order_acquire);  // before the epoch: never newer than it
@@ -67,7 +67,7 @@ class BreakerWindow {
 
   /// Successes that were not seen by add().
   void add_success() noexcept {
-    stripes_[thread_number() % stripe_count].successes.fetch_add(1, std::memory_order_relaxed);
+    stripes_[stripe_of_this_thread()].successes.fetch_add(1, std::memory_order_relaxed);
   }
 
   /// What the buckets around `now` hold. A bucket a little ahead of `now` counts too: the caller's reading of the clock
@@ -118,6 +118,14 @@ class BreakerWindow {
     return counts + (failure ? (std::uint64_t{1} << count_bits) + 1 : 1);
   }
 
+  /// Threads that were started one after the other get different stripes.
+  [[nodiscard]] static std::size_t stripe_of_this_thread() noexcept {
+    static std::atomic<std::size_t> threads{0};
+    thread_local std::size_t number = 0;
+    if (number == 0) number = threads.fetch_add(1, std::memory_order_relaxed) + 1;
+    return number % stripe_count;
+  }
+
  private:
   static constexpr unsigned sequence_bits = 16;
   static constexpr unsigned count_bits = 24;
@@ -134,14 +142,6 @@ class BreakerWindow {
   };
 
   static constexpr std::uint64_t sequence(std::uint64_t epoch) noexcept { return epoch & 0xFFFFU; }
-
-  /// A small number that differs between threads that were started one after the other.
-  static std::size_t thread_number() noexcept {
-    static std::atomic<std::size_t> threads{0};
-    thread_local std::size_t number = 0;
-    if (number == 0) number = threads.fetch_add(1, std::memory_order_relaxed) + 1;
-    return number;
-  }
 
   /// Time in buckets, rounded down, and shifted so that times before the clock's epoch are positive as well: with buckets
   /// of 1 ms or more it takes 47 bits.

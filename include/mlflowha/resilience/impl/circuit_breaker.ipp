@@ -13,6 +13,7 @@
 //     that isn't there; the child ignores it.
 
 #include <mlflowha/resilience/circuit_breaker.hpp>
+#include <mlflowha/resilience/impl/breaker_streak.ipp>
 #include <mlflowha/resilience/impl/breaker_window.ipp>
 
 #include <fmt/format.h>
@@ -147,15 +148,11 @@ struct CircuitBreaker::State {
   /// Ends a claim of `seen`: the next generation begins, with `failures` as its streak. Returns it.
   std::uint64_t publish(std::uint64_t seen, Phase phase, Override order, std::uint64_t failures) noexcept {
     const std::uint64_t generation = (generation_of(seen) + 1) & (~std::uint64_t{0} >> generation_shift);
-    streak.store(generation << generation_shift | failures, std::memory_order_release);
+    streak.begin(generation, failures);
     control.store(generation << generation_shift | static_cast<std::uint64_t>(order) << order_shift |
                       static_cast<std::uint64_t>(phase) << phase_shift,
                   std::memory_order_release);
     return generation;
-  }
-
-  [[nodiscard]] std::uint64_t failures_in_a_row() const noexcept {
-    return streak.load(std::memory_order_acquire) & low_mask;
   }
 
   /// How long to stay open after trip number `count` in a row.
@@ -187,7 +184,7 @@ struct CircuitBreaker::State {
     const std::int32_t count = one_more(trips_left(now));
     trips.store(count, std::memory_order_relaxed);
     open_until.store(detail::time_after(now, draw_open_time(count)), std::memory_order_relaxed);
-    publish(seen, Phase::open, Override::none, failures_in_a_row());
+    publish(seen, Phase::open, Override::none, streak.length());
   }
   /// A claimed open or half-open state -> one probe is out. What a failure of the probe will cost is settled now, so
   /// that the end of its lease can be read off the clock by everybody without another draw.
@@ -196,7 +193,7 @@ struct CircuitBreaker::State {
     lease_until.store(detail::time_after(now, options.probe_lease), std::memory_order_relaxed);
     reopen_for.store(draw_open_time(one_more(trips.load(std::memory_order_relaxed))), std::memory_order_relaxed);
     Grant grant;
-    grant.generation = publish(seen, Phase::probing, Override::none, failures_in_a_row());
+    grant.generation = publish(seen, Phase::probing, Override::none, streak.length());
     grant.granted = true;
     grant.probe = true;
     return grant;
@@ -248,7 +245,7 @@ struct CircuitBreaker::State {
       if (phase == Phase::probing) {
         const TimePoint lost = lease_until.load(std::memory_order_relaxed);
         if (!early && now < after_lost_probe()) {
-          fail_probe(seen, lost, failures_in_a_row());
+          fail_probe(seen, lost, streak.length());
           return grant;
         }
         trips.store(one_more(trips.load(std::memory_order_relaxed)), std::memory_order_relaxed);
@@ -264,11 +261,11 @@ struct CircuitBreaker::State {
     const auto still_current = [&] { return control.load(std::memory_order_acquire) == seen; };
     if (!window.add(now, result != CallResult::success, still_current)) return;
     if (result == CallResult::success) {
-      end_streak(generation);
+      streak.end(generation);
       return;
     }
     note_failure(now);
-    const std::uint64_t failures = result == CallResult::hard_failure ? extend_streak(generation) : 0;
+    const std::uint64_t failures = result == CallResult::hard_failure ? streak.extend(generation) : 0;
     // Only a failure opens the breaker. A success that completes minimum_calls leaves that to the next failure.
     if (order == Override::none && (is_streak_too_long(failures) || is_rate_too_high(now))) trip(seen, now);
   }
@@ -278,7 +275,7 @@ struct CircuitBreaker::State {
     if (generation_of(seen) != generation || !claim(seen)) return;
     const TimePoint lease = lease_until.load(std::memory_order_relaxed);
     if (now >= lease) {
-      fail_probe(seen, lease, failures_in_a_row());
+      fail_probe(seen, lease, streak.length());
     } else if (result == CallResult::success) {
       window.add_success();
       const std::int32_t successes = one_more(probe_successes.load(std::memory_order_relaxed));
@@ -292,33 +289,17 @@ struct CircuitBreaker::State {
       }
     } else {
       note_failure(now);
-      const std::uint64_t failures = failures_in_a_row();
-      fail_probe(seen, now, result == CallResult::hard_failure && failures < low_mask ? failures + 1 : failures);
+      const std::uint64_t failures = streak.length();
+      fail_probe(seen, now, result == CallResult::hard_failure ? failures + 1 : failures);
     }
   }
 
   void release_probe(std::uint64_t generation) noexcept {
     const std::uint64_t seen = control.load(std::memory_order_acquire);
     if (generation_of(seen) != generation || !claim(seen)) return;
-    publish(seen, Phase::idle, Override::none, failures_in_a_row());
+    publish(seen, Phase::idle, Override::none, streak.length());
   }
 
-  void end_streak(std::uint64_t generation) noexcept {
-    std::uint64_t word = streak.load(std::memory_order_acquire);
-    while (word >> generation_shift == generation && (word & low_mask) != 0 &&
-           !streak.compare_exchange_weak(word, generation << generation_shift, std::memory_order_acq_rel,
-                                         std::memory_order_acquire)) {
-    }
-  }
-  /// Hard failures in a row with this one; 0 when the generation is over.
-  std::uint64_t extend_streak(std::uint64_t generation) noexcept {
-    std::uint64_t word = streak.load(std::memory_order_acquire);
-    do {
-      if (word >> generation_shift != generation) return 0;
-      if ((word & low_mask) == low_mask) return low_mask;
-    } while (!streak.compare_exchange_weak(word, word + 1, std::memory_order_acq_rel, std::memory_order_acquire));
-    return (word & low_mask) + 1;
-  }
   void note_failure(TimePoint now) noexcept {
     TimePoint last = last_failure.load(std::memory_order_relaxed);
     while (last < now && !last_failure.compare_exchange_weak(last, now, std::memory_order_relaxed)) {
@@ -374,7 +355,7 @@ struct CircuitBreaker::State {
   std::atomic<std::uint64_t> successes_before{0};  ///< of the window's count, up to the last reset
 
   // What failures write, away from the above.
-  alignas(64) std::atomic<std::uint64_t> streak{0};  ///< generation (38 bits) | hard failures in a row (26)
+  alignas(64) detail::BreakerStreak streak;
   std::atomic<TimePoint> last_failure{never};
 
   detail::BreakerWindow window;
@@ -478,7 +459,7 @@ MLFLOWHA_INLINE CircuitBreaker::Snapshot CircuitBreaker::snapshot(TimePoint now)
     const std::uint64_t seen = state_->control.load(std::memory_order_acquire);
     snapshot.state = state_->state_of(seen, now);
     snapshot.generation = State::generation_of(seen);
-    snapshot.failure_count = static_cast<std::int64_t>(state_->failures_in_a_row());
+    snapshot.failure_count = static_cast<std::int64_t>(state_->streak.length());
     snapshot.success_count =
         static_cast<std::int64_t>(state_->window.successes() - state_->successes_before.load(std::memory_order_acquire));
     const detail::BreakerWindow::Sums sums = state_->window.sums(now);
@@ -512,7 +493,7 @@ MLFLOWHA_INLINE void CircuitBreaker::open_until(TimePoint now, TimePoint until) 
   if (phase == State::Phase::closed) state_->trips.store(state_->trips_left(now), std::memory_order_relaxed);
   const TimePoint before = phase == State::Phase::open ? state_->open_until.load(std::memory_order_relaxed) : until;
   state_->open_until.store(std::max(before, until), std::memory_order_relaxed);
-  state_->publish(*seen, State::Phase::open, Override::none, state_->failures_in_a_row());
+  state_->publish(*seen, State::Phase::open, Override::none, state_->streak.length());
 }
 
 MLFLOWHA_INLINE void CircuitBreaker::set_override(TimePoint, Override order) noexcept {
