@@ -15,6 +15,10 @@ MLFLOWHA_INLINE bool in_view(std::int64_t view, bool deleted) noexcept {
   return view == view_all || (view == view_deleted) == deleted;
 }
 
+inline constexpr std::string_view autoflush_prefix =
+    "(raised as a result of Query-invoked autoflush; consider using a session.no_autoflush block if this flush is "
+    "occurring prematurely)\n";
+
 /// The message of a violated unique key, in which a driver's name appears although the database is well.
 MLFLOWHA_INLINE std::string unique_key_message(bool v3) {
   return v3 ? "(sqlite3.IntegrityError) UNIQUE constraint failed: experiments.workspace, experiments.name\n(Background on "
@@ -90,7 +94,8 @@ MLFLOWHA_INLINE Json BackendState::create_experiment(ParsedRequest& request) {
     stored_tags.set(key, ParsedRequest::text_of(tag, "value"));
   }
   if (taken) {
-    refuse(fmt::format("Experiment(name={}) already exists. Error: {}", name, unique_key_message(v3())),
+    refuse(fmt::format("Experiment(name={}) already exists. Error: {}{}", name, v3() ? "" : autoflush_prefix,
+                       unique_key_message(v3())),
            "RESOURCE_ALREADY_EXISTS");
   }
   ExperimentRow row;
@@ -133,17 +138,20 @@ MLFLOWHA_INLINE Json BackendState::search_experiments(ParsedRequest& request) {
   use_database(false);
   SearchSchema schema;
   schema.attributes = {"name", "creation_time", "last_update_time"};
+  SearchSchema order_schema = schema;
+  order_schema.attributes.push_back("experiment_id");
+  order_schema.runs = false;
   if (v3()) schema.attributes.push_back("experiment_id");
   schema.numbers = {"creation_time", "last_update_time"};
   schema.listable = {"experiment_id"};
   schema.runs = false;
-  schema.null_tests = v3();
+  schema.v3 = v3();
   const std::string filter = request.text_value("filter");
   const auto comparisons = SearchParser(filter, schema).filter();
   std::vector<Ordering> orderings;
   for (const Json& clause : request.list_value("order_by")) {
     const auto text = clause.get<std::string>();
-    orderings.push_back(SearchParser(text, schema).order());
+    orderings.push_back(SearchParser(text, order_schema).order());
     if (orderings.back().entity != Entity::attribute) refuse("Invalid order_by entity: tag");
   }
   const std::size_t offset = page_offset(request.text_value("page_token"));

@@ -89,7 +89,7 @@ struct SearchSchema {
   std::vector<std::string_view> numbers;
   std::vector<std::string_view> listable;  ///< attributes that IN works for
   bool runs = true;                        ///< has metrics and params
-  bool null_tests = true;                  ///< knows IS NULL (3.x)
+  bool v3 = true;                          ///< knows IS NULL
 };
 
 MLFLOWHA_INLINE bool contains(const std::vector<std::string_view>& names, std::string_view name) {
@@ -215,7 +215,7 @@ class SearchParser {
       skip_blanks();
       if (upper(word()) == "IN") return "NOT IN";
     }
-    if (op == "IS" && schema_.null_tests) {
+    if (op == "IS" && schema_.v3) {
       skip_blanks();
       std::string next = upper(word());
       if (next == "NULL") return "IS NULL";
@@ -278,7 +278,10 @@ class SearchParser {
 
   void list(Comparison& result) {
     if (result.entity != Entity::attribute || !contains(schema_.listable, result.key)) {
-      refuse("Only ['run_id'] attributes support comparison with a list of quoted string values.");
+      refuse(schema_.v3
+                 ? fmt::format("Only ['{}'] attributes support comparison with a list of quoted string values.",
+                               schema_.listable.front())
+                 : "Only the 'run_id' attribute supports comparison with a list of quoted string values.");
     }
     ++at_;
     for (;;) {

@@ -89,10 +89,9 @@ MLFLOWHA_INLINE Json BackendState::create_run(ParsedRequest& request) {
   }
   if (row.name.empty()) row.name = store.make_run_name();
   const auto integrity_error = [&](std::string_view constraint) {
-    refuse(fmt::format("(raised as a result of Query-invoked autoflush; consider using a session.no_autoflush block if "
-                       "this flush is occurring prematurely)\n(sqlite3.IntegrityError) {} constraint failed\n"
-                       "(Background on this error at: https://sqlalche.me/e/{}/gkpj)",
-                       constraint, v3() ? 21 : 20),
+    refuse(fmt::format("{}(sqlite3.IntegrityError) {} constraint failed\n(Background on this error at: "
+                       "https://sqlalche.me/e/{}/gkpj)",
+                       autoflush_prefix, constraint, v3() ? 21 : 20),
            "BAD_REQUEST");
   };
   if (experiment_id.empty()) integrity_error("FOREIGN KEY");
@@ -157,8 +156,7 @@ MLFLOWHA_INLINE Cell BackendState::run_cell(const RunRow& row, Entity entity, co
     case Entity::metric:
       if (const MetricSeries* series = row.metric(key)) {
         const StoredPoint& latest = series->latest;
-        // 2.22 compares the 0 that a NaN is stored as.
-        return latest.is_nan && v3() ? std::numeric_limits<double>::quiet_NaN() : latest.value;
+        return latest.is_nan ? std::numeric_limits<double>::quiet_NaN() : latest.value;
       }
       return {};
     case Entity::attribute:
@@ -186,20 +184,22 @@ MLFLOWHA_INLINE Json BackendState::search_runs(ParsedRequest& request) {
                        "artifact_uri", "run name", "user_id", "Run name", "Created",    "status"};
   schema.numbers = {"start_time", "end_time"};
   schema.listable = {"run_id"};
-  schema.null_tests = v3();
+  schema.v3 = v3();
   const std::string filter = request.text_value("filter");
   const auto comparisons = SearchParser(filter, schema).filter();
   std::vector<Ordering> orderings;
+  std::string clauses;
+  bool doubled = false;
   for (const Json& clause : request.list_value("order_by")) {
     const auto text = clause.get<std::string>();
     const Ordering ordering = SearchParser(text, schema).order();
-    for (const Ordering& earlier : orderings) {
-      if (earlier.entity == ordering.entity && earlier.key == ordering.key) {
-        refuse(fmt::format("`order_by` contains duplicate fields: ['{}']", text), "INTERNAL_ERROR");
-      }
-    }
+    doubled = doubled || std::any_of(orderings.begin(), orderings.end(), [&](const Ordering& earlier) {
+                return earlier.entity == ordering.entity && earlier.key == ordering.key;
+              });
     orderings.push_back(ordering);
+    clauses += fmt::format("{}'{}'", clauses.empty() ? "" : ", ", text);
   }
+  if (doubled) refuse(fmt::format("`order_by` contains duplicate fields: [{}]", clauses), "INTERNAL_ERROR");
   const std::size_t offset = page_offset(request.text_value("page_token"));
   const std::int64_t view = request.has("run_view_type") ? request.integer_value("run_view_type") : view_active;
   std::vector<std::int64_t> experiments;
@@ -216,7 +216,10 @@ MLFLOWHA_INLINE Json BackendState::search_runs(ParsedRequest& request) {
     if (!in_view(view, row.deleted)) continue;
     if (std::find(experiments.begin(), experiments.end(), row.experiment_id) == experiments.end()) continue;
     const bool fits = std::all_of(comparisons.begin(), comparisons.end(), [&](const Comparison& comparison) {
-      return holds(comparison, run_cell(row, comparison.entity, comparison.key));
+      Cell cell = run_cell(row, comparison.entity, comparison.key);
+      const auto* number = std::get_if<double>(&cell);
+      if (!v3() && number != nullptr && std::isnan(*number)) cell = 0.0;  // 2.22 compares what a NaN is stored as
+      return holds(comparison, cell);
     });
     if (fits) found.push_back(&row);
   }

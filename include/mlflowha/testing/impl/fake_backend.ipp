@@ -50,11 +50,28 @@ MLFLOWHA_INLINE Response BackendState::html_page(int status, std::string_view ti
   return response;
 }
 
+/// 2.22 takes experiment ids as numbers, too, and a text for the list of its characters.
+MLFLOWHA_INLINE void accept_numeric_ids(Json& raw) {
+  const auto as_text = [](Json& id) {
+    if (id.is_number_integer()) id = id.dump();
+  };
+  if (const auto found = raw.find("experiment_id"); found != raw.end()) as_text(*found);
+  if (const auto found = raw.find("experiment_ids"); found != raw.end()) {
+    if (found->is_array()) {
+      for (Json& id : *found) as_text(id);
+    } else if (found->is_string()) {
+      const auto text = found->get<std::string>();
+      *found = Json::array();
+      for (const char c : text) found->push_back(std::string(1, c));
+    }
+  }
+}
+
 MLFLOWHA_INLINE Response BackendState::error_response(const Refusal& refusal) const {
   // What 3.x adds; its classes are fewer than its codes.
   std::string extra;
   const int status = http_status_of(refusal.error_code);
-  if (v3() && refusal.error_code != "INTERNAL_ERROR") {
+  if (v3()) {
     std::string_view error_class = "INVALID_PARAMETER_VALUE";
     if (status == 404) error_class = "RESOURCE_NOT_FOUND";
     else if (refusal.error_code == "RESOURCE_ALREADY_EXISTS") error_class = refusal.error_code;
@@ -95,7 +112,9 @@ MLFLOWHA_INLINE Response BackendState::dispatch(const Request& request, std::str
   if (v3() && (path == "/api/3.0/mlflow/server-info" || path == "/ajax-api/3.0/mlflow/server-info")) {
     return plain("application/json",
                  "{\"store_type\":\"SqlStore\",\"workspaces_enabled\":false,\"trace_archival_enabled\":false,"
-                 "\"multipart_uploads_enabled\":false,\"multipart_downloads_enabled\":false}");
+                 "\"multipart_uploads_enabled\":false,\"multipart_downloads_enabled\":false,"
+                 "\"presigned_upload_run_id_supported\":true,\"presigned_upload_model_id_supported\":true,"
+                 "\"features_enabled\":{\"gateway\":true}}");
   }
   std::string_view name;
   for (const std::string_view prefix : {"/api/2.0/mlflow/", "/ajax-api/2.0/mlflow/"}) {
@@ -122,6 +141,7 @@ MLFLOWHA_INLINE Response BackendState::dispatch(const Request& request, std::str
     if (!parsed && name == "runs/log-batch") throw Crash{};  // this handler looks at the body before it checks it
     if (parsed && parsed->is_string()) parsed = parse_python_json(parsed->get_ref<const std::string&>());
     if (parsed && !parsed->is_null()) raw = std::move(*parsed);
+    if (!v3() && raw.is_object()) accept_numeric_ids(raw);
   }
   ParsedRequest message(std::move(raw), operation->message);
   Response response;
