@@ -4,8 +4,8 @@
 //       --seconds=60 --deadline=30
 //
 // All it does for the servers' faults is to use mlflowha::Client; the rest is the workload (the plan is in workload.py)
-// and a report, one JSON object a line, of what it was told (README.md has the keys). Ends with 0 when the work is done,
-// whether or not calls failed: demo.py judges that from the report and the database.
+// and a report, one JSON object a line, of what it was told (README.md has the keys). Ends with 0 when the work is
+// done, whether or not calls failed: demo.py judges that from the report and the database.
 
 #include <mlflowha/mlflowha.hpp>
 
