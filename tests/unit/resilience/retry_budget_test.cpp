@@ -252,9 +252,12 @@ TEST_CASE("threads lose no token and make none", "[resilience][budget][thread]")
   for (int i = 0; i < 10'000; ++i) REQUIRE(budget.try_acquire(false).granted);
   const std::int32_t before = budget.available();
   std::vector<std::thread> threads;
-  for (int number = 0; number < 4; ++number) {
+  std::atomic<int> ready{0};
+  for (int number = 0; number < 2; ++number) {
     threads.emplace_back([&, number] {
-      for (int i = 0; i < 100'000; ++i) {
+      ready.fetch_add(1);
+      while (ready.load() != 2) std::this_thread::yield();  // side by side, not one after the other
+      for (int i = 0; i < 300'000; ++i) {
         Call call{budget};
         if (call.retry((i + number) % 3 == 0)) call.succeed();
       }
@@ -265,7 +268,7 @@ TEST_CASE("threads lose no token and make none", "[resilience][budget][thread]")
 }
 
 TEST_CASE("threads together get no more retries than one would", "[resilience][budget][thread]") {
-  for (int round = 0; round < 200; ++round) {
+  for (int round = 0; round < 100; ++round) {
     RetryBudget budget;
     std::atomic<int> granted{0};
     std::vector<std::thread> threads;
