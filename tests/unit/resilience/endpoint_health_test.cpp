@@ -198,6 +198,17 @@ TEST_CASE("a probe brings an ejected endpoint back, and it fails back on time", 
   CHECK(probes <= 12);                     // and until then nobody is pestered
 }
 
+TEST_CASE("side probes need as many successes for the fail-back as calls do", "[resilience][probe]") {
+  EndpointSet set(specs(2), plain(), seeded());
+  tell(set, 0, at(seconds(0)), reset());
+  for (int i = 1; i <= 3; ++i) {
+    CHECK(set.health(0, at(seconds(100 * i))) != Health::healthy);
+    CHECK(probe(set, at(seconds(100 * i)), success()) == 0);
+  }
+  CHECK(set.health(0, at(seconds(300))) == Health::healthy);
+  CHECK_FALSE(set.next_probe(at(seconds(1000))));
+}
+
 TEST_CASE("the endpoint that calls would use anyway isn't probed", "[resilience][probe]") {
   SECTION("a list of one") {
     EndpointSet set(specs(1), plain(), seeded());
@@ -292,11 +303,16 @@ TEST_CASE("endpoints of a list are identified at first contact", "[resilience][i
     CHECK(set.health(2, now) == Health::healthy);
     CHECK(set.acquire(2, now).needs_identity());
   }
-  SECTION("a late answer doesn't bring a refused one back") {
+  SECTION("no late answer changes a refusal or hides its reason") {
+    EndpointSet::Lease fourth = set.acquire(2, now);
+    set.mark_identified(2);
     set.refuse(2, now, "another database");
     set.report(std::move(third), now, success());
+    set.report(std::move(fourth), now, reset(), "connection reset");
     CHECK(set.health(2, now) == Health::refused);
     CHECK(set.snapshot(now)[2].last_error == "another database");
+    set.reset(now, 2);
+    CHECK(set.acquire(2, now).needs_identity());  // what it was identified as before counts no more
   }
 }
 

@@ -16,22 +16,22 @@ MLFLOWHA_BEGIN_NAMESPACE
 
 // ----------------------------------------------------------------------------------------------------------- latency
 
-MLFLOWHA_INLINE std::optional<double> EndpointSet::Impl::Node::latency_now(Ticks now, double tau) const noexcept {
+MLFLOWHA_INLINE std::optional<double> EndpointSet::Impl::Node::latency_now(Ticks now, double decay) const noexcept {
   const Ticks average = latency.load(std::memory_order_relaxed);
   if (average < 0) return std::nullopt;
   const Ticks age = now - latency_at.load(std::memory_order_relaxed);
-  if (static_cast<double>(age) < tau * 1e-3) return static_cast<double>(average);  // spares a busy set the exp()
-  return detail::decayed(static_cast<double>(average), static_cast<double>(age), tau);
+  if (static_cast<double>(age) < decay * 1e-3) return static_cast<double>(average);  // spares a busy set the exp()
+  return detail::decayed(static_cast<double>(average), static_cast<double>(age), decay);
 }
 
 /// Two threads may do this at once: one sample is lost, which an average forgives.
-MLFLOWHA_INLINE void EndpointSet::Impl::Node::observe(Ticks now, Duration sample, double tau) noexcept {
+MLFLOWHA_INLINE void EndpointSet::Impl::Node::observe(Ticks now, Duration sample, double decay) noexcept {
   const Ticks average = latency.load(std::memory_order_relaxed);
   std::optional<double> before;
   if (average >= 0) before = static_cast<double>(average);
   const auto age = static_cast<double>(now - latency_at.load(std::memory_order_relaxed));
   const auto measured = static_cast<double>(std::max<Ticks>(sample.count(), 0));
-  latency.store(static_cast<Ticks>(detail::peak_ewma(before, measured, age, tau)), std::memory_order_relaxed);
+  latency.store(static_cast<Ticks>(detail::peak_ewma(before, measured, age, decay)), std::memory_order_relaxed);
   latency_at.store(now, std::memory_order_relaxed);
 }
 
@@ -53,7 +53,6 @@ MLFLOWHA_INLINE void EndpointSet::report(Lease lease, TimePoint now, const Outco
   Impl::Node& node = impl.at(lease.index_);
   const Impl::Ticks at_now = Impl::ticks(now);
   const bool alive = outcome.verdict == Verdict::success || outcome.verdict == Verdict::rejected;
-  bool counted = false;
   if (alive) {
     node.observe(at_now, outcome.latency, impl.tau);
     node.last_success.store(at_now, std::memory_order_relaxed);
@@ -61,7 +60,6 @@ MLFLOWHA_INLINE void EndpointSet::report(Lease lease, TimePoint now, const Outco
     bool settled = Impl::health_in(word) == EndpointHealth::healthy;
     if (Impl::health_in(word) == EndpointHealth::recovering && word >> Impl::epoch_shift == lease.epoch_) {
       // Still on the way: count without the lock, take it only for the step that may complete the fail-back.
-      counted = true;
       settled = node.successes.fetch_add(1, std::memory_order_relaxed) + 1 < impl.options.failback_successes ||
                 at_now - node.last_fault.load(std::memory_order_relaxed) < impl.options.failback_after.count();
     }
@@ -70,11 +68,11 @@ MLFLOWHA_INLINE void EndpointSet::report(Lease lease, TimePoint now, const Outco
       return;
     }
   }
-  impl.report_slowly(lease, now, outcome, detail, counted);
+  impl.report_slowly(lease, now, outcome, detail);
 }
 
 MLFLOWHA_INLINE void EndpointSet::Impl::report_slowly(Lease& lease, TimePoint now, const Outcome& outcome,
-                                                      std::string_view detail, bool counted) noexcept {
+                                                      std::string_view detail) noexcept {
   Node& node = at(lease.index_);
   const Ticks at_now = ticks(now);
   View before{};
@@ -103,7 +101,7 @@ MLFLOWHA_INLINE void EndpointSet::Impl::report_slowly(Lease& lease, TimePoint no
       case Verdict::cancelled:
         break;
     }
-    learn(node, at_now, outcome, detail, epoch == lease.epoch_, counted);
+    learn(node, at_now, outcome, detail, epoch == lease.epoch_);
     if (node.breaker.state(now) == BreakerState::open && before.breaker != BreakerState::open) {
       node.last_fault.store(at_now, std::memory_order_relaxed);
       if (works(node.word.load(std::memory_order_relaxed))) suspect(node, at_now);  // opened by its failure rate
@@ -132,7 +130,7 @@ MLFLOWHA_INLINE void EndpointSet::Impl::report_slowly(Lease& lease, TimePoint no
 }
 
 MLFLOWHA_INLINE void EndpointSet::Impl::learn(Node& node, Ticks now, const Outcome& outcome, std::string_view detail,
-                                              bool current, bool counted) noexcept {
+                                              bool current) noexcept {
   const EndpointHealth health = node.opinion();
   if (health == EndpointHealth::refused) return;
   switch (outcome.verdict) {
@@ -145,10 +143,8 @@ MLFLOWHA_INLINE void EndpointSet::Impl::learn(Node& node, Ticks now, const Outco
         set_health(node, EndpointHealth::recovering, true);
         schedule_probe(node, now, true);
       } else if (health == EndpointHealth::recovering) {
-        const std::int32_t successes = node.successes.load(std::memory_order_relaxed) + (counted ? 0 : 1);
-        node.successes.store(successes, std::memory_order_relaxed);
         const BreakerState breaker = node.breaker.state(time_point(now));
-        if (successes >= options.failback_successes &&
+        if (node.successes.load(std::memory_order_relaxed) >= options.failback_successes &&  // report() counts
             now - node.last_fault.load(std::memory_order_relaxed) >= options.failback_after.count() &&
             breaker != BreakerState::open && breaker != BreakerState::half_open) {
           set_health(node, EndpointHealth::healthy, false);
@@ -368,7 +364,7 @@ MLFLOWHA_INLINE void EndpointSet::refuse(EndpointIndex index, TimePoint now, std
     before = impl_->view(node, now);
     Outcome outcome;
     outcome.verdict = Verdict::wrong_endpoint;
-    impl_->learn(node, Impl::ticks(now), outcome, reason, true, false);
+    impl_->learn(node, Impl::ticks(now), outcome, reason, true);
     after = impl_->view(node, now);
   }
   impl_->publish(node, now, before, after, "refused", reason);

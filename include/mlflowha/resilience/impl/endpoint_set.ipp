@@ -121,8 +121,9 @@ MLFLOWHA_INLINE EndpointSet::EndpointSet(std::vector<EndpointSpec> endpoints, co
     impl.nodes.push_back(std::make_unique<Impl::Node>(std::move(spec), index++, options.breaker, impl.rng));
     impl.nodes.back()->probe_gap = options.probe_interval;
   }
-  std::stable_sort(impl.nodes.begin(), impl.nodes.end(),
-                   [](const auto& a, const auto& b) { return a->spec.group < b->spec.group; });
+  std::sort(impl.nodes.begin(), impl.nodes.end(), [](const auto& a, const auto& b) {
+    return a->spec.group != b->spec.group ? a->spec.group < b->spec.group : a->index < b->index;
+  });
   impl.position.resize(impl.nodes.size());
   for (std::uint32_t i = 0; i < impl.nodes.size(); ++i) {
     impl.position[impl.nodes[i]->index] = i;
@@ -354,14 +355,14 @@ MLFLOWHA_INLINE void EndpointSet::Impl::explain_empty_pick(TimePoint now, Pick& 
     if (barred(node->word.load(std::memory_order_relaxed))) continue;
     pick.all_refused = false;
     if (node->breaker.state(now) != BreakerState::open) {  // half-open: another call is finding out
-      consider(now + jittered(watch_interval));
+      consider(now);
       continue;
     }
     if (const std::optional<TimePoint> opens = node->breaker.retry_at()) consider(*opens);
     const Ticks rested = node->last_fault.load(std::memory_order_relaxed) + options.panic_interval.count();
     consider(time_point(std::max(rested, panic_at.load(std::memory_order_relaxed))));
   }
-  if (pick.retry_at && *pick.retry_at <= now) pick.retry_at = now + jittered(watch_interval);  // lost a race just now
+  if (pick.retry_at && *pick.retry_at <= now) pick.retry_at = now + jittered(watch_interval);
 }
 
 /// +-20 %, so that clients and endpoints don't move in step.

@@ -59,8 +59,8 @@ struct EndpointSet::Impl {
 
     [[nodiscard]] EndpointHealth opinion() const noexcept { return health_in(word.load(std::memory_order_relaxed)); }
     [[nodiscard]] bool held(Ticks now) const noexcept { return held_until.load(std::memory_order_relaxed) > now; }
-    [[nodiscard]] std::optional<double> latency_now(Ticks now, double tau) const noexcept;
-    void observe(Ticks now, Duration sample, double tau) noexcept;
+    [[nodiscard]] std::optional<double> latency_now(Ticks now, double decay) const noexcept;
+    void observe(Ticks now, Duration sample, double decay) noexcept;
     void punish(Ticks now, Duration sample) noexcept;
   };
 
@@ -102,10 +102,8 @@ struct EndpointSet::Impl {
   void release(Lease& lease) noexcept;
 
   // endpoint_health.ipp; those without a lock of their own are called under the mutex
-  void report_slowly(Lease& lease, TimePoint now, const Outcome& outcome, std::string_view detail,
-                     bool counted) noexcept;
-  void learn(Node& node, Ticks now, const Outcome& outcome, std::string_view detail, bool current,
-             bool counted) noexcept;
+  void report_slowly(Lease& lease, TimePoint now, const Outcome& outcome, std::string_view detail) noexcept;
+  void learn(Node& node, Ticks now, const Outcome& outcome, std::string_view detail, bool current) noexcept;
   void set_health(Node& node, EndpointHealth health, bool new_epoch) noexcept;
   void set_flags(Node& node, std::uint64_t set, std::uint64_t clear) noexcept;
   void suspect(Node& node, Ticks now) noexcept;
