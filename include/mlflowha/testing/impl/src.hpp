@@ -6,10 +6,10 @@
 #include <mlflowha/testing/impl/fake_backend.ipp>
 #include <mlflowha/testing/impl/fake_clock.ipp>
 #include <mlflowha/testing/impl/fake_server.ipp>
+#include <mlflowha/testing/impl/fake_transport.ipp>
 #include <mlflowha/testing/impl/fault_injector.ipp>
 #include <mlflowha/testing/impl/fault_parser.ipp>
 #include <mlflowha/testing/impl/fault_proxy.ipp>
 #include <mlflowha/testing/impl/fault_script.ipp>
-#include <mlflowha/testing/impl/mlflow_errors.ipp>
 
 #endif
