@@ -29,8 +29,10 @@ class FaultProxy:
     def __init__(self, program: Path, port: int, upstream: int, seed: int, log: Path) -> None:
         self.port = port
         self.url = f"http://127.0.0.1:{port}"
+        script = log.with_suffix(".faults")
+        script.write_text(DROP_REPLIES + "\n")
         arguments = ["--listen", f"127.0.0.1:{port}", "--upstream", f"127.0.0.1:{upstream}"]
-        arguments += ["--script", DROP_REPLIES, "--seed", str(seed)]
+        arguments += ["--script", str(script), "--seed", str(seed)]
         self.process = ManagedProcess(f"fault proxy on port {port}", [str(program), *arguments], log)
 
     def start(self) -> None:
