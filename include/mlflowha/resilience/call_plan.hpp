@@ -45,9 +45,10 @@
 
 MLFLOWHA_BEGIN_NAMESPACE
 
+/// What a call does when every breaker is open, or the retry budget is spent.
 enum class AllOpen : std::uint8_t {
-  wait,       ///< wait for the next probe if it comes before the deadline (default: training must survive a restart)
-  fail_fast,  ///< return at once with Errc::circuit_open (inference services)
+  wait,       ///< goes on until its deadline: with the next probe, or slowly (default: training must survive a restart)
+  fail_fast,  ///< returns at once with Errc::circuit_open or Errc::budget_exhausted (inference services)
 };
 
 struct CallPlanOptions {
@@ -115,6 +116,7 @@ class MLFLOWHA_EXPORT CallPlan {
   Action after_identify(TimePoint now, EndpointIndex endpoint, const Outcome& outcome);
   Action after_call(TimePoint now, EndpointIndex endpoint, const Outcome& outcome);
   Action after_verify(TimePoint now, EndpointIndex endpoint, const Outcome& outcome);
+  Action slow_down(TimePoint now);
   Action retry(TimePoint now, EndpointIndex endpoint, const Outcome& outcome, bool unsent);
   Done succeed(bool verified) noexcept;
   Done fail(StopReason reason) noexcept;

@@ -64,7 +64,9 @@ TEST_CASE("create_anonymous looks before it sends again", "[resilience][plan][tr
   }
   SECTION("no token left to look") {
     RetryBudget empty(tokens(1));
-    Call poor(set, Idempotency::create_anonymous, seconds(60), {}, &empty);
+    CallPlanOptions options;
+    options.when_all_open = AllOpen::fail_fast;
+    Call poor(set, Idempotency::create_anonymous, seconds(60), options, &empty);
     CHECK(run(poor, {reset()}).back() == "failed budget unknown");
   }
   SECTION("one attempt only: still looks, but doesn't send again") {

@@ -182,15 +182,16 @@ MLFLOWHA_INLINE CallPlan::Action CallPlan::after_verify(TimePoint now, EndpointI
   return go_on(now, endpoint, false);
 }
 
-/// After a failure that another attempt may cure. `unsent`: it cost no server anything.
+/// After a failure that another attempt may cure. `unsent`: it cost no server anything, so it costs no budget either.
+/// A spent budget doesn't end a call that has time left: it slows it down to one attempt per longest backoff, which a
+/// server in trouble can bear and a training job survives.
 MLFLOWHA_INLINE CallPlan::Action CallPlan::retry(TimePoint now, EndpointIndex endpoint, const Outcome& outcome,
                                                  bool unsent) {
   if (!enough_left(now)) return fail(StopReason::deadline);
   tried_.add(endpoint);
   EndpointSet::Lease fresh = endpoints_.pick_fresh(now, tried_);
   if (fresh && (outcome.verdict == Verdict::endpoint_fault || outcome.verdict == Verdict::server_error)) {
-    if (!unsent && !pay(false)) return fail(StopReason::budget);
-    return attempt(now, std::move(fresh), false);
+    return unsent || pay(false) ? attempt(now, std::move(fresh), false) : slow_down(now);
   }
   const bool overload = outcome.verdict == Verdict::overload;
   // What one endpoint asked for its own relief is no reason to wait for another; the set keeps us away from it.
@@ -200,7 +201,18 @@ MLFLOWHA_INLINE CallPlan::Action CallPlan::retry(TimePoint now, EndpointIndex en
       std::max(backoff_delay(options_.backoff, retries_, overload, uniform(rng_), asked), detail::shortest_wait);
   const TimePoint wake = Deadline::after(now, delay).at();
   if (!enough_left(wake)) return fail(StopReason::deadline);
-  if (!pay(overload)) return fail(StopReason::budget);
+  if (!unsent && !pay(overload)) return slow_down(now);
+  ++retries_;
+  return Sleep{wake};
+}
+
+/// The retry budget is spent.
+MLFLOWHA_INLINE CallPlan::Action CallPlan::slow_down(TimePoint now) {
+  if (options_.when_all_open == AllOpen::fail_fast) return fail(StopReason::budget);
+  const Duration half = std::max(options_.backoff.cap / 2, detail::shortest_wait);
+  const auto random = Duration(static_cast<std::int64_t>(uniform(rng_) * static_cast<double>(half.count())));
+  const TimePoint wake = Deadline::after(now, half + random).at();
+  if (!enough_left(wake)) return fail(StopReason::budget);
   ++retries_;
   return Sleep{wake};
 }
