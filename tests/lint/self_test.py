@@ -11,6 +11,7 @@ import cxx
 import format as clang_format
 import layering
 import manners
+import manual
 import tree
 
 
@@ -166,6 +167,35 @@ class Format(unittest.TestCase):
             faults = clang_format.check(root, tool, [good, bad])
             self.assertEqual(len(faults), 1, faults)
             self.assertIn("bad.cpp:1", faults[0])
+
+
+class Manual(unittest.TestCase):
+    PAGE = "text\n<!-- snippet: a.cpp -->\n```cpp\nint a;\n\nint b;\n```\n"
+
+    def check(self, page: str, program: str) -> list[str]:
+        with tempfile.TemporaryDirectory() as folder:
+            (Path(folder) / "a.cpp").write_text(program, encoding="utf-8")
+            return manual.check_page("page.md", page, Path(folder))
+
+    def test_code_that_stands_in_a_program_is_fine(self) -> None:
+        self.assertEqual(self.check(self.PAGE, "#include <x>\n  int a;\n  int b;\n"), [])
+        self.assertEqual(self.check("```sh\nanything\n```\n", ""), [])
+
+    def test_code_that_drifted_is_seen(self) -> None:
+        self.assertIn("page.md:2: not found", self.check(self.PAGE, "int a;\nint c;\n")[0])
+
+    def test_code_without_a_program_is_seen(self) -> None:
+        self.assertIn("without", self.check("```cpp\nint a;\n```\n", "int a;\n")[0])
+        self.assertIn("does not exist", self.check(self.PAGE.replace("a.cpp", "b.cpp"), "")[0])
+
+    def test_an_unexplained_error_code_is_seen(self) -> None:
+        header = "enum class Errc : int {\n  gone = 100,\n  lost = 101,  ///< x\n};\n"
+        self.assertEqual(len(manual.check_errors(header, "| 100 | `gone` | x |")), 1)
+        self.assertEqual(len(manual.check_errors("enum class Errc {\n};", "")), 1)
+
+    def test_an_unlisted_variable_is_seen(self) -> None:
+        source = 'in.text("MLFLOW_A"); in.text("MLFLOWHA_B");'
+        self.assertEqual(manual.check_variables(source, "`MLFLOW_A`"), ["docs/options.md: MLFLOWHA_B is read but not listed"])
 
 
 if __name__ == "__main__":

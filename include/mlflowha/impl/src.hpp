@@ -24,9 +24,6 @@
 #include <mlflowha/resilience/impl/endpoint_health.ipp>
 #include <mlflowha/resilience/impl/endpoint_set.ipp>
 #include <mlflowha/resilience/impl/retry_budget.ipp>
-#include <mlflowha/http/impl/curl_transport.ipp>
-#include <mlflowha/http/impl/message.ipp>
-#include <mlflowha/http/impl/transport.ipp>
 #include <mlflowha/api/impl/calls.ipp>
 #include <mlflowha/api/impl/error_body.ipp>
 #include <mlflowha/api/impl/operation.ipp>

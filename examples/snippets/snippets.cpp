@@ -1,0 +1,76 @@
+// The pieces of code that the manual shows, compiled. They talk to the servers of MLFLOW_TRACKING_URI.
+#include <mlflowha/mlflowha.hpp>
+
+#include <atomic>
+#include <cstdio>
+#include <string>
+
+using namespace std::chrono_literals;
+
+static void first_run() {
+  // MLFLOW_TRACKING_URI=http://a:5000,http://b:5000,http://c:5000
+  auto client = mlflowha::Client::from_env().value();
+  auto run = client.create_run({.experiment_id = "0", .run_name = "first"}).value();
+  client.log_metric(run.info.run_id, "loss", 0.5, {.step = 1}).value();
+  client.set_terminated(run.info.run_id).value();
+}
+
+static std::string explain(const mlflowha::Client& client, const std::string& run_id) {
+  auto run = client.get_run(run_id);
+  if (!run) {
+    const mlflowha::Error& error = run.error();
+    if (mlflowha::is_not_found(error)) return "no such run";
+    if (mlflowha::is_transient(error)) return "later, perhaps";
+    return mlflowha::describe(error);  // every attempt, its cause, and why there was no further one
+  }
+  return run->info.run_name;
+}
+
+static mlflowha::Client configured() {
+  auto options = mlflowha::ClientOptions::from_env().value();  // the environment first
+  options.timeouts.call = 20s;                                 // then the code, which wins
+  options.timeouts.attempt = 3s;
+  options.retry.when_all_open = mlflowha::AllOpen::fail_fast;
+  return mlflowha::Client::create(options).value();
+}
+
+static std::size_t count_runs(const mlflowha::Client& client) {
+  mlflowha::SearchRuns search;
+  search.experiment_ids = {"0"};
+  search.filter = "metrics.loss < 0.1";
+  std::size_t count = 0;
+  mlflowha::Pager<mlflowha::Client, mlflowha::SearchRuns, mlflowha::Run> pages(
+      client, &mlflowha::Client::search_runs, search);
+  while (pages.next()) count += pages.items().size();
+  if (pages.error()) std::puts(mlflowha::describe(*pages.error()).c_str());
+  return count;
+}
+
+static void at_the_end(const mlflowha::Client& client) {
+  const auto report = client.reconcile({.timeout = 10s});
+  if (report) {
+    for (const mlflowha::Twin& twin : report->twins) std::printf("twin %s removed\n", twin.twin_id.c_str());
+  }
+}
+
+struct Failures : mlflowha::Observer {
+  void on_attempt(const mlflowha::AttemptEvent& event) noexcept override {
+    if (event.record.outcome != "ok") ++failed_attempts;
+  }
+  std::atomic<int> failed_attempts{0};
+};
+
+int main() {
+  try {
+    first_run();
+    const mlflowha::Client client = configured();
+    std::puts(explain(client, "0123456789abcdef0123456789abcdef").c_str());
+    std::printf("%zu runs\n", count_runs(client));
+    at_the_end(client);
+    std::puts(to_json(client.health()).c_str());
+  } catch (const mlflowha::Exception& exception) {
+    std::puts(exception.what());
+    return 1;
+  }
+  return 0;
+}
