@@ -1,0 +1,68 @@
+#include "contract/server.hpp"
+
+#include <mlflowha/core/rng.hpp>
+#include <mlflowha/testing/fake_backend.hpp>
+#include <mlflowha/testing/fake_server.hpp>
+
+#include <cstdlib>
+#include <fstream>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <stdexcept>
+
+namespace mlflowha_tests {
+
+namespace {
+
+ContractServer find_server() {
+  const char* where = std::getenv("MLFLOWHA_CONTRACT_SERVER");
+  if (where == nullptr)
+    throw std::runtime_error("MLFLOWHA_CONTRACT_SERVER is not set, expected \"fake\" or a state file");
+  ContractServer server;
+  if (std::string(where) == "fake") {
+    static const auto backend = std::make_shared<mlflowha::testing::FakeBackend>();
+    static mlflowha::testing::FakeServer one(backend);
+    static mlflowha::testing::FakeServer two(backend);
+    server.urls = {one.url(), two.url()};
+    server.fake = true;
+    return server;
+  }
+  std::ifstream file(where);
+  if (!file) throw std::runtime_error(std::string("can't read ") + where);
+  const nlohmann::json state = nlohmann::json::parse(file);
+  server.urls = state.at("urls").get<std::vector<std::string>>();
+  server.major = std::stoi(state.at("version").get<std::string>());
+  return server;
+}
+
+}  // namespace
+
+const ContractServer& contract_server() {
+  static const ContractServer server = find_server();
+  return server;
+}
+
+const mlflowha::Client& contract_client() {
+  static const mlflowha::Client client = [] {
+    mlflowha::ClientOptions options;
+    options.endpoints = contract_server().urls;
+    return mlflowha::Client::create(std::move(options)).value();
+  }();
+  return client;
+}
+
+std::string fresh_name(const std::string& stem) { return stem + "-" + mlflowha::make_uuid(*mlflowha::process_rng()); }
+
+std::string fresh_experiment() {
+  mlflowha::CreateExperiment create;
+  create.name = fresh_name("contract");
+  return contract_client().create_experiment(create).value();
+}
+
+mlflowha::Run fresh_run() {
+  mlflowha::CreateRun create;
+  create.experiment_id = fresh_experiment();
+  return contract_client().create_run(create).value();
+}
+
+}  // namespace mlflowha_tests

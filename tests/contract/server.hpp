@@ -1,0 +1,34 @@
+#ifndef MLFLOWHA_TESTS_CONTRACT_SERVER_HPP
+#define MLFLOWHA_TESTS_CONTRACT_SERVER_HPP
+
+// Which server the contract suite talks to: MLFLOWHA_CONTRACT_SERVER is "fake" (FakeServer of mlflowha::testing) or the
+// state file of tools/mlflow_stack.py. The same tests run against each, so that the fake can't drift from the real
+// thing.
+
+#include <mlflowha/mlflowha.hpp>
+
+#include <string>
+#include <vector>
+
+namespace mlflowha_tests {
+
+struct ContractServer {
+  std::vector<std::string> urls;
+  int major = 3;  ///< MLflow's major version; the fake behaves as 3
+  bool fake = false;
+};
+
+/// Started once; ends with the program.
+const ContractServer& contract_server();
+/// One client for the whole suite, so that the suite also shows that a client can be kept.
+const mlflowha::Client& contract_client();
+/// A name that no other test and no earlier run of the suite has used.
+std::string fresh_name(const std::string& stem);
+/// An experiment of its own.
+std::string fresh_experiment();
+/// A run in an experiment of its own.
+mlflowha::Run fresh_run();
+
+}  // namespace mlflowha_tests
+
+#endif
