@@ -4,6 +4,7 @@
 #include <atomic>
 #include <chrono>
 #include <thread>
+#include <vector>
 
 #include "support/black_hole.hpp"
 #include "support/http.hpp"
@@ -101,8 +102,9 @@ TEST_CASE("cancelling a call that waits for an answer takes under 5 ms", "[fault
     }
   });
   const auto transport = make_transport();
-  // The best of several: the machine may be busy, but without a wake-up none could be this quick.
-  Clock::duration best = 1h;
+  // The machine may be busy, so the limit holds for the best of several. A token that is triggered just before the caller
+  // begins to wait is seen without any wake-up; the median is not so lucky.
+  std::vector<Clock::duration> took;
   for (std::size_t round = 1; round <= 20; ++round) {
     CancellationSource source;
     mlflowha::TransportResult result;
@@ -116,13 +118,15 @@ TEST_CASE("cancelling a call that waits for an answer takes under 5 ms", "[fault
     source.request_stop();
     caller.join();
     REQUIRE(arrived);
-    best = std::min(best, ended - begin);
+    took.push_back(ended - begin);
     const auto failure = failure_of(std::move(result));
     CHECK(failure.fault == TransportFault::cancelled);
     CHECK(failure.progress == Progress::sent);
     CHECK(failure.transport_code == 0);
   }
-  CHECK(best < 5ms);
+  std::sort(took.begin(), took.end());
+  CHECK(took.front() < 5ms);
+  CHECK(took[took.size() / 2] < 250ms);
   CHECK(server.wait_for_ended(20));  // each cancelled call dropped its connection
 }
 
