@@ -3,49 +3,13 @@
 
 #include <mlflowha/core/rng.hpp>
 #include <mlflowha/testing/fault_injector.hpp>
+#include <mlflowha/testing/impl/fault_rules.ipp>
 
 #include <algorithm>
 #include <utility>
 
 MLFLOWHA_BEGIN_NAMESPACE
 namespace testing {
-
-namespace detail {
-
-/// Comes into effect before there is a request.
-MLFLOWHA_INLINE bool is_connection_fault(FaultKind kind) noexcept {
-  return kind == FaultKind::refuse || kind == FaultKind::connect_hang;
-}
-
-MLFLOWHA_INLINE bool is_modifier(FaultKind kind) noexcept {
-  return kind == FaultKind::delay || kind == FaultKind::drip;
-}
-
-MLFLOWHA_INLINE bool is_connection_rule(const FaultRule& rule) noexcept {
-  return !rule.actions.empty() && is_connection_fault(rule.actions.front().kind);
-}
-
-MLFLOWHA_INLINE bool contains(const std::vector<FaultRange>& ranges, std::uint64_t number) noexcept {
-  return ranges.empty() || std::any_of(ranges.begin(), ranges.end(), [number](const FaultRange& range) {
-           return range.first <= number && number <= range.last;
-         });
-}
-
-MLFLOWHA_INLINE bool depends_on_time_only(const FaultMatch& match) {
-  FaultMatch same_time;
-  same_time.from = match.from;
-  same_time.until = match.until;
-  return match == same_time;
-}
-
-MLFLOWHA_INLINE bool fits_request(const FaultMatch& match, std::string_view method, std::string_view target) {
-  if (!match.methods.empty() && std::find(match.methods.begin(), match.methods.end(), method) == match.methods.end()) {
-    return false;
-  }
-  return target.substr(0, match.prefix.size()) == match.prefix && target.find(match.path) != std::string_view::npos;
-}
-
-}  // namespace detail
 
 MLFLOWHA_INLINE FaultInjector::FaultInjector(FaultScript script, std::uint64_t seed, TimePoint start)
     : script_(std::move(script)), default_seed_(seed), start_(start), counters_(script_.rules().size()) {}

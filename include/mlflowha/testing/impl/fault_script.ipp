@@ -2,7 +2,7 @@
 #define MLFLOWHA_TESTING_IMPL_FAULT_SCRIPT_IPP
 
 #include <mlflowha/testing/fault_script.hpp>
-#include <mlflowha/testing/impl/fault_injector.ipp>
+#include <mlflowha/testing/impl/fault_rules.ipp>
 #include <mlflowha/testing/impl/mlflow_errors.ipp>
 
 #include <fmt/format.h>
