@@ -15,13 +15,13 @@ compilers=("$@")
 flags='-std=c++20 -Iinclude -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Werror'
 read -ra flags <<<"$flags"
 
-syntax() {  # COMPILER
+syntax() {  # COMPILER: the compiled library, and all public headers in one header-only unit
   local source
   for source in src/mlflowha.cpp src/testing.cpp; do
-    [ -f "$source" ] || continue
-    "$1" "${flags[@]}" -fsyntax-only "$source" || return 1
-    "$1" "${flags[@]}" -DMLFLOWHA_HEADER_ONLY -fsyntax-only "$source" || return 1
+    [ ! -f "$source" ] || "$1" "${flags[@]}" -fsyntax-only "$source" || return 1
   done
+  (cd include && find mlflowha -name '*.hpp' ! -path '*/impl/*' | sort) | sed 's/.*/#include <&>/' |
+    "$1" "${flags[@]}" -DMLFLOWHA_HEADER_ONLY -fsyntax-only -x c++ - || return 1
 }
 full() {  # COMPILER
   local tree=build/compilers/$1
