@@ -25,8 +25,8 @@ namespace testing {
 enum class FaultKind : std::uint8_t {
   none,
   // before a request is sent; such a rule can't look at the request
-  refuse,        ///< connection refused
-  connect_hang,  ///< the connection is never established (a host without power, a firewall that drops)
+  refuse,        ///< connection refused; connections that exist are closed
+  connect_hang,  ///< no connection is established and those that exist fall silent (a host without power, a partition)
   // instead of an answer
   black_hole,       ///< the request is read and nothing ever happens; not applied
   reset,            ///< the request is read, then the connection is reset (RST); not applied

@@ -90,8 +90,7 @@ class HttpFront {
       running_ = false;
       ++epoch_;
       close_listener();
-      const auto connections = std::exchange(connections_, {});
-      for (const auto& connection : connections) finish(*connection, hard);
+      drop_all(hard);
       deferred_.clear();
     });
   }
@@ -107,7 +106,6 @@ class HttpFront {
     run([this] {
       if (!std::exchange(paused_, false)) return;
       update_listener();
-      for (const auto& connection : connections_) update_events(*connection);
       for (const auto& action : std::exchange(deferred_, {})) action();
     });
   }
@@ -208,9 +206,11 @@ class HttpFront {
   void update_listener() {
     if (!running_ || paused_) return;
     const FaultInjector::ListenerState state = injector_.listener(EventLoop::now());
+    frozen_ = state.kind == FaultKind::connect_hang;
     if (state.kind == FaultKind::refuse) {
       close_listener();
-    } else if (state.kind == FaultKind::connect_hang) {
+      drop_all(false);  // who refuses connections doesn't serve those that it had
+    } else if (frozen_) {
       open_listener();
       hang_listener();
     } else {
@@ -221,6 +221,7 @@ class HttpFront {
         loop_.set_events(listener_.get(), POLLIN);
       }
     }
+    for (const auto& connection : connections_) update_events(*connection);
     const std::uint64_t turn = ++listener_turn_;
     if (state.next_change != TimePoint::max()) {
       later(state.next_change - EventLoop::now(), [this, turn] {
@@ -283,16 +284,23 @@ class HttpFront {
     finish(*connection, hard);
   }
 
+  void drop_all(bool hard) {
+    const auto connections = std::exchange(connections_, {});
+    for (const auto& connection : connections) finish(*connection, hard);
+  }
+  /// No byte comes in or goes out: the process is paused, or the network between is gone.
+  [[nodiscard]] bool held() const noexcept { return paused_ || frozen_; }
+
   void update_events(Connection& connection) {
     if (!connection.fd) return;
     short events = 0;
     if (!connection.peer_gone) events |= POLLIN;
     if (!connection.out.empty() && !connection.dripping) events |= POLLOUT;
-    loop_.set_events(connection.fd.get(), paused_ ? short{0} : events);
+    loop_.set_events(connection.fd.get(), held() ? short{0} : events);
   }
 
   void on_events(const ConnectionPtr& connection, short events) {
-    if (paused_) return;  // paused after the events were found
+    if (held()) return;  // since after the events were found
     if ((events & (POLLIN | POLLHUP | POLLERR)) != 0 && !read_all(connection)) return;
     if ((events & POLLOUT) != 0) send_some(connection);
   }
@@ -448,7 +456,7 @@ class HttpFront {
   }
 
   void send_some(const ConnectionPtr& connection) {
-    if (paused_) return;  // resume asks for POLLOUT again
+    if (held()) return;  // update_events will ask for POLLOUT
     while (!connection->out.empty()) {
       if (connection->dripping) return;
       std::size_t portion = connection->out.size();
@@ -505,6 +513,7 @@ class HttpFront {
   std::vector<EventLoop::Action> deferred_;
   bool running_ = false;
   bool paused_ = false;
+  bool frozen_ = false;
   std::uint64_t epoch_ = 0;
   std::uint64_t listener_turn_ = 0;
   EventLoop loop_;  // last: its thread ends before the rest goes
