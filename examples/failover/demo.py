@@ -53,9 +53,11 @@ class Result(NamedTuple):
 class Program:
     """The program under test as a child process whose output goes into a story."""
 
-    def __init__(self, command: Sequence[str], env: dict[str, str], story: stories.Story, errors: Path) -> None:
+    def __init__(self, command: Sequence[str], env: dict[str, str], story: stories.Story, log: Path) -> None:
+        """Keeps the lines in `log`, and what goes to stderr beside it."""
         self._story = story
-        self._errors = errors
+        self._log = log
+        self._errors = errors = log.with_suffix(".errors")
         with open(errors, "wb") as stderr:
             self._popen = subprocess.Popen(
                 list(command),
@@ -89,8 +91,9 @@ class Program:
 
     def _read(self) -> None:
         assert self._popen.stdout is not None
-        with self._popen.stdout as lines:
+        with self._popen.stdout as lines, open(self._log, "wb") as log:
             for line in lines:
+                log.write(line)
                 self._story.add_line(line.decode(errors="replace"))
 
 
@@ -152,7 +155,7 @@ class Demo:
         story = stories.Story()
         script = FaultScript(self._stack, hosts, story.busiest)
         live = screen.LiveLine(hosts, story, script, records)
-        program = Program(command, env, story, args.out / "program-errors.log")
+        program = Program(command, env, story, args.out / f"{experiment}.jsonl")
         deadline = time.monotonic() + self._seconds + args.patience
         try:
             while program.running:

@@ -17,6 +17,7 @@ from process_group import ManagedProcess, ProcessError, wait_for_port  # noqa: E
 
 DROP_REPLIES = "when share 5% -> apply_then_drop"  # the fault script of every proxy
 CALM_AT_THE_END = 4.0  # seconds
+CALM_BETWEEN = 2.0  # at least, where the machine is too slow for the times of the script
 DOWN_FOR = 1.0  # a killed server stays down for that long before it is started again
 STOPPED_FOR = 6.0
 ALL_STOPPED_FOR = 3.0
@@ -203,10 +204,15 @@ class FaultScript:
             boot.join()
 
     def _wait_for(self, at: float, condition: Callable[[], bool]) -> None:
-        """Until `at`, and further until the condition holds."""
+        """Until `at`, and further until the condition holds. Who is late still gets some calm between two faults, as
+        the times foresee it; without it, two outages of all servers would become one."""
         self._pause(max(0.0, self._began + at - time.monotonic()))
+        late = time.monotonic() - self._began - at > 0.5
         while not condition():
+            late = True
             self._pause(0.05)
+        if late:
+            self._pause(CALM_BETWEEN)
 
     def _another_is_well(self, victim: Host) -> bool:
         return any(host.state == "up" for host in self._hosts if host is not victim)
