@@ -1,0 +1,140 @@
+"""What the failover demo counts must be able to come out bad: each fault planted in a small database is found."""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+import sys
+import unittest
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "examples" / "failover"))
+import counting  # noqa: E402
+import story as stories  # noqa: E402
+import workload  # noqa: E402
+from faults import covered  # noqa: E402
+
+SCHEMA = """
+CREATE TABLE experiments (experiment_id INTEGER, name TEXT);
+CREATE TABLE runs (run_uuid TEXT, experiment_id INTEGER, status TEXT, lifecycle_stage TEXT);
+CREATE TABLE metrics (run_uuid TEXT, key TEXT, value FLOAT, timestamp INTEGER, step INTEGER);
+CREATE TABLE params (run_uuid TEXT, key TEXT, value TEXT);
+CREATE TABLE tags (run_uuid TEXT, key TEXT, value TEXT);
+INSERT INTO experiments VALUES (1, 'sweep'), (2, 'another');
+"""
+
+
+class Counting(unittest.TestCase):
+    def setUp(self) -> None:
+        self.database = sqlite3.connect(":memory:")
+        self.addCleanup(self.database.close)
+        self.database.executescript(SCHEMA)
+        self.acknowledged = counting.Acknowledged()
+        for run, trial in (("parent", workload.PARENT_TRIAL), ("a", 0), ("b", 1)):
+            self.insert("runs", run, 1, "FINISHED", "active")
+            self.acknowledged.add("create_run", run, trial, 0, 0)
+            self.acknowledged.add("set_terminated", run, trial, 0, 0)
+            for step in range(20 if trial >= 0 else 0):
+                self.insert("metrics", run, workload.METRIC, workload.point_value(trial, step), 1000, step)
+                self.acknowledged.add("log_metric", run, trial, step, 1)
+            for number in range(workload.PARAMS if trial >= 0 else 0):
+                self.insert("params", run, workload.param_key(number), workload.text_value(trial, number))
+                self.insert("tags", run, workload.tag_key(number), workload.text_value(trial, number))
+                self.acknowledged.add("log_param", run, trial, number, 1)
+                self.acknowledged.add("set_tag", run, trial, number, 1)
+        self.insert("runs", "elsewhere", 2, "RUNNING", "active")
+
+    def insert(self, table: str, *values: object) -> None:
+        self.database.execute(f"INSERT INTO {table} VALUES ({','.join('?' * len(values))})", values)
+
+    def count(self) -> counting.Counts:
+        def query(sql: str) -> list[list[str]]:
+            return [[str(value) for value in row] for row in self.database.execute(sql)]
+
+        return counting.count(query, "sweep", self.acknowledged, 3)
+
+    def test_all_is_well(self) -> None:
+        counts = self.count()
+        self.assertEqual((counts.acknowledged, counts.stored), (63, 63))
+        self.assertEqual((counts.lost, counts.duplicated, counts.runs_stored, counts.runs_deleted), (0, 0, 3, 0))
+
+    def test_what_is_missing_is_lost(self) -> None:
+        for sql in (
+            "DELETE FROM metrics WHERE run_uuid = 'a' AND step = 7",
+            "DELETE FROM params WHERE run_uuid = 'a' AND key = 'param0'",
+            "DELETE FROM tags WHERE run_uuid = 'b' AND key = 'tag4'",
+            "UPDATE runs SET status = 'RUNNING' WHERE run_uuid = 'b'",
+        ):
+            before = self.count()
+            self.database.execute(sql)
+            after = self.count()
+            self.assertEqual((after.lost, after.stored), (before.lost + 1, before.stored - 1), sql)
+
+    def test_a_wrong_value_is_lost(self) -> None:
+        self.database.execute("UPDATE metrics SET value = value + 1 WHERE run_uuid = 'a' AND step = 7")
+        self.database.execute("UPDATE tags SET value = 'x' WHERE run_uuid = 'a' AND key = 'tag0'")
+        self.assertEqual(self.count().lost, 2)
+
+    def test_a_deleted_run_takes_its_records_with_it(self) -> None:
+        self.database.execute("UPDATE runs SET lifecycle_stage = 'deleted' WHERE run_uuid = 'b'")
+        counts = self.count()
+        self.assertEqual(counts.lost, 20 + 5 + 5 + 1 + 1)
+        self.assertEqual(counts.runs_stored, 2)
+
+    def test_a_second_row_is_a_duplicate(self) -> None:
+        self.insert("metrics", "a", workload.METRIC, workload.point_value(0, 7), 1001, 7)
+        self.assertEqual((self.count().duplicated, self.count().lost), (1, 0))
+
+    def test_a_twin_counts_until_it_is_removed(self) -> None:
+        self.insert("runs", "twin", 1, "RUNNING", "active")
+        self.assertEqual(self.count().runs_stored, 4)
+        self.database.execute("UPDATE runs SET lifecycle_stage = 'deleted' WHERE run_uuid = 'twin'")
+        self.assertEqual((self.count().runs_stored, self.count().runs_deleted), (3, 1))
+
+
+class Plan(unittest.TestCase):
+    def test_a_trial_is_what_the_readme_says(self) -> None:
+        calls = workload.calls_of_a_trial()
+        self.assertEqual(len(calls), 40)
+        steps = [s for c in calls if c.op in ("log_metric", "log_batch") for s in range(c.first, c.first + c.size)]
+        self.assertEqual(steps, list(range(workload.POINTS)))
+        self.assertEqual(sum(call.op == "log_batch" for call in calls), 8)
+
+
+class FakeHost:
+    def __init__(self, *well: list[float]) -> None:
+        self.well = list(well)
+
+
+class Figures(unittest.TestCase):
+    def test_a_healthy_server_may_be_another_one_later(self) -> None:
+        hosts = [FakeHost([0, 5], [9, math.inf]), FakeHost([4, 8])]
+        self.assertTrue(covered(hosts, 1, 7))  # type: ignore[arg-type]
+        self.assertFalse(covered(hosts, 7, 10))  # type: ignore[arg-type]
+        self.assertTrue(covered(hosts, 9, 1e9))  # type: ignore[arg-type]
+
+    def test_failovers_are_counted_within_a_call_only(self) -> None:
+        story = stories.Story()
+        for call, endpoint, purpose in (
+            ("1", "a", "call"),
+            ("2", "b", "call"),
+            ("2", "c", "probe"),
+            ("2", "b", "verify"),
+            ("2", "c", "call"),
+        ):
+            story.add_line(
+                f'{{"event": "attempt", "t": 1, "call": "{call}", "op": "x", "number": 1, "purpose": "{purpose}",'
+                f' "endpoint": "{endpoint}", "outcome": "ok", "ms": 1}}'
+            )
+        self.assertEqual(story.failovers(), 1)
+        self.assertEqual(story.strange_lines, [])
+
+    def test_what_is_no_line_of_the_protocol_is_reported(self) -> None:
+        story = stories.Story()
+        story.add_line("hello")
+        story.add_line('{"event": "surprise"}')
+        self.assertEqual(len(story.strange_lines), 2)
+
+
+if __name__ == "__main__":
+    unittest.main()
