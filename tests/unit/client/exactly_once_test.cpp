@@ -1,0 +1,165 @@
+#include "unit/client/engine_fixture.hpp"
+
+#include <algorithm>
+
+#include "support/catch.hpp"
+
+using namespace mlflowha;
+using namespace mlflowha::testing;
+using namespace mlflowha_tests;
+using namespace std::chrono_literals;
+
+namespace {
+
+std::size_t active_runs(const FakeBackend& backend) {
+  const auto runs = backend.runs();
+  return static_cast<std::size_t>(
+      std::count_if(runs.begin(), runs.end(), [](const StoredRun& run) { return run.lifecycle_stage == "active"; }));
+}
+
+}  // namespace
+
+TEST_CASE("a run whose reply was lost is found by its tag and not made again", "[client][once]") {
+  const std::vector<FaultRule> rules{when().path("runs/create").times(1).apply_then_drop(),
+                                     when().path("runs/create").times(1).apply_then_status(502),
+                                     when().path("runs/create").times(1).apply_then_status(200, "<html>proxy</html>")};
+  for (const FaultRule& rule : rules) {
+    INFO(to_string(rule));
+    Cluster cluster(3, {{rule}});
+    const Client client = cluster.client();
+    const Run run = client.create_run({.experiment_id = "0", .run_name = "lost", .tags = {{"k", "v"}}}).value();
+    CHECK(active_runs(*cluster.backend) == 1);
+    const auto stored = cluster.backend->run(run.info.run_id);
+    REQUIRE(stored.has_value());
+    CHECK(run.info.run_name == "lost");
+    CHECK(run.info.start_time == stored->start_time);
+    CHECK(stored->tags.at("k") == "v");
+    CHECK(client.health().twins_watched == 0);  // its fate is known
+  }
+}
+
+TEST_CASE("a run whose request was lost is made by the second sending", "[client][once]") {
+  Cluster cluster(3, {{when().path("runs/create").times(1).drop_before()}});
+  const Client client = cluster.client();
+  const Run run = client.create_run({.experiment_id = "0"}).value();
+  CHECK(active_runs(*cluster.backend) == 1);
+  CHECK(cluster.backend->run(run.info.run_id).has_value());
+  CHECK(client.health().twins_watched == 1);  // the first sending might still be carried out
+}
+
+TEST_CASE("a create is not sent again before a look has succeeded", "[client][once]") {
+  // Every search fails: nothing proves that the run isn't there.
+  Cluster cluster(2);
+  for (int i = 0; i < 2; ++i) {
+    cluster.transport->set_faults(Cluster::name(i), {when().path("runs/create").times(1).apply_then_drop(),
+                                                     when().path("runs/search").status(503, "")});
+  }
+  const Client client = cluster.client();
+  const Error error = client.create_run({.experiment_id = "0"}).error();
+  CHECK(error.effect == Effect::unknown);
+  CHECK_THAT(error.message, contains("mlflowha.request_id = "));
+  CHECK(cluster.backend->counts().runs == 1);
+}
+
+TEST_CASE("the late twin of a stopped server is found along with later calls and removed", "[client][once][twins]") {
+  Cluster cluster(2, {{when().path("runs/create").times(1).apply_late(30s, true)}});
+  cluster.options.timeouts.attempt = 2s;
+  const Client client = cluster.client();
+  const Run run = client.create_run({.experiment_id = "0"}).value();
+  CHECK(active_runs(*cluster.backend) == 1);
+  for (int second = 0; second < 120; ++second) {
+    cluster.clock->advance(1s);
+    // Never waited for: looks and removals travel along.
+    CHECK(cluster.time([&] { REQUIRE(client.log_metric(run.info.run_id, "m", second, {.step = second})); }) <=
+          Duration(2s + 10ms));
+  }
+  CHECK(cluster.backend->counts().runs == 2);
+  CHECK(active_runs(*cluster.backend) == 1);
+  CHECK(cluster.backend->run(run.info.run_id)->lifecycle_stage == "active");
+  REQUIRE(cluster.diary->twins.size() == 1);
+  CHECK_THAT(cluster.diary->twins[0], ends_with(" removed"));
+}
+
+TEST_CASE("reconcile finds and removes late twins on demand", "[client][once][twins]") {
+  Cluster cluster(2, {{when().path("runs/create").times(1).apply_late(5s, true)}});
+  cluster.options.timeouts.attempt = 2s;
+  const Client client = cluster.client();
+  const Run run = client.create_run({.experiment_id = "0"}).value();
+  CHECK(client.reconcile().value().twins.empty());
+  cluster.clock->advance(10s);
+  CHECK(active_runs(*cluster.backend) == 2);
+  const ReconcileReport report = client.reconcile().value();
+  CHECK(report.looked_after == 1);
+  REQUIRE(report.twins.size() == 1);
+  CHECK(report.twins[0].kept_id == run.info.run_id);
+  CHECK(report.twins[0].removed);
+  CHECK(active_runs(*cluster.backend) == 1);
+}
+
+TEST_CASE("twins can be reported without being removed", "[client][once][twins]") {
+  Cluster cluster(2, {{when().path("runs/create").times(1).apply_late(5s, true)}});
+  cluster.options.timeouts.attempt = 2s;
+  cluster.options.exactly_once.remove_twins = false;
+  const Client client = cluster.client();
+  REQUIRE(client.create_run({.experiment_id = "0"}));
+  cluster.clock->advance(10s);
+  const ReconcileReport report = client.reconcile().value();
+  REQUIRE(report.twins.size() == 1);
+  CHECK_FALSE(report.twins[0].removed);
+  CHECK(active_runs(*cluster.backend) == 2);
+}
+
+TEST_CASE("what a failed create leaves behind late is reported and left alone", "[client][once][twins]") {
+  Cluster cluster(
+      1, {{when().path("runs/create").apply_late(20s, true), when().path("runs/search").until(10s).status(503, "")}});
+  cluster.options.timeouts.call = 5s;
+  cluster.options.timeouts.attempt = 2s;
+  const Client client = cluster.client();
+  REQUIRE_FALSE(client.create_run({.experiment_id = "0"}));
+  for (int second = 0; second < 60; ++second) {
+    cluster.clock->advance(1s);
+    static_cast<void>(client.get_health());
+  }
+  CHECK(active_runs(*cluster.backend) == 1);
+  REQUIRE(cluster.diary->twins.size() == 1);
+  CHECK_THAT(cluster.diary->twins[0], ends_with(" found"));
+}
+
+TEST_CASE("an experiment whose reply was lost is ours by its request tag", "[client][once]") {
+  Cluster cluster(2, {{when().path("experiments/create").times(1).apply_then_drop()}});
+  const Client client = cluster.client();
+  CreateExperiment create;
+  create.name = "iris";
+  const std::string id = client.create_experiment(create).value();
+  CHECK(client.get_experiment_by_name({.experiment_name = "iris"}).value().experiment_id == id);
+  CHECK(cluster.backend->counts().experiments == 2);
+}
+
+TEST_CASE("an experiment of somebody else's is not ours, lost reply or not", "[client][once]") {
+  Cluster cluster(2, {{when().path("experiments/create").nth(2).drop_before()}});
+  const Client client = cluster.client();
+  CreateExperiment create;
+  create.name = "iris";
+  REQUIRE(client.create_experiment(create));
+  const Error error = client.create_experiment(create).error();
+  CHECK(error.code == Errc::already_exists);
+}
+
+TEST_CASE("a removal whose reply was lost is success", "[client][once]") {
+  Cluster cluster(2, {{when().path("delete-tag").times(1).apply_then_drop()}});
+  const Client client = cluster.client();
+  const std::string run = client.create_run({.experiment_id = "0"}).value().info.run_id;
+  REQUIRE(client.set_tag(run, "k", "v"));
+  CHECK(client.delete_tag({.run_id = run, .key = "k"}));
+  CHECK(is_not_found(client.delete_tag({.run_id = run, .key = "k"}).error()));
+}
+
+TEST_CASE("a metric point keeps its timestamp over all sendings", "[client][once]") {
+  Cluster cluster(
+      2, {{when().path("log-metric").apply_then_drop()}, {when().path("log-metric").times(2).apply_then_drop()}});
+  const Client client = cluster.client();
+  const std::string run = client.create_run({.experiment_id = "0"}).value().info.run_id;
+  REQUIRE(client.log_metric(run, "m", 1.5));
+  CHECK(cluster.backend->points(run, "m").size() == 1);
+  CHECK(cluster.backend->counts().repeated_points >= 2);
+}
