@@ -22,7 +22,8 @@
 //   2. the doubtful: held by a Retry-After, suspect, breaker admitting a probe; the least tried first, then in that
 //      order of hope. A working endpoint that this call has tried comes before an untried doubtful one: what failed
 //      there without making it suspect (load, the database) would fail elsewhere as well;
-//   3. panic, as above.
+//   3. panic, as above; for an endpoint that this call hasn't tried it comes before a doubtful one that has just failed
+//      the call.
 // With p2c_ewma step 1 draws two of the best group instead of taking the first.
 //
 // One suspicion is enough to have to earn the place back (`failback_*`), even if the very next probe is fine: with
@@ -56,12 +57,11 @@ struct EndpointSetOptions {
   std::int32_t failback_successes = 3;
   Duration failback_after = std::chrono::seconds(30);
   Duration ramp = std::chrono::seconds(10);
-  double panic_threshold = 0.5;  ///< when more than this share of a group is ejected, its side
-                                 ///< probes no longer wait for the breakers' open time
   Duration panic_interval = std::chrono::seconds(1);
   Duration probe_interval =
       std::chrono::milliseconds(250);  ///< first gap between side probes of one endpoint, doubling ...
   Duration probe_interval_max = std::chrono::seconds(10);  ///< ... to this, +-20 %
+  Duration probe_refused_max = std::chrono::seconds(2);    ///< ... or to this while nothing can be sent (cheap for all)
   Duration ewma_tau = std::chrono::seconds(10);
   Duration hold_max = std::chrono::seconds(30);  ///< a Retry-After sets an endpoint back no longer than this
   bool check_identity = true;                    ///< identify each endpoint at first contact (lists of 2 or more)

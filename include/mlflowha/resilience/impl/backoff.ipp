@@ -54,7 +54,7 @@ class HttpDateReader {
   [[nodiscard]] std::optional<std::chrono::sys_seconds> read(WallTime reference) noexcept {
     static constexpr std::array<std::string_view, 7> days{"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
     static constexpr std::array<std::string_view, 7> long_days{"Sunday",   "Monday", "Tuesday", "Wednesday",
-                                                              "Thursday", "Friday", "Saturday"};
+                                                               "Thursday", "Friday", "Saturday"};
     if (one_of(long_days) && literal(", ")) {  // RFC 850: Sunday, 06-Nov-94 08:49:37 GMT
       day_ = number(2);
       if (!literal("-") || !month() || !literal("-")) return std::nullopt;
@@ -145,7 +145,8 @@ class HttpDateReader {
 MLFLOWHA_INLINE std::string BackoffOptions::faults() const {
   std::string text;
   const auto fault = [&text](std::string_view field, std::string_view value, std::string_view expected) {
-    fmt::format_to(std::back_inserter(text), "{}{} is {}, expected {}", text.empty() ? "" : "\n", field, value, expected);
+    fmt::format_to(std::back_inserter(text), "{}{} is {}, expected {}", text.empty() ? "" : "\n", field, value,
+                   expected);
   };
   const auto ns = [](Duration d) { return fmt::format("{} ns", d.count()); };
   if (base <= Duration::zero()) fault("base", ns(base), "more than 0");
@@ -175,7 +176,8 @@ MLFLOWHA_INLINE Duration backoff_delay(const BackoffOptions& options, int retry,
   const double share = unit >= 0.0 ? std::min(unit, 1.0) : 0.0;  // not a number becomes 0
   // A bound of 2^53 ns (104 days) and more is not exact as a double: the product may round to above the bound.
   const double product = static_cast<double>(bound.count()) * share;
-  const Duration own = product < static_cast<double>(bound.count()) ? Duration(static_cast<std::int64_t>(product)) : bound;
+  const Duration own =
+      product < static_cast<double>(bound.count()) ? Duration(static_cast<std::int64_t>(product)) : bound;
   if (!retry_after) return own;
   const Duration most = detail::saturating_sum(own, std::max(options.retry_after_slack, Duration::zero()));
   return std::clamp(*retry_after, own, most);

@@ -55,7 +55,8 @@ class BreakerWindow {
                                              std::memory_order_acq_rel, std::memory_order_relaxed);
         continue;
       }
-      const std::uint64_t base = counts >> 2 * count_bits == sequence(epoch) ? counts : sequence(epoch) << 2 * count_bits;
+      const std::uint64_t base =
+          counts >> 2 * count_bits == sequence(epoch) ? counts : sequence(epoch) << 2 * count_bits;
       if (bucket.counts.compare_exchange_strong(counts, increased(base, failure), std::memory_order_acq_rel,
                                                 std::memory_order_relaxed)) {
         break;
@@ -66,9 +67,7 @@ class BreakerWindow {
   }
 
   /// Successes that were not seen by add().
-  void add_success() noexcept {
-    stripes_[stripe_of_this_thread()].successes.fetch_add(1, std::memory_order_relaxed);
-  }
+  void add_success() noexcept { stripes_[stripe_of_this_thread()].successes.fetch_add(1, std::memory_order_relaxed); }
 
   /// What the buckets around `now` hold. A bucket a little ahead of `now` counts too: the caller's reading of the clock
   /// may be older than another thread's.
@@ -143,8 +142,8 @@ class BreakerWindow {
 
   static constexpr std::uint64_t sequence(std::uint64_t epoch) noexcept { return epoch & 0xFFFFU; }
 
-  /// Time in buckets, rounded down, and shifted so that times before the clock's epoch are positive as well: with buckets
-  /// of 1 ms or more it takes 47 bits.
+  /// Time in buckets, rounded down, and shifted so that times before the clock's epoch are positive as well: with
+  /// buckets of 1 ms or more it takes 47 bits.
   [[nodiscard]] std::uint64_t slot_of(TimePoint now) const noexcept {
     const std::int64_t time = now.time_since_epoch().count();
     const std::int64_t buckets = time / bucket_width_ - (time % bucket_width_ < 0 ? 1 : 0);

@@ -9,7 +9,8 @@
 //     others have nothing left to wish, because their generation is over. Nobody waits, but for operators' orders.
 //   * Every change starts a generation, each probe included. A result counts only while its generation is current and
 //     not being left; counters carry the generation too, so a result that is overtaken half-way is not counted either.
-//   * The owner is a process id. A fork() in the middle of another thread's change leaves the child a claim by a process
+//   * The owner is a process id. A fork() in the middle of another thread's change leaves the child a claim by a
+//   process
 //     that isn't there; the child ignores it.
 
 #include <mlflowha/resilience/circuit_breaker.hpp>
@@ -51,7 +52,8 @@ MLFLOWHA_INLINE std::string CircuitBreakerOptions::faults() const {
   using std::chrono::milliseconds;
   std::string text;
   const auto fault = [&text](std::string_view field, std::string_view value, std::string_view expected) {
-    fmt::format_to(std::back_inserter(text), "{}{} is {}, expected {}", text.empty() ? "" : "\n", field, value, expected);
+    fmt::format_to(std::back_inserter(text), "{}{} is {}, expected {}", text.empty() ? "" : "\n", field, value,
+                   expected);
   };
   const auto check_count = [&](std::string_view field, std::int32_t value, std::int32_t least) {
     constexpr std::int32_t most = 1'000'000;
@@ -115,7 +117,9 @@ struct CircuitBreaker::State {
 
   static std::uint64_t generation_of(std::uint64_t control) noexcept { return control >> generation_shift; }
   static Phase phase_of(std::uint64_t control) noexcept { return static_cast<Phase>(control >> phase_shift & 3U); }
-  static Override order_of(std::uint64_t control) noexcept { return static_cast<Override>(control >> order_shift & 3U); }
+  static Override order_of(std::uint64_t control) noexcept {
+    return static_cast<Override>(control >> order_shift & 3U);
+  }
 
   static std::uint64_t this_process() noexcept { return static_cast<std::uint64_t>(getpid()) & owner_mask; }
   /// True while a thread of this process changes the state.
@@ -361,7 +365,8 @@ struct CircuitBreaker::State {
   detail::BreakerWindow window;
 };
 
-// --- Permit ------------------------------------------------------------------------------------------------------------
+// --- Permit
+// ------------------------------------------------------------------------------------------------------------
 
 MLFLOWHA_INLINE CircuitBreaker::Permit::Permit(Permit&& other) noexcept
     : breaker_(std::exchange(other.breaker_, nullptr)), generation_(other.generation_), probe_(other.probe_) {}
@@ -390,7 +395,8 @@ MLFLOWHA_INLINE void CircuitBreaker::Permit::report(TimePoint now, CallResult re
   }
 }
 
-// --- CircuitBreaker ----------------------------------------------------------------------------------------------------
+// --- CircuitBreaker
+// ----------------------------------------------------------------------------------------------------
 
 MLFLOWHA_INLINE CircuitBreaker::CircuitBreaker(const CircuitBreakerOptions& options, std::shared_ptr<Rng> rng) {
   if (std::string faults = options.faults(); !faults.empty()) {
@@ -460,8 +466,8 @@ MLFLOWHA_INLINE CircuitBreaker::Snapshot CircuitBreaker::snapshot(TimePoint now)
     snapshot.state = state_->state_of(seen, now);
     snapshot.generation = State::generation_of(seen);
     snapshot.failure_count = static_cast<std::int64_t>(state_->streak.length());
-    snapshot.success_count =
-        static_cast<std::int64_t>(state_->window.successes() - state_->successes_before.load(std::memory_order_acquire));
+    snapshot.success_count = static_cast<std::int64_t>(state_->window.successes() -
+                                                       state_->successes_before.load(std::memory_order_acquire));
     const detail::BreakerWindow::Sums sums = state_->window.sums(now);
     snapshot.window_calls = sums.calls;
     snapshot.window_failures = sums.failures;
@@ -500,7 +506,8 @@ MLFLOWHA_INLINE void CircuitBreaker::set_override(TimePoint, Override order) noe
   const auto given = [order](std::uint64_t seen) { return State::order_of(seen) == order; };
   const std::optional<std::uint64_t> seen = state_->claim_unless(given);
   if (!seen) return;
-  // Every result of before the order is void. The automatic state rests below the order; a probe that was out is let go.
+  // Every result of before the order is void. The automatic state rests below the order; a probe that was out is let
+  // go.
   const State::Phase phase = State::phase_of(*seen);
   state_->window.clear();
   state_->publish(*seen, phase == State::Phase::probing ? State::Phase::idle : phase, order, 0);

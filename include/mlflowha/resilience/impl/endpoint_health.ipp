@@ -107,7 +107,7 @@ MLFLOWHA_INLINE void EndpointSet::Impl::report_slowly(Lease& lease, TimePoint no
       if (works(node.word.load(std::memory_order_relaxed))) suspect(node, at_now);  // opened by its failure rate
     }
     const bool new_phase = node.word.load(std::memory_order_relaxed) >> epoch_shift != epoch;
-    if (lease.side_probe_ && !new_phase) schedule_probe(node, at_now, false);
+    if (lease.side_probe_ && !new_phase) schedule_probe(node, at_now, false, !outcome.sent);
     release(lease);
     after = view(node, now);
   }
@@ -259,13 +259,9 @@ MLFLOWHA_INLINE EndpointSet::Lease EndpointSet::Impl::probe_slowly(TimePoint now
   if (!lock.owns_lock()) return {};  // somebody else is at it
   const Ticks at_now = ticks(now);
 
-  // The endpoint that a new call would use is left to the calls: they find out themselves, and a probe beside them
-  // would only be load. Without a working endpoint that is true of all of them.
-  const Node* spared = nullptr;
-  for (const auto& node : nodes) {
-    if (!works(node->word.load(std::memory_order_relaxed)) || node->held(at_now)) continue;
-    if (spared == nullptr || node->opinion() < spared->opinion()) spared = node.get();
-  }
+  // The endpoint that a new call would ask is left to the calls: they find out themselves, and a probe beside them
+  // would only be load.
+  const Node* spared = first_choice(at_now);
   Lease out;
   while (spared != nullptr && !out) {
     Node* due = nullptr;
@@ -275,51 +271,41 @@ MLFLOWHA_INLINE EndpointSet::Lease EndpointSet::Impl::probe_slowly(TimePoint now
       if (at <= at_now && (due == nullptr || at < due->probe_due.load(std::memory_order_relaxed))) due = node.get();
     }
     if (due == nullptr) break;
-    if (CircuitBreaker::Permit permit = permit_for_probe(*due, now)) {
+    // Early, because a side probe makes nobody wait; its own growing gap keeps it rare. A breaker's open time protects
+    // users from an endpoint, and must not outlast the endpoint's recovery.
+    if (CircuitBreaker::Permit permit = due->breaker.try_acquire_early(now)) {
       out = lease(*due, std::move(permit));
       out.side_probe_ = true;
       due->probing.store(true, std::memory_order_relaxed);
       due->probe_due.store(at_now + jittered(due->probe_gap).count(), std::memory_order_relaxed);
-    } else {
-      // Not before the breaker admits one, or panic allows one early.
-      const std::optional<TimePoint> opens = due->breaker.retry_at();
-      Ticks next = opens ? ticks(*opens) : at_now + jittered(watch_interval).count();
-      if (mostly_ejected(due->spec.group, now)) {
-        next =
-            std::min(next, std::max(panic_at.load(std::memory_order_relaxed),
-                                    due->last_fault.load(std::memory_order_relaxed) + options.panic_interval.count()));
-      }
-      due->probe_due.store(std::max(next, at_now + 1), std::memory_order_relaxed);
+    } else {  // a call is probing it
+      due->probe_due.store(at_now + jittered(watch_interval).count(), std::memory_order_relaxed);
     }
   }
   recompute_earliest_due(at_now, spared);
   return out;
 }
 
-MLFLOWHA_INLINE CircuitBreaker::Permit EndpointSet::Impl::permit_for_probe(Node& node, TimePoint now) noexcept {
-  if (CircuitBreaker::Permit permit = node.breaker.try_acquire(now)) return permit;
-  const Ticks rest = ticks(now) - node.last_fault.load(std::memory_order_relaxed);
-  if (rest >= options.panic_interval.count() && node.breaker.state(now) == BreakerState::open &&
-      mostly_ejected(node.spec.group, now) && pass_panic_gate(ticks(now))) {
-    return node.breaker.try_acquire_early(now);
-  }
-  return {};
-}
-
-MLFLOWHA_INLINE bool EndpointSet::Impl::mostly_ejected(std::int32_t group, TimePoint now) const noexcept {
-  int size = 0;
-  int ejected = 0;
+/// Whom a new call would ask first.
+MLFLOWHA_INLINE const EndpointSet::Impl::Node* EndpointSet::Impl::first_choice(Ticks now) const noexcept {
+  const auto rank = [&](const Node& node) {
+    const std::uint64_t word = node.word.load(std::memory_order_relaxed);
+    if (works(word) && !node.held(now)) return health_in(word) == EndpointHealth::healthy ? 0 : 1;
+    return node.breaker.state(time_point(now)) == BreakerState::closed ? 2 : 3;
+  };
+  const Node* best = nullptr;
   for (const auto& node : nodes) {
-    if (node->spec.group != group) continue;
-    ++size;
-    if (view(*node, now).health == EndpointHealth::ejected) ++ejected;
+    if (barred(node->word.load(std::memory_order_relaxed))) continue;
+    if (best == nullptr || rank(*node) < rank(*best)) best = node.get();
   }
-  return ejected > options.panic_threshold * size;
+  return best;
 }
 
 /// After a result, or from the start of a new phase: the gap doubles until something changes.
-MLFLOWHA_INLINE void EndpointSet::Impl::schedule_probe(Node& node, Ticks now, bool from_start) noexcept {
-  node.probe_gap = from_start ? options.probe_interval : std::min(node.probe_gap * 2, options.probe_interval_max);
+MLFLOWHA_INLINE void EndpointSet::Impl::schedule_probe(Node& node, Ticks now, bool from_start, bool refused) noexcept {
+  const Duration longest =
+      refused ? std::min(options.probe_refused_max, options.probe_interval_max) : options.probe_interval_max;
+  node.probe_gap = from_start ? options.probe_interval : std::min(node.probe_gap * 2, longest);
   Ticks due = now + jittered(node.probe_gap).count();
   if (node.opinion() == EndpointHealth::recovering) {
     // Not later than the moment at which a success can complete the fail-back.

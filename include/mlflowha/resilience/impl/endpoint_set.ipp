@@ -33,11 +33,10 @@ MLFLOWHA_INLINE std::string EndpointSetOptions::faults() const {
                     "1 or more");
   time(failback_after >= Duration::zero(), "failback_after", failback_after, "0 or more");
   time(ramp >= Duration::zero(), "ramp", ramp, "0 or more");
-  detail::add_fault(out, panic_threshold >= 0 && panic_threshold <= 1, "panic_threshold",
-                    std::to_string(panic_threshold), "0 to 1");
   time(panic_interval >= std::chrono::milliseconds(1), "panic_interval", panic_interval, "1 ms or more");
   time(probe_interval >= std::chrono::milliseconds(1), "probe_interval", probe_interval, "1 ms or more");
   time(probe_interval_max >= probe_interval, "probe_interval_max", probe_interval_max, "at least probe_interval");
+  time(probe_refused_max >= std::chrono::milliseconds(1), "probe_refused_max", probe_refused_max, "1 ms or more");
   time(ewma_tau >= std::chrono::milliseconds(1), "ewma_tau", ewma_tau, "1 ms or more");
   time(hold_max >= Duration::zero(), "hold_max", hold_max, "0 or more");
   return out;
@@ -160,8 +159,11 @@ MLFLOWHA_INLINE EndpointSet::Pick EndpointSet::pick(TimePoint now, const Tried& 
     pick.fresh = tried.count(pick.lease.index()) == 0;
     return pick;
   }
-  pick.lease = impl.pick_doubtful(now, tried);
-  if (!pick.lease) pick.lease = impl.pick_in_panic(now);
+  // An endpoint that this call hasn't tried, ejected though it be, before one that has just failed it.
+  pick.lease = impl.pick_doubtful(now, tried, true);
+  if (!pick.lease) pick.lease = impl.pick_in_panic(now, tried, true);
+  if (!pick.lease) pick.lease = impl.pick_doubtful(now, tried, false);
+  if (!pick.lease) pick.lease = impl.pick_in_panic(now, tried, false);
   if (!pick.lease) impl.explain_empty_pick(now, pick);
   return pick;
 }
@@ -298,7 +300,8 @@ MLFLOWHA_INLINE bool EndpointSet::Impl::admitted_by_ramp(const Node& node, Ticks
 }
 
 /// Those that may not work: set back by a Retry-After, suspect, or with a breaker that admits a probe.
-MLFLOWHA_INLINE EndpointSet::Lease EndpointSet::Impl::pick_doubtful(TimePoint now, const Tried& tried) noexcept {
+MLFLOWHA_INLINE EndpointSet::Lease EndpointSet::Impl::pick_doubtful(TimePoint now, const Tried& tried,
+                                                                    bool fresh_only) noexcept {
   for (std::uint64_t floor = 0;;) {
     Node* best = nullptr;
     std::uint64_t best_key = std::numeric_limits<std::uint64_t>::max();
@@ -306,6 +309,7 @@ MLFLOWHA_INLINE EndpointSet::Lease EndpointSet::Impl::pick_doubtful(TimePoint no
       Node& node = *nodes[i];
       const std::uint64_t word = node.word.load(std::memory_order_relaxed);
       if (barred(word) || !node.breaker.would_admit(now)) continue;
+      if (fresh_only && tried.count(node.index) != 0) continue;
       const BreakerState state = node.breaker.state(now);
       const std::uint64_t rank = state == BreakerState::open || state == BreakerState::half_open ? 2
                                  : works(word)                                                   ? 0
@@ -323,12 +327,14 @@ MLFLOWHA_INLINE EndpointSet::Lease EndpointSet::Impl::pick_doubtful(TimePoint no
   }
 }
 
-MLFLOWHA_INLINE EndpointSet::Lease EndpointSet::Impl::pick_in_panic(TimePoint now) noexcept {
+MLFLOWHA_INLINE EndpointSet::Lease EndpointSet::Impl::pick_in_panic(TimePoint now, const Tried& tried,
+                                                                    bool fresh_only) noexcept {
   const Ticks at_now = ticks(now);
   if (at_now < panic_at.load(std::memory_order_relaxed)) return {};
   Node* rested = nullptr;
   for (const auto& node : nodes) {
     if (barred(node->word.load(std::memory_order_relaxed)) || node->breaker.state(now) != BreakerState::open) continue;
+    if (fresh_only && tried.count(node->index) != 0) continue;
     const Ticks fault = node->last_fault.load(std::memory_order_relaxed);
     if (at_now - fault < options.panic_interval.count()) continue;
     if (rested == nullptr || fault < rested->last_fault.load(std::memory_order_relaxed)) rested = node.get();

@@ -92,8 +92,8 @@ struct EndpointSet::Impl {
   [[nodiscard]] Lease pick_working(TimePoint now, const Tried& tried, bool fresh_only) noexcept;
   [[nodiscard]] Lease pick_in_order(TimePoint now, const Tried& tried, bool fresh_only) noexcept;
   [[nodiscard]] Lease pick_of_two(TimePoint now, const Tried& tried, bool fresh_only) noexcept;
-  [[nodiscard]] Lease pick_doubtful(TimePoint now, const Tried& tried) noexcept;
-  [[nodiscard]] Lease pick_in_panic(TimePoint now) noexcept;
+  [[nodiscard]] Lease pick_doubtful(TimePoint now, const Tried& tried, bool fresh_only) noexcept;
+  [[nodiscard]] Lease pick_in_panic(TimePoint now, const Tried& tried, bool fresh_only) noexcept;
   [[nodiscard]] Lease elect(Node& first, Node& second, TimePoint now) noexcept;
   [[nodiscard]] bool admitted_by_ramp(const Node& node, Ticks now) noexcept;
   [[nodiscard]] bool pass_panic_gate(Ticks now) noexcept;
@@ -107,13 +107,12 @@ struct EndpointSet::Impl {
   void set_health(Node& node, EndpointHealth health, bool new_epoch) noexcept;
   void set_flags(Node& node, std::uint64_t set, std::uint64_t clear) noexcept;
   void suspect(Node& node, Ticks now) noexcept;
-  void schedule_probe(Node& node, Ticks now, bool from_start) noexcept;
+  void schedule_probe(Node& node, Ticks now, bool from_start, bool refused = false) noexcept;
   void lower_earliest_due(Ticks due) noexcept;
   void recompute_earliest_due(Ticks now, const Node* spared) noexcept;
   [[nodiscard]] bool wants_probe(const Node& node) const noexcept;
-  [[nodiscard]] bool mostly_ejected(std::int32_t group, TimePoint now) const noexcept;
+  [[nodiscard]] const Node* first_choice(Ticks now) const noexcept;
   [[nodiscard]] Lease probe_slowly(TimePoint now) noexcept;
-  [[nodiscard]] CircuitBreaker::Permit permit_for_probe(Node& node, TimePoint now) noexcept;
   void remember_error(Node& node, TimePoint now, std::string_view text) noexcept;
   [[nodiscard]] View view(const Node& node, TimePoint now) const noexcept;
   void publish(const Node& node, TimePoint now, View before, View after, std::string_view reason,

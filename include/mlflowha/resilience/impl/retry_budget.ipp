@@ -12,7 +12,8 @@ MLFLOWHA_BEGIN_NAMESPACE
 MLFLOWHA_INLINE std::string RetryBudgetOptions::faults() const {
   std::string text;
   const auto fault = [&text](std::string_view field, std::int32_t value, std::string_view expected) {
-    fmt::format_to(std::back_inserter(text), "{}{} is {}, expected {}", text.empty() ? "" : "\n", field, value, expected);
+    fmt::format_to(std::back_inserter(text), "{}{} is {}, expected {}", text.empty() ? "" : "\n", field, value,
+                   expected);
   };
   if (capacity < 0) fault("capacity", capacity, "0 (no budget) or more");
   // A price above the capacity would silently refuse every retry.
