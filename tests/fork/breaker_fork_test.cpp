@@ -1,4 +1,5 @@
-// fork() at the worst moment for a circuit breaker: while another thread, which the child doesn't have, changes its state.
+// fork() at the worst moment for a circuit breaker: while another thread, which the child doesn't have, changes its
+// state.
 
 #include <mlflowha/resilience/circuit_breaker.hpp>
 

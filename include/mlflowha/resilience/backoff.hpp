@@ -13,11 +13,11 @@
 MLFLOWHA_BEGIN_NAMESPACE
 
 struct BackoffOptions {
-  Duration base = std::chrono::milliseconds(50);           ///< upper bound of the first wait
-  Duration throttled_base = std::chrono::seconds(1);       ///< the same after 429 and the like
-  double factor = 2.0;                                     ///< 1.0 .. 120 (MLflow's own limit)
+  Duration base = std::chrono::milliseconds(50);      ///< upper bound of the first wait
+  Duration throttled_base = std::chrono::seconds(1);  ///< the same after 429 and the like
+  double factor = 2.0;                                ///< 1.0 .. 120 (MLflow's own limit)
   Duration cap = std::chrono::seconds(5);
-  Duration retry_after_slack = std::chrono::seconds(5);    ///< a server may ask for at most this much more than we'd wait
+  Duration retry_after_slack = std::chrono::seconds(5);  ///< a server may ask for at most this much more than we'd wait
 
   /// Empty, or one line per fault, each naming field, value and what was expected.
   [[nodiscard]] MLFLOWHA_EXPORT std::string faults() const;
@@ -33,7 +33,8 @@ struct BackoffOptions {
 
 /// Reads a Retry-After header: whole seconds, or an HTTP date against the response's own Date header (`wall_now` when
 /// that is missing). Negative, fractional, garbage: nothing. Huge: saturates.
-[[nodiscard]] MLFLOWHA_EXPORT std::optional<Duration> parse_retry_after(std::string_view value, std::string_view date_header,
+[[nodiscard]] MLFLOWHA_EXPORT std::optional<Duration> parse_retry_after(std::string_view value,
+                                                                        std::string_view date_header,
                                                                         WallTime wall_now) noexcept;
 /// Reads a `retry-after-ms` / `x-amz-retry-after` style header: whole milliseconds.
 [[nodiscard]] MLFLOWHA_EXPORT std::optional<Duration> parse_retry_after_ms(std::string_view value) noexcept;

@@ -24,17 +24,17 @@
 MLFLOWHA_BEGIN_NAMESPACE
 
 struct CircuitBreakerOptions {
-  std::int32_t consecutive_failures = 5;                ///< 0 turns this trip off
-  double failure_rate = 0.5;                            ///< trips at >= rate of the window; 0 turns this trip off
-  std::int32_t minimum_calls = 10;                      ///< the window must hold at least this many
-  Duration window = std::chrono::seconds(10);           ///< in 10 buckets
-  Duration open_for = std::chrono::seconds(1);          ///< first time open
+  std::int32_t consecutive_failures = 5;        ///< 0 turns this trip off
+  double failure_rate = 0.5;                    ///< trips at >= rate of the window; 0 turns this trip off
+  std::int32_t minimum_calls = 10;              ///< the window must hold at least this many
+  Duration window = std::chrono::seconds(10);   ///< in 10 buckets
+  Duration open_for = std::chrono::seconds(1);  ///< first time open
   Duration open_for_max = std::chrono::seconds(60);
-  double open_growth = 2.0;                             ///< per trip in a row
-  double open_jitter = 0.5;                             ///< the last this share of the open time is random (equal jitter at 0.5)
-  Duration growth_decay = std::chrono::seconds(30);     ///< one growth step is forgotten per this long closed
-  std::int32_t probe_successes = 2;                     ///< in a row, to close
-  Duration probe_lease = std::chrono::seconds(11);      ///< a probe that hasn't reported by then counts as failed
+  double open_growth = 2.0;  ///< per trip in a row
+  double open_jitter = 0.5;  ///< the last this share of the open time is random (equal jitter at 0.5)
+  Duration growth_decay = std::chrono::seconds(30);  ///< one growth step is forgotten per this long closed
+  std::int32_t probe_successes = 2;                  ///< in a row, to close
+  Duration probe_lease = std::chrono::seconds(11);   ///< a probe that hasn't reported by then counts as failed
 
   /// Empty, or one line per fault, each naming field, value and what was expected. Contradictions count as faults
   /// (both trips off; window shorter than 10 ms; open_for > open_for_max).
@@ -48,8 +48,8 @@ enum class CallResult : std::uint8_t {
 };
 
 /// Thread-safe. Acquire, report and the questions never wait, in any state, and allocate nothing; orders (open_until,
-/// set_override, reset) wait at most for one change of state by another thread, some nanoseconds. Usable after fork() in
-/// parent and child.
+/// set_override, reset) wait at most for one change of state by another thread, some nanoseconds. Usable after fork()
+/// in parent and child.
 class MLFLOWHA_EXPORT CircuitBreaker {
  public:
   /// Leave to make one call. Move-only; falsy when the breaker refused. Must not outlive its breaker.
@@ -88,14 +88,14 @@ class MLFLOWHA_EXPORT CircuitBreaker {
 
   struct Snapshot {
     BreakerState state = BreakerState::closed;
-    std::int64_t failure_count = 0;          ///< hard failures in a row, probes included; since the last success
-    std::int64_t success_count = 0;          ///< successes since the last reset
+    std::int64_t failure_count = 0;  ///< hard failures in a row, probes included; since the last success
+    std::int64_t success_count = 0;  ///< successes since the last reset
     std::int64_t window_calls = 0;
     std::int64_t window_failures = 0;
     std::optional<TimePoint> last_failure;
-    std::optional<TimePoint> retry_at;       ///< when an open breaker admits its next probe
-    std::uint64_t generation = 0;            ///< grows with every change of state, each probe and each order
-    std::int32_t trips_in_a_row = 0;         ///< less the growth steps forgotten while closed
+    std::optional<TimePoint> retry_at;  ///< when an open breaker admits its next probe
+    std::uint64_t generation = 0;       ///< grows with every change of state, each probe and each order
+    std::int32_t trips_in_a_row = 0;    ///< less the growth steps forgotten while closed
   };
 
   /// `rng` draws the jitter; process_rng() when it is null.

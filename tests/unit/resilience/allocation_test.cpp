@@ -75,10 +75,12 @@ TEST_CASE("a breaker allocates nothing, whatever happens", "[resilience][allocat
     f.now += 100ms;  // through all buckets
     f.call(i % 3 == 0 ? hard : ok);
   }
-  f.calls("EEEEEE");                                                // trips, refuses
+  f.calls("EEEEEE");  // trips, refuses
   f.now += 1s;
-  { const auto dropped = f.breaker.try_acquire(f.now); }            // probe, released
-  f.calls("SS");                                                    // probes, closes
+  {
+    const auto dropped = f.breaker.try_acquire(f.now);
+  }               // probe, released
+  f.calls("SS");  // probes, closes
   f.breaker.open_until(f.now, f.now + 1s);
   auto early = f.breaker.try_acquire_early(f.now);
   early.report(f.now, soft);

@@ -55,7 +55,8 @@ TEST_CASE("backoff follows the published sequences", "[resilience][backoff]") {
     INFO(row.source);
     CHECK(longest(row.options, static_cast<int>(row.delays.size())) == row.delays);
   }
-  CHECK(longest(BackoffOptions{}, 9) == std::vector<Duration>{50ms, 100ms, 200ms, 400ms, 800ms, 1600ms, 3200ms, 5s, 5s});
+  CHECK(longest(BackoffOptions{}, 9) ==
+        std::vector<Duration>{50ms, 100ms, 200ms, 400ms, 800ms, 1600ms, 3200ms, 5s, 5s});
 }
 
 TEST_CASE("a throttled call starts from its own base", "[resilience][backoff]") {
@@ -82,7 +83,8 @@ TEST_CASE("nonsense in the options never becomes a wait out of range", "[resilie
   }
   CHECK(backoff_bound(options(-1s, 2.0, 5s), 3, false) == 0s);
   CHECK(backoff_bound(options(1s, 2.0, -5s), 3, false) == 0s);
-  for (const double unit : {nan, -1.0, -0.0}) CHECK(backoff_delay(BackoffOptions{}, 0, false, unit, std::nullopt) == 0s);
+  for (const double unit : {nan, -1.0, -0.0})
+    CHECK(backoff_delay(BackoffOptions{}, 0, false, unit, std::nullopt) == 0s);
   CHECK(backoff_delay(BackoffOptions{}, 0, false, 7.0, std::nullopt) == 50ms);
 }
 

@@ -20,8 +20,8 @@ using Permit = CircuitBreaker::Permit;
 
 namespace {
 
-/// Threads that do one thing together, again and again: run(f) calls f(0) .. f(n-1), each on its own thread, all let go at
-/// the same moment, and returns when all are done.
+/// Threads that do one thing together, again and again: run(f) calls f(0) .. f(n-1), each on its own thread, all let go
+/// at the same moment, and returns when all are done.
 class Team {
  public:
   explicit Team(int size) {
@@ -167,15 +167,16 @@ TEST_CASE("of many threads one takes the place of a lost probe", "[resilience][b
   }
 }
 
-TEST_CASE("a result that races with a reset is forgotten with the rest or not counted", "[resilience][breaker][thread]") {
+TEST_CASE("a result that races with a reset is forgotten with the rest or not counted",
+          "[resilience][breaker][thread]") {
   // The reporter counts in the bucket that a reset clears first: a result that is counted without another look at the
   // state comes after the clearing in a good share of the rounds.
   auto options = five_in_a_row();
   options.consecutive_failures = 1'000'000;
   BreakerFixture f(options);
   f.now = TimePoint{6s};  // bucket 0
-  constexpr int rounds = 2'000;
-  std::vector<Permit> permits(64);
+  constexpr int rounds = 1'500;
+  std::vector<Permit> permits(2'048);
   std::atomic<int> round{0};     // the reporter may report
   std::atomic<int> finished{0};  // it has
   std::atomic<int> reported{0};
@@ -204,9 +205,7 @@ TEST_CASE("a result that races with a reset is forgotten with the rest or not co
     for (Permit& permit : permits) permit = f.breaker.try_acquire(f.now);
     reported.store(0);
     round.store(i);
-    const int first = i % 48;  // let some results come first
-    for (int spins = 0; reported.load(std::memory_order_relaxed) < first && spins < 10'000; ++spins) {
-    }
+    while (reported.load(std::memory_order_relaxed) < 1 + i % 16) std::this_thread::yield();  // let some come first
     i % 2 == 0 ? f.breaker.reset(f.now) : f.breaker.set_override(f.now, Override::metrics_only);
     while (finished.load() < i) std::this_thread::yield();
     const auto snapshot = f.snapshot();
@@ -244,9 +243,9 @@ TEST_CASE("no failure in a row is lost", "[resilience][breaker][thread]") {
     ready.fetch_add(1);
     while (ready.load() != 2) {
     }
-    for (int i = 0; i < 500'000; ++i) streak.extend(0);
+    for (int i = 0; i < 2'000'000; ++i) streak.extend(0);
   });
-  CHECK(streak.length() == 1'000'000);
+  CHECK(streak.length() == 4'000'000);
 }
 
 TEST_CASE("successes and failures at the same time never leave a row behind", "[resilience][breaker][thread]") {
@@ -298,6 +297,30 @@ TEST_CASE("under chaos there is never more than one probe", "[resilience][breake
   CHECK(breaker.would_admit(now));  // everything was settled: no place is still taken
 }
 
+TEST_CASE("a snapshot never mixes two states", "[resilience][breaker][thread]") {
+  BreakerFixture f(five_in_a_row());
+  std::atomic<bool> mixed{false};
+  std::atomic<bool> done{false};
+  std::thread reader([&] {
+    while (!done.load()) {
+      const auto snapshot = f.snapshot();
+      if (snapshot.state == BreakerState::open && (snapshot.trips_in_a_row != 1 || snapshot.failure_count != 5)) {
+        mixed.store(true);
+      }
+      if (snapshot.state == BreakerState::closed && snapshot.trips_in_a_row != 0) mixed.store(true);
+    }
+  });
+  for (int i = 0; i < 30'000; ++i) {
+    f.calls("EEEEE");
+    for (int pause = 0; pause < 3; ++pause) (void)f.snapshot();
+    f.breaker.reset(f.now);
+    for (int pause = 0; pause < 3; ++pause) (void)f.snapshot();
+  }
+  done.store(true);
+  reader.join();
+  CHECK_FALSE(mixed.load());
+}
+
 TEST_CASE("orders, questions and calls at the same time", "[resilience][breaker][thread]") {
   BreakerFixture f;
   std::atomic<bool> consistent{true};
@@ -308,10 +331,18 @@ TEST_CASE("orders, questions and calls at the same time", "[resilience][breaker]
       const TimePoint now = f.now + i * 1ms;
       if (number == 0) {
         switch (below(rng, 8)) {
-          case 0: f.breaker.reset(now); break;
-          case 1: f.breaker.open_until(now, now + 2ms); break;
-          case 2: f.breaker.set_override(now, static_cast<Override>(below(rng, 4))); break;
-          default: f.breaker.set_override(now, Override::none); break;
+          case 0:
+            f.breaker.reset(now);
+            break;
+          case 1:
+            f.breaker.open_until(now, now + 2ms);
+            break;
+          case 2:
+            f.breaker.set_override(now, static_cast<Override>(below(rng, 4)));
+            break;
+          default:
+            f.breaker.set_override(now, Override::none);
+            break;
         }
       } else if (number == 1) {
         const auto snapshot = f.breaker.snapshot(now);

@@ -155,8 +155,8 @@ TEST_CASE("a share of the open time is random", "[resilience][breaker]") {
     double draw;
     Duration expected;
   };
-  for (const Row& row : {Row{0.5, 0.0, 500ms}, Row{0.5, 0.5, 750ms}, Row{1.0, 0.0, 0s}, Row{1.0, 0.25, 250ms},
-                         Row{0.0, 0.7, 1s}}) {
+  for (const Row& row :
+       {Row{0.5, 0.0, 500ms}, Row{0.5, 0.5, 750ms}, Row{1.0, 0.0, 0s}, Row{1.0, 0.25, 250ms}, Row{0.0, 0.7, 1s}}) {
     auto options = plain_options();
     options.open_jitter = row.jitter;
     CircuitBreaker breaker(options, std::make_shared<FixedRng>(row.draw));
@@ -183,8 +183,8 @@ TEST_CASE("growth is forgotten by one step per clean half minute", "[resilience]
     std::int32_t trips_left;
     Duration next_open;
   };
-  for (const Row& row : {Row{0s, 3, 8s}, Row{30s - 1ns, 3, 8s}, Row{30s, 2, 4s}, Row{89s, 1, 2s}, Row{90s, 0, 1s},
-                         Row{10000h, 0, 1s}}) {
+  for (const Row& row :
+       {Row{0s, 3, 8s}, Row{30s - 1ns, 3, 8s}, Row{30s, 2, 4s}, Row{89s, 1, 2s}, Row{90s, 0, 1s}, Row{10000h, 0, 1s}}) {
     BreakerFixture f;
     REQUIRE(f.calls("EEEEE"));
     f.now += 1s;
@@ -581,7 +581,8 @@ TEST_CASE("a snapshot tells what an operator wants to know", "[resilience][break
 }
 
 TEST_CASE("a breaker at the ends of time", "[resilience][breaker]") {
-  for (const TimePoint now : {TimePoint::min(), TimePoint::min() + 1ns, TimePoint{}, TimePoint{-5s}, TimePoint::max() - 1h}) {
+  for (const TimePoint now :
+       {TimePoint::min(), TimePoint::min() + 1ns, TimePoint{}, TimePoint{-5s}, TimePoint::max() - 1h}) {
     BreakerFixture f;
     f.now = now;
     REQUIRE(f.calls("SEEEEE"));

@@ -1,4 +1,5 @@
-// The breaker's window: rates, buckets, clocks that jump, and the promise that nothing is counted into a cleared bucket.
+// The breaker's window: rates, buckets, clocks that jump, and the promise that nothing is counted into a cleared
+// bucket.
 
 #include <mlflowha/resilience/impl/breaker_window.ipp>
 
@@ -184,7 +185,8 @@ TEST_CASE("a result that isn't valid any more is counted nowhere", "[resilience]
   CHECK(window.successes() == 0);
 }
 
-TEST_CASE("a thread that is overtaken by the next lap loses nothing but its own count", "[resilience][breaker][window]") {
+TEST_CASE("a thread that is overtaken by the next lap loses nothing but its own count",
+          "[resilience][breaker][window]") {
   Window window(10s);
   const TimePoint now{100s};
   window.add(now, true, always);
@@ -201,7 +203,9 @@ TEST_CASE("a thread that is overtaken by the next lap loses nothing but its own 
 TEST_CASE("a full counter keeps the rate", "[resilience][breaker][window]") {
   constexpr std::uint64_t full = (1U << 24U) - 1;  // 16.7 million calls in one bucket of one thread
   constexpr std::uint64_t sequence = std::uint64_t{0xABCD} << 48U;
-  constexpr auto counts = [](std::uint64_t calls, std::uint64_t failures) { return sequence | failures << 24U | calls; };
+  constexpr auto counts = [](std::uint64_t calls, std::uint64_t failures) {
+    return sequence | failures << 24U | calls;
+  };
   CHECK(Window::increased(counts(0, 0), false) == counts(1, 0));
   CHECK(Window::increased(counts(7, 3), true) == counts(8, 4));
   CHECK(Window::increased(counts(full - 1, full - 1), true) == counts(full, full));

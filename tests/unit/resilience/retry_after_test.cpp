@@ -30,7 +30,8 @@ TEST_CASE("Retry-After in seconds", "[resilience][retry_after]") {
 TEST_CASE("a huge Retry-After saturates", "[resilience][retry_after]") {
   CHECK(parse("999999999") == Duration(999999999s));
   CHECK(parse("9223372036") == Duration(9223372036s));  // the last one that fits into nanoseconds
-  for (const char* huge : {"9223372037", "18446744073709551615", "18446744073709551616", "99999999999999999999999999"}) {
+  for (const char* huge :
+       {"9223372037", "18446744073709551615", "18446744073709551616", "99999999999999999999999999"}) {
     CHECK(parse(huge) == Duration::max());
   }
   CHECK(parse(std::string(10'000, '9')) == Duration::max());
@@ -63,7 +64,8 @@ TEST_CASE("Retry-After as a date, in its three forms", "[resilience][retry_after
   CHECK(parse("Wed Nov 16 08:49:37 1994", {}, example) == Duration(240h));
   CHECK(parse(" Sun, 06 Nov 1994 08:49:37 GMT\t", {}, before) == Duration(90s));
   CHECK(parse("Sun, 06 Nov 1994 08:49:37 GMT", {}, example - 1ms) == Duration(1ms));
-  CHECK(parse("Thu, 29 Feb 1996 00:00:00 GMT", "Wed, 28 Feb 1996 23:59:60 GMT") == Duration(0s));  // leap day, leap second
+  CHECK(parse("Thu, 29 Feb 1996 00:00:00 GMT", "Wed, 28 Feb 1996 23:59:60 GMT") ==
+        Duration(0s));  // leap day, leap second
   CHECK(parse("Fri, 01 Mar 1996 00:00:00 GMT", "Wed, 28 Feb 1996 00:00:00 GMT") == Duration(48h));
 }
 
@@ -86,10 +88,10 @@ TEST_CASE("a date is measured against the server's clock, not ours", "[resilienc
 TEST_CASE("a two-digit year is at most 50 years away", "[resilience][retry_after]") {
   const WallTime year_2026{std::chrono::seconds(1'780'000'000)};  // 2026-05-28
   CHECK(parse("Friday, 29-May-26 00:00:00 GMT", "Thu, 28 May 2026 00:00:00 GMT", year_2026) == Duration(24h));
-  CHECK(parse("Sunday, 06-Nov-94 08:49:37 GMT", {}, year_2026) == Duration(0s));  // 1994, not 2094
-  CHECK(parse("Friday, 01-Jan-76 00:00:00 GMT", {}, year_2026).value() > 24h * 365 * 49);   // 2076
-  CHECK(parse("Saturday, 01-Jan-77 00:00:00 GMT", {}, year_2026) == Duration(0s));          // 1977
-  const WallTime year_1999{std::chrono::seconds(946'684'799)};  // 1999-12-31 23:59:59
+  CHECK(parse("Sunday, 06-Nov-94 08:49:37 GMT", {}, year_2026) == Duration(0s));           // 1994, not 2094
+  CHECK(parse("Friday, 01-Jan-76 00:00:00 GMT", {}, year_2026).value() > 24h * 365 * 49);  // 2076
+  CHECK(parse("Saturday, 01-Jan-77 00:00:00 GMT", {}, year_2026) == Duration(0s));         // 1977
+  const WallTime year_1999{std::chrono::seconds(946'684'799)};                             // 1999-12-31 23:59:59
   CHECK(parse("Saturday, 01-Jan-00 00:00:00 GMT", {}, year_1999) == Duration(1s));
 }
 

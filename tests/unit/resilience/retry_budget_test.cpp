@@ -257,7 +257,7 @@ TEST_CASE("threads lose no token and make none", "[resilience][budget][thread]")
     threads.emplace_back([&, number] {
       ready.fetch_add(1);
       while (ready.load() != 2) std::this_thread::yield();  // side by side, not one after the other
-      for (int i = 0; i < 300'000; ++i) {
+      for (int i = 0; i < 1'000'000; ++i) {
         Call call{budget};
         if (call.retry((i + number) % 3 == 0)) call.succeed();
       }

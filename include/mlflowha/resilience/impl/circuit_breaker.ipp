@@ -515,6 +515,7 @@ MLFLOWHA_INLINE void CircuitBreaker::set_override(TimePoint, Override order) noe
 
 MLFLOWHA_INLINE void CircuitBreaker::reset(TimePoint now) noexcept {
   const std::optional<std::uint64_t> seen = state_->claim_unless([](std::uint64_t) { return false; });
+  if (!seen) return;
   state_->window.clear();
   state_->successes_before.store(state_->window.successes(), std::memory_order_relaxed);
   state_->trips.store(0, std::memory_order_relaxed);
