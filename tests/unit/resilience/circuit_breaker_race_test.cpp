@@ -175,9 +175,8 @@ TEST_CASE("a result that races with a reset is forgotten with the rest or not co
   options.consecutive_failures = 1'000'000;
   BreakerFixture f(options);
   f.now = TimePoint{6s};  // bucket 0
-  constexpr int rounds = 1'500;
   std::vector<Permit> permits(2'048);
-  std::atomic<int> round{0};     // the reporter may report
+  std::atomic<int> round{0};     // the reporter may report; -1: no more
   std::atomic<int> finished{0};  // it has
   std::atomic<int> reported{0};
 
@@ -187,8 +186,9 @@ TEST_CASE("a result that races with a reset is forgotten with the rest or not co
     reporter = std::thread([&] {
       const auto own = static_cast<int>(detail::BreakerWindow::stripe_of_this_thread());
       stripe.store(own);
-      for (int i = 1; own == 0 && i <= rounds; ++i) {
-        while (round.load() < i) std::this_thread::yield();
+      for (int i = 1; own == 0; ++i) {
+        while (round.load() >= 0 && round.load() < i) std::this_thread::yield();
+        if (round.load() < 0) return;
         for (Permit& permit : permits) {
           permit.report(f.now, i % 3 == 0 ? soft : hard);
           reported.store(reported.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
@@ -201,16 +201,20 @@ TEST_CASE("a result that races with a reset is forgotten with the rest or not co
     if (!found) reporter.join();
   }
   int left_over = 0;
-  for (int i = 1; i <= rounds; ++i) {
+  // Goes on until the two have really met often enough.
+  for (int i = 1, met = 0; i <= 5'000 && met < 1'500; ++i) {
     for (Permit& permit : permits) permit = f.breaker.try_acquire(f.now);
     reported.store(0);
     round.store(i);
-    while (reported.load(std::memory_order_relaxed) < 1 + i % 16) std::this_thread::yield();  // let some come first
+    int before = 0;
+    while ((before = reported.load()) < 1 + i % 16) std::this_thread::yield();  // let some come first
     i % 2 == 0 ? f.breaker.reset(f.now) : f.breaker.set_override(f.now, Override::metrics_only);
+    met += reported.load() != before && before < 2'000 ? 1 : 0;
     while (finished.load() < i) std::this_thread::yield();
     const auto snapshot = f.snapshot();
     left_over += snapshot.window_calls != 0 || snapshot.window_failures != 0 || snapshot.failure_count != 0 ? 1 : 0;
   }
+  round.store(-1);
   reporter.join();
   CHECK(left_over == 0);
 }
@@ -236,16 +240,24 @@ TEST_CASE("a row of failures belongs to one generation", "[resilience][breaker][
 }
 
 TEST_CASE("no failure in a row is lost", "[resilience][breaker][thread]") {
+  // Goes on until the threads have really met: on a busy machine they may run one after the other for long.
   detail::BreakerStreak streak;
+  std::atomic<bool> enough{false};
+  std::atomic<std::uint64_t> total{0};
   Team team(2);
-  std::atomic<int> ready{0};
   team.run([&](int) {
-    ready.fetch_add(1);
-    while (ready.load() != 2) {
+    std::uint64_t own = 0;
+    std::uint64_t last = 0;
+    for (int met = 0; met < 10'000 && own < 20'000'000 && !enough.load(std::memory_order_relaxed);) {
+      const std::uint64_t length = streak.extend(0);
+      ++own;
+      met += length != last + 1 ? 1 : 0;
+      last = length;
     }
-    for (int i = 0; i < 2'000'000; ++i) streak.extend(0);
+    enough.store(true);
+    total.fetch_add(own);
   });
-  CHECK(streak.length() == 4'000'000);
+  CHECK(streak.length() == total.load());
 }
 
 TEST_CASE("successes and failures at the same time never leave a row behind", "[resilience][breaker][thread]") {

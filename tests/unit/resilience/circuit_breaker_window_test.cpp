@@ -106,6 +106,16 @@ TEST_CASE("calls leave the window bucket by bucket", "[resilience][breaker][wind
   CHECK(f.snapshot().window_calls == 0);
 }
 
+TEST_CASE("buckets are of one size before and after the clock's epoch", "[resilience][breaker][window]") {
+  for (int second = -12; second < 12; ++second) {
+    Window window(10s);
+    const TimePoint now{second * 1s + 500ms};
+    window.add(now, true, always);
+    CHECK(content(window, now + 9s) == Pair(1, 1));
+    CHECK(content(window, now + 10s) == Pair(0, 0));
+  }
+}
+
 TEST_CASE("failures of long ago don't trip", "[resilience][breaker][window]") {
   BreakerFixture f(rate_only(0.5));
   REQUIRE(f.calls("EEEEEEEEE"));

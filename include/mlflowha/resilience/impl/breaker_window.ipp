@@ -95,15 +95,15 @@ class BreakerWindow {
   }
 
   /// Empties all buckets. The caller has made valid() false for everybody before, and makes it true only for those who
-  /// come after.
+  /// come after. The sequence needs no step here: a bucket without a slot takes one when it is next used.
   void clear() noexcept {
     for (Stripe& stripe : stripes_) {
       for (Bucket& bucket : stripe.buckets) {
         std::uint64_t epoch = bucket.epoch.load(std::memory_order_relaxed);
-        while (!bucket.epoch.compare_exchange_weak(epoch, no_slot << sequence_bits | sequence(epoch + 1),
+        while (!bucket.epoch.compare_exchange_weak(epoch, no_slot << sequence_bits | sequence(epoch),
                                                    std::memory_order_acq_rel, std::memory_order_relaxed)) {
         }
-        bucket.counts.store(sequence(epoch + 1) << 2 * count_bits, std::memory_order_release);
+        bucket.counts.store(sequence(epoch) << 2 * count_bits, std::memory_order_release);
       }
     }
   }
