@@ -161,7 +161,7 @@ MLFLOWHA_INLINE void EndpointSet::Impl::learn(Node& node, Ticks now, const Outco
     case Verdict::overload:
       remember_error(node, time_point(now), detail);
       node.punish(now, outcome.latency);
-      if (outcome.retry_after && *outcome.retry_after > Duration::zero()) {
+      if (outcome.retry_after) {
         const Ticks until = now + std::min(*outcome.retry_after, options.hold_max).count();
         node.held_until.store(std::max(until, node.held_until.load(std::memory_order_relaxed)),
                               std::memory_order_relaxed);
@@ -250,7 +250,7 @@ MLFLOWHA_INLINE EndpointSet::Lease EndpointSet::next_probe(TimePoint now) noexce
 
 MLFLOWHA_INLINE bool EndpointSet::Impl::wants_probe(const Node& node) const noexcept {
   const std::uint64_t word = node.word.load(std::memory_order_relaxed);
-  if (nodes.size() < 2 || barred(word) || node.probing.load(std::memory_order_acquire)) return false;
+  if (barred(word) || node.probing.load(std::memory_order_acquire)) return false;
   return health_in(word) != EndpointHealth::healthy || (identify && (word & identified_flag) == 0);
 }
 
