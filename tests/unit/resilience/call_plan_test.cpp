@@ -211,7 +211,8 @@ TEST_CASE("a call without faults is one attempt", "[resilience][plan]") {
   CHECK(call.budget().available() == 500);
 }
 
-TEST_CASE("connect failures: to fresh endpoints at once, then wait; they cost no server anything and no token", "[resilience][plan]") {
+TEST_CASE("connect failures: to fresh endpoints at once, then wait; they cost no server anything and no token",
+          "[resilience][plan]") {
   // Also for a class that may never be repeated: nothing was sent.
   for (const Idempotency idempotency : {Idempotency::read, Idempotency::create_anonymous, Idempotency::never}) {
     EndpointSet set(specs(3), plain(), seeded());
