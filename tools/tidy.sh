@@ -18,4 +18,12 @@ if [ ${#files[@]} = 0 ]; then
   files=(src/mlflowha.cpp)
   if [ -f src/testing.cpp ]; then files+=(src/testing.cpp); fi
 fi
-printf '%s\n' "${files[@]}" | xargs -P "$(nproc)" -I{} "$tidy" -p build/tidy --quiet --warnings-as-errors='*' {}
+# The path analysis of the test doubles spends minutes in Boost.Asio and finds nothing of ours: left out there.
+check() {
+  local checks=
+  case $1 in src/testing*) checks='-clang-analyzer-*' ;; esac
+  "$tidy" -p build/tidy --quiet --warnings-as-errors='*' --checks="$checks" "$1"
+}
+export -f check
+export tidy
+printf '%s\n' "${files[@]}" | xargs -P "$(nproc)" -I{} bash -c 'check {}'

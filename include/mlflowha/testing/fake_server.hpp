@@ -44,7 +44,7 @@ class MLFLOWHA_EXPORT FakeServer {
  public:
   /// \throws Exception when the port can't be bound.
   explicit FakeServer(std::shared_ptr<FakeBackend> backend = std::make_shared<FakeBackend>(),
-                      FakeServerOptions options = {});
+                      const FakeServerOptions& options = {});
   /// Stops and joins.
   ~FakeServer();
   FakeServer(const FakeServer&) = delete;

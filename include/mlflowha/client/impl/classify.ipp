@@ -138,7 +138,7 @@ MLFLOWHA_INLINE bool shows_backend_fault(std::string_view message) noexcept {
 MLFLOWHA_INLINE Classification classify(const TransportResult& result, const ClassifyContext& context,
                                         WallTime wall_now) {
   if (const auto* failure = std::get_if<TransportFailure>(&result)) return detail::classify_failure(*failure, context);
-  const Response& response = std::get<Response>(result);
+  const auto& response = std::get<Response>(result);
   Classification c;
   c.outcome.sent = true;
   if (response.status >= 200 && response.status < 300) {

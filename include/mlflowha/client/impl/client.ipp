@@ -61,7 +61,7 @@ MLFLOWHA_INLINE Result<void> Client::log_metric(std::string_view run_id, std::st
   request.value = value;
   request.step = options.step;
   request.timestamp = options.timestamp;
-  return log_metric(std::move(request), options.call);
+  return log_metric(request, options.call);
 }
 
 MLFLOWHA_INLINE Result<void> Client::log_param(std::string_view run_id, std::string_view key, std::string_view value,
@@ -70,7 +70,7 @@ MLFLOWHA_INLINE Result<void> Client::log_param(std::string_view run_id, std::str
   request.run_id = run_id;
   request.key = key;
   request.value = value;
-  return log_param(std::move(request), options);
+  return log_param(request, options);
 }
 
 MLFLOWHA_INLINE Result<void> Client::set_tag(std::string_view run_id, std::string_view key, std::string_view value,
@@ -79,22 +79,22 @@ MLFLOWHA_INLINE Result<void> Client::set_tag(std::string_view run_id, std::strin
   request.run_id = run_id;
   request.key = key;
   request.value = value;
-  return set_tag(std::move(request), options);
+  return set_tag(request, options);
 }
 
 MLFLOWHA_INLINE Result<Run> Client::get_run(std::string_view run_id, const CallOptions& options) const {
   GetRun request;
   request.run_id = run_id;
-  return get_run(std::move(request), options);
+  return get_run(request, options);
 }
 
 MLFLOWHA_INLINE Result<void> Client::set_terminated(std::string_view run_id, RunStatus status,
                                                     const TerminateOptions& options) const {
   UpdateRun request;
   request.run_id = run_id;
-  request.status = status;
+  request.status = std::move(status);
   request.end_time = options.end_time != now_at_call ? options.end_time : wall_now().time_since_epoch().count();
-  Result<RunInfo> info = update_run(std::move(request), options.call);
+  Result<RunInfo> info = update_run(request, options.call);
   if (!info) return std::move(info).error();
   return {};
 }
@@ -103,7 +103,7 @@ MLFLOWHA_INLINE Result<std::optional<Experiment>> Client::find_experiment_by_nam
                                                                                   const CallOptions& options) const {
   GetExperimentByName request;
   request.experiment_name = name;
-  Result<Experiment> experiment = get_experiment_by_name(std::move(request), options);
+  Result<Experiment> experiment = get_experiment_by_name(request, options);
   if (experiment) return std::optional<Experiment>(std::move(*experiment));
   if (is_not_found(experiment.error())) return std::optional<Experiment>();
   return std::move(experiment).error();
@@ -150,7 +150,7 @@ MLFLOWHA_INLINE Result<void> Client::log_batch(std::string_view run_id, std::vec
     request.metrics = detail::take(metrics, metric_at, most_entries - request.params.size() - request.tags.size());
     CallOptions call = options;
     call.timeout = deadline.remaining(engine_->clock->now());
-    Result<void> result = log_batch(std::move(request), call);
+    Result<void> result = log_batch(request, call);
     if (!result) {
       Error error = std::move(result).error();
       if (all > most_entries) error.message = fmt::format("{} of {} entries stored; {}", stored, all, error.message);

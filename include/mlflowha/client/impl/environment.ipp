@@ -99,9 +99,9 @@ class EnvironmentReader {
   void fault(std::string_view name, std::string_view value, std::string_view expected) {
     fault(fmt::format("{}: value is \"{}\", expected {}", name, sanitize(value, 100), expected));
   }
-  void fault(std::string what) {
+  void fault(const std::string& what) {
     if (!faults_.empty()) faults_ += "\n";
-    faults_ += std::move(what);
+    faults_ += what;
   }
   void warn(std::string what) { options_.warnings.push_back(std::move(what)); }
   /// Notes who set what; the value as it applies is filled in once everything has been read.

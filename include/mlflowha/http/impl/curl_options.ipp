@@ -51,12 +51,12 @@ MLFLOWHA_INLINE void check_tls(const TlsOptions& tls, std::vector<std::string>& 
     found.push_back(fmt::format("tls.ca_path = \"{}\": expected a directory", sanitize(tls.ca_path, 200)));
   }
   if (tls.insecure && (!tls.ca_file.empty() || !tls.ca_path.empty())) {
-    found.push_back("tls.insecure = true together with tls.ca_file or tls.ca_path: expected one or the other");
+    found.emplace_back("tls.insecure = true together with tls.ca_file or tls.ca_path: expected one or the other");
   }
   if (tls.client_cert.empty()) {
-    if (!tls.client_key.empty()) found.push_back("tls.client_key without tls.client_cert: expected both");
+    if (!tls.client_key.empty()) found.emplace_back("tls.client_key without tls.client_cert: expected both");
     if (!tls.client_key_password.empty()) {
-      found.push_back("tls.client_key_password without tls.client_cert: expected both");
+      found.emplace_back("tls.client_key_password without tls.client_cert: expected both");
     }
   } else if (tls.client_key.empty() && is_readable_file(tls.client_cert) && !holds_private_key(tls.client_cert)) {
     found.push_back(fmt::format("tls.client_cert = \"{}\": expected a private key in it, or one in tls.client_key",
@@ -66,18 +66,18 @@ MLFLOWHA_INLINE void check_tls(const TlsOptions& tls, std::vector<std::string>& 
 
 MLFLOWHA_INLINE void check_auth(const AuthOptions& auth, std::vector<std::string>& found) {
   if (auth.username.empty() && !auth.password.empty()) {
-    found.push_back("auth.password without auth.username: expected both");
+    found.emplace_back("auth.password without auth.username: expected both");
   }
   if (auth.username.find(':') != std::string::npos || !is_field_value(auth.username)) {
     found.push_back(fmt::format("auth.username = \"{}\": expected no colon and no control character (RFC 7617)",
                                 sanitize(auth.username, 100)));
   }
   if (!is_field_value(auth.password.reveal())) {
-    found.push_back("auth.password: expected no control character (RFC 7617)");
+    found.emplace_back("auth.password: expected no control character (RFC 7617)");
   }
   const std::string& token = auth.bearer_token.reveal();
   if (std::any_of(token.begin(), token.end(), [](char c) { return c <= ' ' || c > '~'; })) {
-    found.push_back(
+    found.emplace_back(
         "auth.bearer_token: expected visible ASCII characters without blanks (RFC 6750); a line end from a "
         "file is a usual cause");
   }
@@ -129,7 +129,7 @@ MLFLOWHA_INLINE std::vector<std::string> faults(const CurlTransportOptions& opti
   need_positive("max_response_bytes", options.max_response_bytes);
   need_positive("max_header_bytes", options.max_header_bytes);
   if (options.max_lifetime < Duration::zero()) {
-    found.push_back("max_lifetime is negative: expected 0 (no limit) or more");
+    found.emplace_back("max_lifetime is negative: expected 0 (no limit) or more");
   }
   return found;
 }

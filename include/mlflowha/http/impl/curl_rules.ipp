@@ -228,7 +228,6 @@ MLFLOWHA_INLINE std::optional<TransportFailure> redirect_failure(const Uri& endp
   if (status < 300 || status > 399 || status == 304 || location.empty()) return std::nullopt;
   // Only scheme, host and path are shown: a login page's query may hold tokens.
   const std::string_view address = location.substr(0, location.find_first_of("?#"));
-  std::string advice;
   const std::size_t scheme_end = address.find("://");
   const bool relative = scheme_end == std::string_view::npos && address.substr(0, 2) != "//";
   bool same_origin = relative;

@@ -139,9 +139,9 @@ MLFLOWHA_INLINE Json BackendState::search_experiments(ParsedRequest& request) {
   SearchSchema schema;
   schema.attributes = {"name", "creation_time", "last_update_time"};
   SearchSchema order_schema = schema;
-  order_schema.attributes.push_back("experiment_id");
+  order_schema.attributes.emplace_back("experiment_id");
   order_schema.runs = false;
-  if (v3()) schema.attributes.push_back("experiment_id");
+  if (v3()) schema.attributes.emplace_back("experiment_id");
   schema.numbers = {"creation_time", "last_update_time"};
   schema.listable = {"experiment_id"};
   schema.runs = false;

@@ -107,7 +107,7 @@ class FakeServerState {
 
 }  // namespace detail
 
-MLFLOWHA_INLINE FakeServer::FakeServer(std::shared_ptr<FakeBackend> backend, FakeServerOptions options)
+MLFLOWHA_INLINE FakeServer::FakeServer(std::shared_ptr<FakeBackend> backend, const FakeServerOptions& options)
     : state_(std::make_unique<detail::FakeServerState>(std::move(backend), options)) {}
 
 MLFLOWHA_INLINE FakeServer::~FakeServer() = default;

@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <utility>
 
 MLFLOWHA_BEGIN_NAMESPACE
@@ -225,7 +226,7 @@ class FaultStatementParser {
     for (const auto& [name, nanoseconds] : units) {
       if (name != unit) continue;
       if (value * nanoseconds > century) return false;
-      time = Duration(static_cast<std::int64_t>(value * nanoseconds + 0.5));
+      time = Duration(std::llround(value * nanoseconds));
       ++at_;
       return true;
     }

@@ -239,7 +239,7 @@ class HttpFront {
     while (fillers_.size() < enough_for_a_backlog_of_0) {
       Fd filler = make_socket();
       const sockaddr_in address = local_address(port_);
-      ::connect(filler.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
+      static_cast<void>(::connect(filler.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address));
       fillers_.push_back(std::move(filler));
     }
   }

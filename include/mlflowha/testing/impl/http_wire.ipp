@@ -110,7 +110,7 @@ class WireReader {
 
  private:
   enum class Phase : std::uint8_t { head, fixed, chunk_size, chunk_data, trailer, until_end, done, broken };
-  static constexpr std::size_t max_head = 256 * 1024;
+  static constexpr std::size_t max_head = std::size_t{256} * 1024;
   static constexpr std::uint64_t max_body = std::uint64_t{4} << 30U;
 
   bool broken() {

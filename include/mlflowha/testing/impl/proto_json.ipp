@@ -284,7 +284,8 @@ class ParsedRequest {
       const Json& element = (*list_value)[i];
       if (!element.is_object()) throw Crash{};
       const Json* found = member(element, name);
-      if (found == nullptr || found->is_null() || *found == "") {
+      // empty() of a JSON string asks for null, not for "".
+      if (found == nullptr || found->is_null() || *found == "") {  // NOLINT(readability-container-size-empty)
         refuse(fmt::format("Missing value for required parameter '{}[{}].{}'.{}", list_name, i, name, see_docs));
       }
     }
