@@ -278,7 +278,9 @@ class FakeTransportState : public std::enable_shared_from_this<FakeTransportStat
         misses.push_back({distance, fmt::format("{} {}{} ({})", to_string(reply.method), address, reply.target, why)});
       }
     }
-    std::stable_sort(misses.begin(), misses.end(), [](const Miss& a, const Miss& b) { return a.distance < b.distance; });
+    std::sort(misses.begin(), misses.end(), [](const Miss& a, const Miss& b) {
+      return a.distance != b.distance ? a.distance < b.distance : a.text < b.text;
+    });
     std::string text = fmt::format("FakeTransport has nothing for {} {}{}", to_string(request.method), base, request.target);
     constexpr std::size_t shown = 5;
     for (std::size_t i = 0; i < misses.size() && i < shown; ++i) {
@@ -424,7 +426,8 @@ MLFLOWHA_INLINE std::vector<ProbeResult> FakeTransport::poll_probes() noexcept {
     const std::lock_guard<std::mutex> lock(state_->mutex);
     if (state_->probes.empty()) return results;
     auto& probes = state_->probes;
-    std::stable_sort(probes.begin(), probes.end(), [](const auto& a, const auto& b) { return a.done < b.done; });
+    std::sort(probes.begin(), probes.end(),
+              [](const auto& a, const auto& b) { return a.done != b.done ? a.done < b.done : a.id < b.id; });
     results.reserve(probes.size());
     auto end = probes.begin();
     for (; end != probes.end() && end->done <= now; ++end) results.push_back({end->id, std::move(end->result)});
