@@ -1,0 +1,463 @@
+#!/usr/bin/env python3
+"""Runs the benchmarks, prints a table and writes report.json. `make bench` calls it; see tests/bench/CMakeLists.txt.
+
+    run.py --build build/bench --report build/bench/report.json [--only GROUP ...] [--with-demo] [--strict]
+
+report.json: {"figures": [{"id", "what", "value", "unit", "bar", "op", "holds", "runs", "detail", "note"}], "machine": {...}}.
+`holds` is value op bar, or null where nothing was measured (`note` says why). `runs` is how many runs the median is of.
+
+Everything that is compared runs in turns within one session, and ratios are taken pair by pair, because machines are
+noisy; absolute figures (ns, ms) are this machine's. Exits 0 when a bar doesn't hold, 1 with --strict; 1 when a
+benchmark itself failed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import datetime
+import json
+import os
+import platform
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterator, List, Optional
+
+REPOSITORY = Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(REPOSITORY / "tools"))
+import mlflow_stack  # noqa: E402
+
+MIB = 1024.0 * 1024.0
+DEMO_ATTEMPT_TIMEOUT_MS = 2000  # as examples/failover/failover_demo.cpp sets it, where its report doesn't say
+
+
+class BenchError(RuntimeError):
+    """A benchmark could not be run. The message says which and why."""
+
+
+@dataclass
+class Figure:
+    """One entry of the report."""
+
+    id: str
+    what: str
+    value: Optional[float]
+    unit: str
+    bar: float
+    op: str = "<="
+    holds: Optional[bool] = None
+    runs: int = 0
+    detail: Dict[str, Any] = field(default_factory=dict)
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        if self.value is None:
+            return
+        self.value = float(f"{self.value:.4g}")
+        if self.holds is None:
+            self.holds = {"<=": self.value <= self.bar, ">=": self.value >= self.bar, "==": self.value == self.bar}[self.op]
+
+
+def missing(id: str, what: str, unit: str, bar: float, op: str, note: str) -> Figure:
+    return Figure(id, what, None, unit, bar, op, note=note)
+
+
+def clean_environment() -> Dict[str, str]:
+    """Ours without what would send loopback traffic elsewhere or configure a client behind our back."""
+    return mlflow_stack.server_environment()
+
+
+@dataclass
+class Bench:
+    """What the groups below need: the programs, and the ports of the fast server."""
+
+    build: Path
+    venv: Path
+    cxx: str
+    demo_report: Path
+    ports: Dict[str, int] = field(default_factory=dict)
+
+    def program(self, name: str) -> Path:
+        path = self.build / "tests" / "bench" / f"mlflowha_bench_{name}"
+        if not path.exists():
+            raise BenchError(f"{path} is not there: build the `bench` preset first")
+        return path
+
+    def run(self, name: str, *arguments: object, timeout: float = 300) -> Dict[str, Any]:
+        """One benchmark program and the JSON that it prints."""
+        command = [str(self.program(name)), *map(str, arguments)]
+        try:
+            done = subprocess.run(
+                command, env=clean_environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=timeout
+            )
+        except subprocess.TimeoutExpired:
+            raise BenchError(f"{name} did not end within {timeout:.0f} s") from None
+        if done.returncode != 0:
+            raise BenchError(f"{name} exited with {done.returncode}: {done.stderr.strip()[-500:]}")
+        return json.loads(done.stdout)
+
+    def url(self, port: str) -> str:
+        return f"http://127.0.0.1:{self.ports[port]}"
+
+
+@contextlib.contextmanager
+def fast_server(bench: Bench) -> Iterator[None]:
+    process = subprocess.Popen([str(bench.program("fast_server"))], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        bench.ports = json.loads(process.stdout.readline())
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+# ---- the groups: each returns entries of the report -----------------------------------------------------------------
+
+
+def group_calls(bench: Bench) -> List[Figure]:
+    result = bench.run("calls", bench.url("answer"))
+    one, many = result["one_thread"], result["threads_16"]
+
+    def of(spread: Dict[str, Any]) -> Dict[str, Any]:
+        return {"min": round(spread["min"], 3), "max": round(spread["max"], 3)}
+
+    return [
+        Figure(
+            "log_metric_p50_ratio",
+            "p50 of a sync log_metric / bare libcurl kept-alive handle, fast local server",
+            one["p50_ratio"]["value"], "ratio", 1.10, runs=one["p50_ratio"]["runs"],
+            detail={**of(one["p50_ratio"]), "us": round(one["p50_us"], 2), "us_bare": round(one["p50_us_bare"], 2),
+                    "p99_us": round(one["p99_us"], 1), "p99_us_bare": round(one["p99_us_bare"], 1)},
+        ),
+        Figure(
+            "log_metric_cpu_ratio",
+            "client CPU per log_metric / the same bare handle",
+            one["cpu_ratio"]["value"], "ratio", 1.25, runs=one["cpu_ratio"]["runs"],
+            detail={**of(one["cpu_ratio"]), "us": round(one["cpu_us"], 2), "us_bare": round(one["cpu_us_bare"], 2)},
+        ),
+        Figure(
+            "threads_16_ratio",
+            "calls/s of 16 threads on one Client / 16 threads with a bare handle each",
+            many["ratio"]["value"], "ratio", 0.90, ">=", runs=many["ratio"]["runs"],
+            detail={**of(many["ratio"]), "calls_per_s": round(many["calls_per_s"]),
+                    "calls_per_s_bare": round(many["calls_per_s_bare"]), "cpu_ratio": round(many["cpu_ratio"], 3)},
+        ),
+    ]  # fmt: skip
+
+
+def group_machines(bench: Bench) -> List[Figure]:
+    m = bench.run("machines")
+
+    def ns(name: str) -> float:
+        return float(m[name]["value"])
+
+    def worst(names: List[str]) -> float:
+        return max(ns(name) for name in names)
+
+    def each(names: List[str]) -> Dict[str, float]:
+        return {name: round(ns(name), 1) for name in names}
+
+    runs = m["plan"]["runs"]
+    reject = ["reject_tripped", "reject_forced"]
+    allocations = {name: figure["allocations"] for name, figure in m.items() if "allocations" in figure}
+    figures = [
+        Figure("plan_ns", "plan + breaker + budget + pick, two clock reads, no fault, no I/O", ns("plan"), "ns", 300,
+               runs=runs, detail=each(["plan_without_clock", "clock"])),
+        Figure("breaker_ns", "breaker acquire + report, 1 thread", ns("breaker"), "ns", 60, runs=runs),
+        Figure("breaker_two_threads_ns", "breaker acquire + report, 2 threads on one breaker", ns("breaker_two_threads"),
+               "ns", 120, runs=runs),
+        Figure("breaker_allocations", "allocations in all breaker, pick and plan operations of this run",
+               float(sum(allocations.values())), "", 0, "==", runs=runs,
+               detail={"operations": sum(figure["operations"] for name, figure in m.items() if name in allocations)}),
+        Figure("open_breaker_reject_ns", "rejection by an open breaker", worst(reject), "ns", 10, runs=runs,
+               detail=each(reject)),
+    ]  # fmt: skip
+    for count, bar in ((3, 100), (100, 1000)):
+        names = [f"pick_{kind}_{count}" for kind in ("primary_first", "p2c", "last_of_broken")]
+        figures.append(
+            Figure(f"pick_{count}_ns", f"endpoint pick with {count} endpoints, worst of three situations", worst(names), "ns",
+                   bar, runs=runs, detail=each(names))
+        )  # fmt: skip
+    return figures
+
+
+def group_cancel(bench: Bench) -> List[Figure]:
+    spread = bench.run("cancel", bench.url("mute"))["cancel_ms"]
+    return [
+        Figure("cancel_ms", "cancel of a call in flight from another thread", spread["value"], "ms", 5, runs=spread["runs"],
+               detail={"max": round(spread["max"], 3)})
+    ]  # fmt: skip
+
+
+def group_refused(bench: Bench) -> List[Figure]:
+    r = bench.run("refused")
+    start, dies, later = r["down_from_the_start_ms"], r["goes_down_ms"], r["later_us"]
+    # A difference of two medians is never exactly 0: what counts as 0 is what two equal clients differ by, or 2 %.
+    tolerance = max(r["later_noise_us"], 0.02 * r["single_p50_us"])
+    attempts = r["later_attempts_on_it"]
+    return [
+        Figure("refused_first_call_ms", "extra time of the call that meets a refused endpoint (worse of: down from the start, "
+               "goes down later)", max(start["value"], dies["value"]), "ms", 5, runs=start["runs"],
+               detail={"down_from_the_start": round(start["value"], 3), "goes_down": round(dies["value"], 3)}),
+        Figure("refused_later_calls_us", "extra time of later calls, p50", later["value"], "us", 0, runs=later["runs"],
+               holds=bool(later["value"] <= tolerance and attempts == 0),
+               detail={"attempts_on_the_refused_endpoint": attempts, "counts_as_0_us": round(tolerance, 2),
+                       "p50_us_of_a_single_healthy_endpoint": round(r["single_p50_us"], 2)}),
+    ]  # fmt: skip
+
+
+def group_memory(bench: Bench) -> List[Figure]:
+    extra, anonymous, ours, bare = [], [], [], []
+    for _ in range(11):
+        a, b = bench.run("idle_sdk", bench.url("answer")), bench.run("idle_bare", bench.url("answer"))
+        extra.append((a["resident"] - b["resident"]) / MIB)
+        anonymous.append((a["anonymous"] - b["anonymous"]) / MIB)
+        ours.append(a["resident"] / MIB)
+        bare.append(b["resident"] / MIB)
+    growth = bench.run("growth", bench.url("faulty"), bench.url("faulty2"))
+    return [
+        Figure("idle_memory_mib", "resident memory of an idle Client's program over a bare libcurl program's, after one call",
+               statistics.median(extra), "MiB", 2, runs=len(extra),
+               detail={"resident": round(statistics.median(ours), 2), "resident_bare": round(statistics.median(bare), 2),
+                       "extra_not_from_files": round(statistics.median(anonymous), 2)}),
+        Figure("growth_mib", "growth of resident memory over 1 M calls with faults, 4 threads", growth["growth_bytes"] / MIB,
+               "MiB", 1, runs=1,
+               detail={key: growth[key] for key in ("calls", "failed_calls", "seconds")}
+               | {"resident": round(growth["resident"] / MIB, 2)}),
+    ]  # fmt: skip
+
+
+class Side:
+    """One of two clients that take turns on a real server."""
+
+    def __init__(self, command: List[str]) -> None:
+        self.process = subprocess.Popen(
+            command, env=clean_environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+        )
+
+    def read(self) -> Dict[str, Any]:
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line:
+            raise BenchError(f"{self.process.args[0]} ended early with {self.process.wait()}")  # type: ignore[index]
+        return json.loads(line)
+
+    def block(self, run_id: str, first: int, calls: int) -> Dict[str, Any]:
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{run_id} {first} {calls}\n")
+        self.process.stdin.flush()
+        return self.read()
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+def group_real(bench: Bench) -> List[Figure]:
+    what = "client CPU per log_metric on a real MLflow 3 server / official Python client"
+    if not (bench.venv / "bin" / "python").exists():
+        return [missing("real_server_cpu_ratio", what, "ratio", 0.05, "<=", f"no MLflow in {bench.venv}: `make bench` makes it")]
+    pairs, block = 9, 60
+    blocks: Dict[str, List[Dict[str, Any]]] = {"ours": [], "official": [], "bare": []}
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(mlflow_stack.ending_on_signals())
+        servers = stack.enter_context(mlflow_stack.Stack(1, version="3", venv=bench.venv))
+        url = servers.urls[0]
+        official = [str(bench.venv / "bin" / "python"), str(Path(__file__).with_name("official_client.py")), url]
+        ours = str(bench.program("real_server"))
+        sides = {"official": Side(official), "ours": Side([ours, url]), "bare": Side([ours, url, bench.url("answer")])}
+        for side in sides.values():
+            stack.callback(side.close)
+        run_id = sides["official"].read()["run_id"]
+        step = 0
+        for pair in range(pairs + 1):
+            for name in list(blocks)[:: 1 if pair % 2 == 0 else -1]:
+                result = sides[name].block(run_id, step, block)
+                step += block
+                if pair > 0:  # the first is the warm-up
+                    blocks[name].append(result)
+
+    def median(name: str, key: str, digits: int) -> float:
+        return round(statistics.median(result[key] for result in blocks[name]), digits)
+
+    ratios = [a["cpu_ms"] / b["cpu_ms"] for a, b in zip(blocks["ours"], blocks["official"])]
+    return [
+        Figure("real_server_cpu_ratio", what, statistics.median(ratios), "ratio", 0.05, runs=pairs,
+               detail={"min": round(min(ratios), 4), "max": round(max(ratios), 4), "cpu_ms": median("ours", "cpu_ms", 4),
+                       "cpu_ms_official": median("official", "cpu_ms", 3), "cpu_ms_bare_libcurl": median("bare", "cpu_ms", 4),
+                       "p50_ms": median("ours", "p50_ms", 2), "p50_ms_official": median("official", "p50_ms", 2)})
+    ]  # fmt: skip
+
+
+def group_compile(bench: Bench) -> List[Figure]:
+    cpu, wall = [], []
+    with tempfile.TemporaryDirectory() as directory:
+        source = Path(directory) / "user.cpp"
+        source.write_text("#include <mlflowha/mlflowha.hpp>\n")
+        command = [bench.cxx, "-std=c++20", "-O2", f"-I{REPOSITORY / 'include'}", "-c", str(source), "-o", f"{source}.o"]
+        for run in range(8):
+            before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+            done = subprocess.run(command, env={**os.environ, "CCACHE_DISABLE": "1"}, stderr=subprocess.PIPE, text=True)
+            if done.returncode != 0:
+                raise BenchError(f"{bench.cxx} can't compile the umbrella header: {done.stderr[-500:]}")
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            if run > 0:  # the first fills the file cache
+                cpu.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+                wall.append(time.monotonic() - start)
+    return [
+        Figure("compile_time_s", f"compile time (CPU) of #include <mlflowha/mlflowha.hpp>, {Path(bench.cxx).name} -O2",
+               statistics.median(cpu), "s", 0.7, runs=len(cpu), detail={"wall": round(statistics.median(wall), 3)})
+    ]  # fmt: skip
+
+
+def group_demo(bench: Bench) -> List[Figure]:
+    rows = (
+        ("demo_lost", "demo: acknowledged points that are not stored"),
+        ("demo_duplicated", "demo: points or runs stored twice"),
+        ("demo_failed_calls", "demo: calls that failed"),
+        ("demo_runs_missing", "demo: runs asked for minus runs stored"),
+        ("demo_longest_call_over_ms", "demo: longest call with a healthy server, beyond its attempt timeout"),
+    )  # fmt: skip
+    bars = {"demo_longest_call_over_ms": (200, "<=", "ms")}
+    try:
+        report = json.loads(bench.demo_report.read_text())
+    except OSError:
+        report = None
+    figures = []
+    for id, what in rows:
+        bar, op, unit = bars.get(id, (0, "==", ""))
+        if report is None:
+            figures.append(missing(id, what, unit, bar, op, "run `make demo`, or `run.py --with-demo`"))
+            continue
+        values = {
+            "demo_lost": lambda: report["lost"],
+            "demo_duplicated": lambda: report["duplicated"],
+            "demo_failed_calls": lambda: report["failed_calls"],
+            "demo_runs_missing": lambda: abs(report["runs_asked"] - report["runs_stored"]),
+            "demo_longest_call_over_ms": lambda: max(
+                0, report["longest_call_ms_with_a_healthy_server"] - report.get("attempt_timeout_ms", DEMO_ATTEMPT_TIMEOUT_MS)
+            ),
+        }
+        try:
+            figures.append(Figure(id, what, values[id](), unit, bar, op, runs=1))
+        except KeyError as key:
+            figures.append(missing(id, what, unit, bar, op, f"{bench.demo_report} has no {key}"))
+    return figures
+
+
+GROUPS: Dict[str, Callable[[Bench], List[Figure]]] = {
+    "calls": group_calls,
+    "real": group_real,
+    "machines": group_machines,
+    "cancel": group_cancel,
+    "refused": group_refused,
+    "memory": group_memory,
+    "demo": group_demo,
+    "compile": group_compile,
+}
+
+
+# ---- the frame ------------------------------------------------------------------------------------------------------
+
+
+def first_line(*command: str) -> str:
+    try:
+        output = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=REPOSITORY).stdout
+    except OSError:
+        return ""
+    return output.splitlines()[0] if output else ""
+
+
+def machine(bench: Bench) -> Dict[str, Any]:
+    cpu = ""
+    with contextlib.suppress(OSError):
+        models = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+        cpu = models[0].split(":", 1)[1].strip() if models else ""
+    return {
+        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "cpu": cpu,
+        "cpus": len(os.sched_getaffinity(0)),
+        "load_at_start": round(os.getloadavg()[0], 2),
+        "kernel": platform.release(),
+        "compiler": first_line(bench.cxx, "--version"),
+        "libcurl": first_line("pkg-config", "--modversion", "libcurl"),
+        "commit": first_line("git", "rev-parse", "--short", "HEAD"),
+    }
+
+
+def show(number: Optional[float], unit: str) -> str:
+    return "-" if number is None else f"{number:g} {unit}".replace(" ratio", "").strip()
+
+
+def print_table(figures: List[Figure]) -> None:
+    verdicts = {True: "holds", False: "MISSED", None: "not measured"}
+    signs = {"<=": "≤", ">=": "≥", "==": "="}
+    rows = [(f.id, show(f.value, f.unit), f"{signs[f.op]} {show(f.bar, f.unit)}", verdicts[f.holds], f) for f in figures]
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    for *cells, figure in rows:
+        detail = figure.note or ", ".join(f"{key} {value}" for key, value in figure.detail.items())
+        print("  ".join(str(cell).ljust(width) for cell, width in zip(cells, widths)) + "  " + detail)
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--build", type=Path, required=True, help="build tree of the `bench` preset")
+    parser.add_argument("--report", type=Path, required=True)
+    parser.add_argument("--only", nargs="+", choices=sorted(GROUPS), help="these groups of figures only")
+    parser.add_argument("--with-demo", action="store_true", help="run `make demo` first (2.5 minutes)")
+    parser.add_argument("--strict", action="store_true", help="exit 1 when a bar doesn't hold")
+    parser.add_argument("--venv", type=Path, default=mlflow_stack.venv_for("3"), help="venv with MLflow 3")
+    parser.add_argument("--demo-report", type=Path, default=REPOSITORY / "build" / "demo" / "report.json")
+    parser.add_argument("--cxx", default=shutil.which("g++-12") or os.environ.get("CXX") or "g++")
+    return parser.parse_args()
+
+
+def main() -> int:
+    arguments = parse_arguments()
+    bench = Bench(arguments.build.resolve(), arguments.venv, arguments.cxx, arguments.demo_report)
+    info = machine(bench)
+    print(f"{info['cpu']}, {info['cpus']} cpus, libcurl {info['libcurl']}, {info['compiler']}, commit {info['commit']}")
+    if info["load_at_start"] > 0.5 * info["cpus"]:
+        print(f"NOTE: the machine is busy (load {info['load_at_start']}): absolute figures will be too high")
+    if arguments.with_demo:
+        subprocess.run(["make", "demo"], cwd=REPOSITORY)
+    figures: List[Figure] = []
+    broken: List[str] = []
+    with fast_server(bench):
+        for name in arguments.only or GROUPS:
+            print(f"== {name}", flush=True)
+            try:
+                figures += GROUPS[name](bench)
+            except (BenchError, mlflow_stack.ProcessError) as error:
+                broken.append(f"{name}: {error}")
+                print(f"BROKEN {broken[-1]}", flush=True)
+    arguments.report.parent.mkdir(parents=True, exist_ok=True)
+    arguments.report.write_text(
+        json.dumps({"figures": [asdict(f) for f in figures], "broken": broken, "machine": info}, indent=1, ensure_ascii=False) + "\n"
+    )
+    print()
+    if figures:
+        print_table(figures)
+    missed = [f.id for f in figures if f.holds is False]
+    print(f"\n{sum(f.holds is True for f in figures)} hold, {len(missed)} missed, "
+          f"{sum(f.holds is None for f in figures)} not measured; {arguments.report}")  # fmt: skip
+    if missed:
+        print(f"BARS MISSED: {', '.join(missed)}")
+    for line in broken:
+        print(f"BROKEN: {line}")
+    return 1 if broken or (missed and arguments.strict) else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except BenchError as error:
+        sys.exit(f"run.py: {error}")
