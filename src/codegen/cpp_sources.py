@@ -263,7 +263,7 @@ def calls_header(table: Table, target: Target) -> str:
     inner = comment("One method for each operation, named as MLflow's Python client names it. A call checks its request, puts it "
                     "into bytes, has them carried by execute() and reads the answer. As thread-safe as the class that "
                     "implements execute(); every method may throw only what running out of memory throws.")
-    inner += [f"class MLFLOWHA_EXPORT {target.calls} {{", " public:"]
+    inner += [f"class MLFLOWHA_EXPORT {target.calls} {{", " public:", f"  virtual ~{target.calls}() = default;", ""]
     for group in groups:
         if group.operations:
             inner += [f"  // {group.title}", ""]
@@ -276,7 +276,7 @@ def calls_header(table: Table, target: Target) -> str:
             inner.append("")
     inner += [" protected:", f"  {target.calls}() = default;", f"  {target.calls}(const {target.calls}&) = default;",
               f"  {target.calls}({target.calls}&&) = default;", f"  {target.calls}& operator=(const {target.calls}&) = default;",
-              f"  {target.calls}& operator=({target.calls}&&) = default;", f"  virtual ~{target.calls}() = default;", ""]
+              f"  {target.calls}& operator=({target.calls}&&) = default;", ""]
     inner += comment("Carries one prepared request to an answer: attempts, waits, verification and failover. Gives a 2xx answer "
                      "or an Error; an error status of the server is an Error (api::decode_error). A create that was found by "
                      "its request tag gives the answer that the create itself would have had.", "  ")

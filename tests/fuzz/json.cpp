@@ -1,6 +1,6 @@
-// Fuzz: the JSON reader against nlohmann's parser. Any value is kept as an unknown member: both must agree whether it is
-// JSON and what it says. Ours also takes bare NaN and infinities and half surrogate pairs, and refuses over 128 levels;
-// inputs with these are only run.
+// Fuzz: the JSON reader against nlohmann's parser. Any value is kept as an unknown member: both must agree whether it
+// is JSON and what it says. Ours also takes bare NaN and infinities and half surrogate pairs, and refuses over 128
+// levels; a NUL ends the input for nlohmann. Inputs with these are only run.
 
 #include <mlflowha/api/runs_codec.hpp>
 
@@ -20,9 +20,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const auto again = mlflowha::api::to_json(*ours);
     if (!again || !mlflowha::api::from_json<mlflowha::Param>(*again)) std::abort();
   }
-  const bool special = value.find("NaN") != value.npos || value.find("Infinity") != value.npos ||
-                       value.find("\\u") != value.npos || value.find("\"fresh\"") != value.npos ||
-                       value.find("\"key\"") != value.npos || value.find("\"value\"") != value.npos;
+  const bool special = value.find('\0') != value.npos || value.find("NaN") != value.npos ||
+                       value.find("Infinity") != value.npos || value.find("\\u") != value.npos ||
+                       value.find("\"fresh\"") != value.npos || value.find("\"key\"") != value.npos ||
+                       value.find("\"value\"") != value.npos;
   std::size_t brackets = 0;
   for (const char c : value) brackets += c == '[' || c == '{' ? 1 : 0;
   if (special || brackets > 120) return 0;
@@ -34,6 +35,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     std::abort();
   }
   if (!ours || theirs.size() != 1) return 0;
-  if (ours->unknown_fields.size() == 1 && nlohmann::json::parse(ours->unknown_fields[0].json) != theirs["fresh"]) std::abort();
+  if (ours->unknown_fields.size() == 1 && nlohmann::json::parse(ours->unknown_fields[0].json) != theirs["fresh"])
+    std::abort();
   return 0;
 }

@@ -26,6 +26,8 @@ namespace api {
 /// every method may throw only what running out of memory throws.
 class MLFLOWHA_EXPORT Calls {
  public:
+  virtual ~Calls() = default;
+
   // Experiments
 
   /// Creates an experiment and returns its id. Class create_named.
@@ -52,7 +54,7 @@ class MLFLOWHA_EXPORT Calls {
   /// Sets a tag of an experiment. Class same_again.
   [[nodiscard]] Result<void> set_experiment_tag(const SetExperimentTag& request, const CallOptions& options = {}) const;
 
-  /// Removes a tag of an experiment. Needs MLflow 3.0. Class once.
+  /// Removes a tag of an experiment. Needs MLflow 3.2. Class once.
   [[nodiscard]] Result<void> delete_experiment_tag(const DeleteExperimentTag& request, const CallOptions& options = {}) const;
 
   /// Lists the datasets that the runs of up to 20 experiments used, at most 1,000. Class read.
@@ -126,7 +128,6 @@ class MLFLOWHA_EXPORT Calls {
   Calls(Calls&&) = default;
   Calls& operator=(const Calls&) = default;
   Calls& operator=(Calls&&) = default;
-  virtual ~Calls() = default;
 
   /// Carries one prepared request to an answer: attempts, waits, verification and failover. Gives a 2xx answer or an
   /// Error; an error status of the server is an Error (api::decode_error). A create that was found by its request tag

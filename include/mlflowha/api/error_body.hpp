@@ -24,8 +24,9 @@ namespace api {
 /// Code for an HTTP status without a usable body.
 [[nodiscard]] MLFLOWHA_EXPORT Errc errc_of(int http_status) noexcept;
 
-/// Whether a 2xx answer can be this operation's at all: JSON object, or empty, or "OK", by its first and last character.
-/// A login page or a cut body fails here, and another endpoint may do better. Cheap; the full check is the decoding.
+/// Whether a 2xx answer can be this operation's at all: JSON object, or empty, or "OK", by its first and last
+/// character. A login page or a cut body fails here, and another endpoint may do better. Cheap; the full check is the
+/// decoding.
 [[nodiscard]] MLFLOWHA_EXPORT Result<void> check_answer(const Operation& operation, const Response& response);
 
 }  // namespace api

@@ -63,6 +63,8 @@ class OpenEnum : public Names {
   friend bool operator==(const OpenEnum& a, const OpenEnum& b) noexcept {
     return a.value_ == b.value_ && a.unknown_ == b.unknown_;
   }
+  /// Every unknown value equals `unrecognized`.
+  friend bool operator==(const OpenEnum& a, Value b) noexcept { return a.value_ == b; }
 
  private:
   Value value_ = Names::unspecified;

@@ -133,7 +133,7 @@ inline constexpr api::Operation delete_experiment_tag{
     .recipe = api::Recipe::none,
     .already_done = {"RESOURCE_DOES_NOT_EXIST"},
     .plain_text = false,
-    .since = {3, 0, 0},
+    .since = {3, 2, 0},
 };
 
 /// Lists the datasets that the runs of up to 20 experiments used, at most 1,000. Repetition: Reads. The descriptor's

@@ -32,8 +32,8 @@ struct UnknownField {
   friend bool operator==(const UnknownField&, const UnknownField&) = default;
 };
 
-/// What a newer server said beyond our table, in the order of arrival. Sent again when the entity is sent, so nothing is
-/// lost on a round trip; a request's own unknown fields are a way to use what a newer server understands.
+/// What a newer server said beyond our table, in the order of arrival. Sent again when the entity is sent, so nothing
+/// is lost on a round trip; a request's own unknown fields are a way to use what a newer server understands.
 using UnknownFields = std::vector<UnknownField>;
 
 /// One page of a search.

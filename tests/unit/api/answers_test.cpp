@@ -1,6 +1,7 @@
 // Answers of real servers, and of broken ones, through the typed calls.
 
 #include <mlflowha/api/experiments_codec.hpp>
+#include <mlflowha/api/operations.hpp>
 #include <mlflowha/api/runs_codec.hpp>
 #include <mlflowha/api/server_codec.hpp>
 
@@ -95,7 +96,8 @@ TEST_CASE("recorded answers of real servers", "[api]") {
     const auto history = api::decode_get_metric_history(body("get_metric_history")).value();
     CHECK(history.items.size() == 2);  // the repeated point is there once
     CHECK(history.next_page_token.empty());
-    CHECK_FALSE(api::decode_get_metric_history(body("get_metric_history_page")).value().next_page_token.empty());
+    // 2.x ignores max_results and answers with all points
+    CHECK(api::decode_get_metric_history(body("get_metric_history_page")).value().next_page_token.empty() != v3);
     const auto thinned = api::decode_get_metric_history_bulk_interval(body("get_metric_history_bulk_interval")).value();
     CHECK(thinned.at(0).run_id == run.info.run_id);
     CHECK(api::decode_search_datasets(body("search_datasets")).value().at(0).context == "training");
@@ -104,7 +106,8 @@ TEST_CASE("recorded answers of real servers", "[api]") {
     CHECK(updated.status == RunStatus::finished);
     CHECK(updated.end_time == 1700000000009);
 
-    for (const auto& decode : {api::decode_log_metric, api::decode_log_batch, api::decode_set_tag, api::decode_delete_run}) {
+    for (const auto& decode :
+         {api::decode_log_metric, api::decode_log_batch, api::decode_set_tag, api::decode_delete_run}) {
       CHECK(decode(body("log_metric")).has_value());
     }
   }
@@ -138,7 +141,8 @@ TEST_CASE("an answer that can't be read says what a write has done", "[api]") {
   const auto read = calls.get_run({.run_id = run_id});
   REQUIRE_FALSE(read);
   CHECK(read.error().effect == Effect::none);
-  CHECK_THAT(read.error().message, mlflowha_tests::starts_with("get_run: expected an object at byte 0, found \"<html>\""));
+  CHECK_THAT(read.error().message,
+             mlflowha_tests::starts_with("get_run: expected an object at byte 0, found \"<html>\""));
 }
 
 TEST_CASE("an answer without its object is a broken answer", "[api]") {
@@ -154,8 +158,8 @@ TEST_CASE("an answer without its object is a broken answer", "[api]") {
 
 TEST_CASE("plain text answers", "[api]") {
   CHECK(api::decode_get_server_version("3.17.2\n").value() == "3.17.2");
-  for (const std::string bad : {std::string(), std::string("<html>"), std::string("a\x01"), std::string(257, 'a'),
-                                std::string("\xC3\xA4")}) {
+  for (const std::string& bad :
+       {std::string(), std::string("<html>"), std::string("a\x01"), std::string(257, 'a'), std::string("\xC3\xA4")}) {
     CHECK_FALSE(api::decode_get_server_version(bad));
   }
 }
@@ -175,7 +179,8 @@ TEST_CASE("what a newer server says survives a round trip", "[api]") {
   other.data.tags[0].unknown_fields[0].json = "\"you\"";
   CHECK_FALSE(other == run);
   // Bare NaN in what we don't know must not be passed on as it is.
-  const Run bare = api::from_json<Run>(R"({"fresh": [NaN, "NaN\" Infinity", -Infinity, {"Infinity": Infinity}]})").value();
+  const Run bare =
+      api::from_json<Run>(R"({"fresh": [NaN, "NaN\" Infinity", -Infinity, {"Infinity": Infinity}]})").value();
   CHECK(bare.unknown_fields.at(0).json == R"(["NaN", "NaN\" Infinity", "-Infinity", {"Infinity": "Infinity"}])");
 }
 

@@ -51,9 +51,7 @@ void check_all(const std::vector<Case>& cases) {
 }  // namespace
 
 TEST_CASE("ids", "[api]") {
-  const auto get = [](std::string id) {
-    return [id](Calls c) { return error_of(c.get_run({.run_id = id})); };
-  };
+  const auto get = [](std::string id) { return [id](Calls c) { return error_of(c.get_run({.run_id = id})); }; };
   check_all({
       {get(run), ""},
       {get("A-b_9"), ""},
@@ -63,7 +61,7 @@ TEST_CASE("ids", "[api]") {
       {get("-a"), "run_id is \"-a\"; expected letters, digits"},
       {get("a/b"), "run_id is \"a/b\""},
       {get("a b"), "run_id is"},
-      {get("a\n"), "run_id is \"a\\x0a\""},
+      {get("a\n"), "run_id is \"a\\x0A\""},
       {[](Calls c) { return error_of(c.get_experiment({.experiment_id = std::string(65, '1')})); },
        "experiment_id has 65 characters; expected at most 64"},
       {[](Calls c) { return error_of(c.create_run({})); }, ""},
@@ -109,7 +107,8 @@ TEST_CASE("values, times and names", "[api]") {
       {[](Calls c) { return error_of(c.set_tag({.run_id = run, .key = "k", .value = std::string(8001, 'v')})); },
        "set_tag: value has 8001 characters"},
       {[](Calls c) { return error_of(c.create_experiment({.name = ""})); }, "create_experiment: name is empty"},
-      {[](Calls c) { return error_of(c.create_experiment({.name = std::string(501, 'n')})); }, "name has 501 characters"},
+      {[](Calls c) { return error_of(c.create_experiment({.name = std::string(501, 'n')})); },
+       "name has 501 characters"},
       {[](Calls c) { return error_of(c.update_experiment({.experiment_id = "1"})); }, "new_name is empty"},
       {[](Calls c) {
          return error_of(c.set_experiment_tag({.experiment_id = "1", .key = "k", .value = std::string(20001, 'v')}));
@@ -126,7 +125,8 @@ TEST_CASE("values, times and names", "[api]") {
       {[](Calls c) { return error_of(c.get_metric_history({.run_id = run, .metric_key = "k", .max_results = -1})); },
        "max_results is \"-1\""},
       {[](Calls c) {
-         return error_of(c.get_metric_history_bulk_interval({.run_ids = {"r"}, .metric_key = "k", .max_results = 2501}));
+         return error_of(
+             c.get_metric_history_bulk_interval({.run_ids = {"r"}, .metric_key = "k", .max_results = 2501}));
        },
        "max_results is \"2501\"; expected a number from 1 to 2500"},
   });
@@ -165,13 +165,14 @@ TEST_CASE("batches", "[api]") {
          return error_of(c.log_inputs({.run_id = run, .datasets = {input}}));
        },
        "datasets[0].dataset.digest has 37 characters; expected at most 36"},
-      {[](Calls c) { return error_of(c.log_outputs({.run_id = run})); }, "models is empty; expected at least one entry"},
+      {[](Calls c) { return error_of(c.log_outputs({.run_id = run})); },
+       "models is empty; expected at least one entry"},
       {[](Calls c) { return error_of(c.search_datasets({})); }, "experiment_ids is empty"},
       {[](Calls c) { return error_of(c.search_datasets({.experiment_ids = std::vector<std::string>(21, "1")})); },
        "experiment_ids has 21 entries; expected at most 20"},
       {[](Calls c) {
-         return error_of(c.get_metric_history_bulk_interval(
-             {.run_ids = std::vector<std::string>(101, "r"), .metric_key = "k"}));
+         return error_of(
+             c.get_metric_history_bulk_interval({.run_ids = std::vector<std::string>(101, "r"), .metric_key = "k"}));
        },
        "run_ids has 101 entries; expected at most 100"},
   });

@@ -51,7 +51,8 @@ TEST_CASE("MLflow's error_code decides before the status", "[api]") {
   };
   for (const Row& row : rows) {
     INFO(row.status << ' ' << row.error_code);
-    const Error error = decoded(row.status, std::string(R"({"error_code": ")") + row.error_code + R"(", "message": "m"})");
+    const Error error =
+        decoded(row.status, std::string(R"({"error_code": ")") + row.error_code + R"(", "message": "m"})");
     CHECK(error.code == row.code);
     CHECK(error.error_code == row.error_code);
     CHECK(error.http_status == row.status);
@@ -81,11 +82,11 @@ TEST_CASE("without MLflow's words the status decides", "[api]") {
 }
 
 TEST_CASE("messages of every origin, and their limits", "[api]") {
-  CHECK(decoded(500, R"({"error_code": "INTERNAL_ERROR", "message": "a\nb"})").message == R"(a\x0ab)");
+  CHECK(decoded(500, R"({"error_code": "INTERNAL_ERROR", "message": "a\nb"})").message == R"(a\x0Ab)");
   CHECK(decoded(422, R"({"detail": [{"msg": "x"}]})").message == R"([{"msg": "x"}])");
   CHECK(decoded(400, R"({"error": "bad"})").message == "bad");
   CHECK(decoded(400, R"({"message": null})").message == "HTTP 400");
-  CHECK(decoded(503, "down\r\nfor maintenance").message == R"(HTTP 503: down\x0d\x0afor maintenance)");
+  CHECK(decoded(503, "down\r\nfor maintenance").message == R"(HTTP 503: down\x0D\x0Afor maintenance)");
   CHECK(decoded(404, "").message == "HTTP 404");
   CHECK(decoded(500, "{\"message\": \"" + std::string(100000, 'x') + "\"}").message.size() < 2100);
   CHECK(decoded(500, std::string(100000, 'x')).message.size() < 400);
@@ -129,7 +130,8 @@ TEST_CASE("recorded errors of real servers", "[api]") {
       const Response again = mlflowha_tests::golden(version, std::string(row->name) + "_again");
       CHECK(row->is_already_done(api::decode_error(again).error_code));
     }
-    for (const char* name : {"delete_run", "restore_run", "log_metric", "log_param", "update_run", "update_experiment"}) {
+    for (const char* name :
+         {"delete_run", "restore_run", "log_metric", "log_param", "update_run", "update_experiment"}) {
       INFO(version << ' ' << name);
       CHECK(mlflowha_tests::golden(version, std::string(name) + "_again").status == 200);
     }

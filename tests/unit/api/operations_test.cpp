@@ -33,15 +33,24 @@ TEST_CASE("the classes that reviews have settled", "[api]") {
     Idempotency idempotency;
   };
   const Row rows[] = {
-      {ops::create_experiment, Idempotency::create_named}, {ops::create_run, Idempotency::create_anonymous},
-      {ops::delete_experiment, Idempotency::once},         {ops::restore_experiment, Idempotency::once},
-      {ops::delete_tag, Idempotency::once},                {ops::delete_experiment_tag, Idempotency::once},
-      {ops::delete_run, Idempotency::same_again},          {ops::restore_run, Idempotency::same_again},
-      {ops::log_metric, Idempotency::same_again},          {ops::log_batch, Idempotency::same_again},
-      {ops::log_param, Idempotency::same_again},           {ops::update_run, Idempotency::same_again},
-      {ops::log_model, Idempotency::never},                {ops::log_inputs, Idempotency::never},
-      {ops::log_outputs, Idempotency::never},              {ops::search_runs, Idempotency::read},
-      {ops::search_datasets, Idempotency::read},           {ops::get_server_info, Idempotency::read},
+      {ops::create_experiment, Idempotency::create_named},
+      {ops::create_run, Idempotency::create_anonymous},
+      {ops::delete_experiment, Idempotency::once},
+      {ops::restore_experiment, Idempotency::once},
+      {ops::delete_tag, Idempotency::once},
+      {ops::delete_experiment_tag, Idempotency::once},
+      {ops::delete_run, Idempotency::same_again},
+      {ops::restore_run, Idempotency::same_again},
+      {ops::log_metric, Idempotency::same_again},
+      {ops::log_batch, Idempotency::same_again},
+      {ops::log_param, Idempotency::same_again},
+      {ops::update_run, Idempotency::same_again},
+      {ops::log_model, Idempotency::never},
+      {ops::log_inputs, Idempotency::never},
+      {ops::log_outputs, Idempotency::never},
+      {ops::search_runs, Idempotency::read},
+      {ops::search_datasets, Idempotency::read},
+      {ops::get_server_info, Idempotency::read},
   };
   for (const Row& row : rows) {
     INFO(row.operation.name);

@@ -61,7 +61,8 @@ TEST_CASE("golden bytes", "[api]") {
   CHECK(line([](auto& c) {
           (void)c.get_metric_history_bulk_interval(
               {.run_ids = {"r1", "r2"}, .metric_key = "m", .start_step = 0, .end_step = 9});
-        }) == "GET " + api + "metrics/get-history-bulk-interval?run_ids=r1&run_ids=r2&metric_key=m&start_step=0&end_step=9 ");
+        }) ==
+        "GET " + api + "metrics/get-history-bulk-interval?run_ids=r1&run_ids=r2&metric_key=m&start_step=0&end_step=9 ");
   CHECK(line([](auto& c) { (void)c.update_run({.run_id = run, .status = RunStatus::finished, .end_time = 0}); }) ==
         "POST " + api + R"(runs/update {"run_id":")" + run + R"(","status":"FINISHED","end_time":0})");
 }
@@ -93,8 +94,10 @@ TEST_CASE("the meaning is that of the official client's requests", "[api]") {
     };
     same("get_experiment", [&](auto& c) { (void)c.get_experiment({.experiment_id = e}); });
     same("get_experiment_by_name", [&](auto& c) { (void)c.get_experiment_by_name({.experiment_name = "official"}); });
-    same("search_experiments", [](auto& c) { (void)c.search_experiments({.max_results = 5, .view_type = ViewType::all}); });
-    same("set_experiment_tag", [&](auto& c) { (void)c.set_experiment_tag({.experiment_id = e, .key = "k", .value = "v"}); });
+    same("search_experiments",
+         [](auto& c) { (void)c.search_experiments({.max_results = 5, .view_type = ViewType::all}); });
+    same("set_experiment_tag",
+         [&](auto& c) { (void)c.set_experiment_tag({.experiment_id = e, .key = "k", .value = "v"}); });
     same("rename_experiment",
          [&](auto& c) { (void)c.update_experiment({.experiment_id = e, .new_name = "official renamed"}); });
     same("log_metric", [&](auto& c) {
@@ -129,9 +132,8 @@ TEST_CASE("the meaning is that of the official client's requests", "[api]") {
     same("get_metric_history", [&](auto& c) { (void)c.get_metric_history({.run_id = r, .metric_key = "m"}); });
     same("update_run",
          [&](auto& c) { (void)c.update_run({.run_id = r, .status = RunStatus::running, .run_name = "second"}); });
-    same("set_terminated", [&](auto& c) {
-      (void)c.update_run({.run_id = r, .status = RunStatus::finished, .end_time = 1700000000009});
-    });
+    same("set_terminated",
+         [&](auto& c) { (void)c.update_run({.run_id = r, .status = RunStatus::finished, .end_time = 1700000000009}); });
     same("delete_run", [&](auto& c) { (void)c.delete_run({.run_id = r}); });
     same("restore_run", [&](auto& c) { (void)c.restore_run({.run_id = r}); });
     same("delete_experiment", [&](auto& c) { (void)c.delete_experiment({.experiment_id = e}); });
@@ -142,7 +144,8 @@ TEST_CASE("the meaning is that of the official client's requests", "[api]") {
 TEST_CASE("timestamps are fixed before the first attempt, and only where the caller left them", "[api]") {
   const json batch = json::parse(
       sent_by([](auto& c) {
-        (void)c.log_batch({.run_id = run, .metrics = {{.key = "a"}, {.key = "b", .timestamp = 0}, {.key = "c", .timestamp = 5}}});
+        (void)c.log_batch(
+            {.run_id = run, .metrics = {{.key = "a"}, {.key = "b", .timestamp = 0}, {.key = "c", .timestamp = 5}}});
       }).http.body);
   CHECK(batch["metrics"][0]["timestamp"] == 1700000000123);
   CHECK(batch["metrics"][1]["timestamp"] == 0);
@@ -153,7 +156,8 @@ TEST_CASE("timestamps are fixed before the first attempt, and only where the cal
 }
 
 TEST_CASE("creates carry a request tag", "[api]") {
-  const auto fresh = sent_by([](auto& c) { (void)c.create_run({.experiment_id = "3", .tags = {{.key = "a", .value = "b"}}}); });
+  const auto fresh =
+      sent_by([](auto& c) { (void)c.create_run({.experiment_id = "3", .tags = {{.key = "a", .value = "b"}}}); });
   CHECK(fresh.request_tag == "tag-1");
   CHECK(fresh.scope == "3");
   CHECK(json::parse(fresh.http.body)["tags"] ==
@@ -166,9 +170,8 @@ TEST_CASE("creates carry a request tag", "[api]") {
   CHECK(kept.scope == "n");
   CHECK(json::parse(kept.http.body)["tags"].size() == 1);
 
-  const auto empty = sent_by([](auto& c) {
-    (void)c.create_run({.tags = {{.key = "mlflowha.request_id", .value = ""}}});
-  });
+  const auto empty =
+      sent_by([](auto& c) { (void)c.create_run({.tags = {{.key = "mlflowha.request_id", .value = ""}}}); });
   CHECK(empty.request_tag == "tag-1");
   CHECK(json::parse(empty.http.body)["tags"].size() == 1);
 }
@@ -179,7 +182,8 @@ TEST_CASE("what the connection may resend by itself", "[api]") {
   // A silent second sending would be answered with "already done" although the call succeeded.
   CHECK(sent_by([](auto& c) { (void)c.delete_tag({.run_id = run, .key = "k"}); }).http.resend == Resend::forbidden);
   CHECK(sent_by([](auto& c) { (void)c.create_run({}); }).http.resend == Resend::forbidden);
-  CHECK(sent_by([](auto& c) { (void)c.log_model({.run_id = run, .model_json = "{}"}); }).http.resend == Resend::forbidden);
+  CHECK(sent_by([](auto& c) { (void)c.log_model({.run_id = run, .model_json = "{}"}); }).http.resend ==
+        Resend::forbidden);
 }
 
 TEST_CASE("the class can depend on the request", "[api]") {

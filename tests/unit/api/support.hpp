@@ -19,7 +19,9 @@ namespace mlflowha_tests {
 /// Keeps what was to be sent and answers what it was told to.
 class CannedCalls : public mlflowha::api::Calls {
  public:
-  explicit CannedCalls(std::string body = "{}", int status = 200) { answer.status = status, answer.body = std::move(body); }
+  explicit CannedCalls(std::string body = "{}", int status = 200) {
+    answer.status = status, answer.body = std::move(body);
+  }
 
   mlflowha::Response answer;
   mutable std::vector<mlflowha::api::PreparedRequest> sent;

@@ -52,8 +52,9 @@ TEST_CASE("PATCH and DELETE carry a path and a JSON body", "[api]") {
   CHECK(calls.feed_animal(feed).value() == 3);
   CHECK(calls.sent.http.method == Method::patch);
   CHECK(calls.sent.http.target == "/zoo/c1/animals/a-1/food");
-  CHECK(calls.sent.http.body == R"({"place":{"cage_id":"c1"},"animal_id":"a-1","diet":"GRASS","amount":2,"hungry":false,)"
-                                R"("toys":[{"label":"ball","bought_at":42}],"mask":"a,b","number":0})");
+  CHECK(calls.sent.http.body ==
+        R"({"place":{"cage_id":"c1"},"animal_id":"a-1","diet":"GRASS","amount":2,"hungry":false,)"
+        R"("toys":[{"label":"ball","bought_at":42}],"mask":"a,b","number":0})");
   CHECK(zoo::ops::feed_animal.since == ServerVersion{3, 2, 0});
   calls.body = "{}";
   CHECK(calls.feed_animal(feed).value() == 0);  // a number that isn't there is 0
@@ -133,14 +134,17 @@ TEST_CASE("rules reach into messages, with the path", "[api]") {
   Zoo calls;
   zoo::FeedAnimal feed{.place = {.cage_id = "c"}, .animal_id = "a"};
   feed.toys = {{.label = "ok"}, {.label = std::string(9, 'x')}};
-  CHECK_THAT(calls.feed_animal(feed).error().message, mlflowha_tests::contains("feed_animal: toys[1].label has 9 characters"));
+  CHECK_THAT(calls.feed_animal(feed).error().message,
+             mlflowha_tests::contains("feed_animal: toys[1].label has 9 characters"));
   feed.toys = {{.label = "ok", .bought_at = -5}};
   CHECK_THAT(calls.feed_animal(feed).error().message, mlflowha_tests::contains("toys[0].bought_at is \"-5\""));
   feed.toys.assign(3, {.label = "ok"});
-  CHECK_THAT(calls.feed_animal(feed).error().message, mlflowha_tests::contains("toys has 3 entries; expected at most 2"));
+  CHECK_THAT(calls.feed_animal(feed).error().message,
+             mlflowha_tests::contains("toys has 3 entries; expected at most 2"));
   feed.toys.clear();
   feed.amount = 10;
-  CHECK_THAT(calls.feed_animal(feed).error().message, mlflowha_tests::contains("amount is \"10\"; expected a number from 1 to 9"));
+  CHECK_THAT(calls.feed_animal(feed).error().message,
+             mlflowha_tests::contains("amount is \"10\"; expected a number from 1 to 9"));
   feed.amount.reset();
   feed.place.cage_id = "a b";
   CHECK_THAT(calls.feed_animal(feed).error().message, mlflowha_tests::contains("place.cage_id is \"a b\""));

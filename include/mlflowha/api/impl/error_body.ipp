@@ -90,18 +90,25 @@ MLFLOWHA_INLINE Errc errc_of(std::string_view error_code) noexcept {
 
 MLFLOWHA_INLINE Errc errc_of(int http_status) noexcept {
   switch (http_status) {
-    case 401: return Errc::unauthenticated;
-    case 403: return Errc::permission_denied;
+    case 401:
+      return Errc::unauthenticated;
+    case 403:
+      return Errc::permission_denied;
     case 404:  // MLflow's own "not found" has a body: this is a route that nobody serves
     case 405:
-    case 501: return Errc::not_implemented;
+    case 501:
+      return Errc::not_implemented;
     case 408:
     case 502:
     case 503:
-    case 504: return Errc::unavailable;
-    case 409: return Errc::conflict;
-    case 429: return Errc::rate_limited;
-    default: break;
+    case 504:
+      return Errc::unavailable;
+    case 409:
+      return Errc::conflict;
+    case 429:
+      return Errc::rate_limited;
+    default:
+      break;
   }
   if (http_status >= 300 && http_status < 400) return Errc::redirect_refused;
   if (http_status >= 400 && http_status < 500) return Errc::rejected;

@@ -269,8 +269,8 @@ class JsonReader {
 
  private:
   struct Frame {
-    std::string_view name;   // of the current member; empty in a list
-    std::size_t index = 0;   // of the current entry, counted from 1
+    std::string_view name;  // of the current member; empty in a list
+    std::size_t index = 0;  // of the current entry, counted from 1
     bool first = true;
     bool list = false;
   };
@@ -383,12 +383,24 @@ class JsonReader {
       switch (c) {
         case '"':
         case '\\':
-        case '/': out += c; break;
-        case 'b': out += '\b'; break;
-        case 'f': out += '\f'; break;
-        case 'n': out += '\n'; break;
-        case 'r': out += '\r'; break;
-        case 't': out += '\t'; break;
+        case '/':
+          out += c;
+          break;
+        case 'b':
+          out += '\b';
+          break;
+        case 'f':
+          out += '\f';
+          break;
+        case 'n':
+          out += '\n';
+          break;
+        case 'r':
+          out += '\r';
+          break;
+        case 't':
+          out += '\t';
+          break;
         case 'u': {
           std::uint32_t point = 0;
           if (!hex4(raw, i, point)) return fail_at(raw.data() + i, "four hexadecimal digits");
@@ -403,7 +415,8 @@ class JsonReader {
           append_utf8(point, out);
           break;
         }
-        default: return fail_at(raw.data() + i - 1, "an escape that JSON knows");
+        default:
+          return fail_at(raw.data() + i - 1, "an escape that JSON knows");
       }
     }
     return true;
@@ -437,7 +450,8 @@ class JsonReader {
     while (at_ != end_ && *at_ >= '0' && *at_ <= '9') ++at_;
     return at_ != start;
   }
-  bool scan_number(Number& number, const char* expected) {
+  bool scan_number(Number& number, const char* expected) { return scan_number(number, expected, at_); }
+  bool scan_number(Number& number, const char* expected, const char* value) {
     if (failed_) return false;
     const char* start = at_;
     if (take("NaN") || take("Infinity") || take("-Infinity")) {
@@ -459,7 +473,7 @@ class JsonReader {
       if (at_ != end_ && (*at_ == '+' || *at_ == '-')) ++at_;
       good = digits();
     }
-    if (!good) return fail_at(start, expected);
+    if (!good) return fail_at(value, expected);
     number.text = {start, static_cast<std::size_t>(at_ - start)};
     return true;
   }
@@ -467,9 +481,9 @@ class JsonReader {
   bool number_or_string(Number& number, const char* expected) {
     if (failed_) return false;
     if (at_ == end_ || *at_ != '"') return scan_number(number, expected);
-    ++at_;
-    if (!scan_number(number, expected)) return false;
-    if (at_ == end_ || *at_ != '"') return fail_at(number.text.data(), expected);
+    const char* quote = at_++;
+    if (!scan_number(number, expected, quote)) return false;
+    if (at_ == end_ || *at_ != '"') return fail_at(quote, expected);
     ++at_;
     return true;
   }
@@ -482,8 +496,8 @@ class JsonReader {
       return result.ec == std::errc() && result.ptr == end;
     }
     const double exact = to_double(number.text);  // "1e3", "2.0"
-    constexpr double limit = 9007199254740992.0;  // beyond it a double has no ones
-    if (!(exact >= -limit && exact <= limit)) return false;
+    constexpr double limit = 9007199254740992.0;  // from there on a double has no ones
+    if (!(exact > -limit && exact < limit)) return false;
     value = static_cast<std::int64_t>(exact);
     return static_cast<double>(value) == exact;
   }
@@ -513,7 +527,8 @@ class JsonReader {
         exponent = *first == '-' ? std::numeric_limits<std::int32_t>::min() : std::numeric_limits<std::int32_t>::max();
       }
     }
-    const std::string_view mantissa = text.substr(negative ? 1 : 0, e == std::string_view::npos ? e : e - (negative ? 1 : 0));
+    const std::string_view mantissa =
+        text.substr(negative ? 1 : 0, e == std::string_view::npos ? e : e - (negative ? 1 : 0));
     const auto point = static_cast<std::int64_t>(std::min(mantissa.find('.'), mantissa.size()));
     const auto first = static_cast<std::int64_t>(std::min(mantissa.find_first_of("123456789"), mantissa.size()));
     const bool large = exponent > first - point;

@@ -28,7 +28,8 @@ namespace detail {
 class JsonWriter {
  public:
   /// Appends to `out`. `now_ms` stands in for timestamps that are now_at_call; without it they are left out.
-  explicit JsonWriter(std::string& out, std::optional<std::int64_t> now_ms = std::nullopt) : out_(out), now_ms_(now_ms) {}
+  explicit JsonWriter(std::string& out, std::optional<std::int64_t> now_ms = std::nullopt)
+      : out_(out), now_ms_(now_ms) {}
 
   void begin_object() {
     out_ += '{';
@@ -55,8 +56,11 @@ class JsonWriter {
   }
   /// A timestamp that may be now_at_call.
   void time(std::string_view name, std::int64_t value) {
-    if (value == now_at_call && !now_ms_) return;
-    member(name, value == now_at_call ? *now_ms_ : value);
+    if (value != now_at_call) {
+      member(name, value);
+    } else if (now_ms_) {
+      member(name, *now_ms_);
+    }
   }
   void unknown(const UnknownFields& fields) {
     for (const UnknownField& field : fields) {
@@ -211,10 +215,18 @@ class JsonWriter {
       out_ += '\\';
       switch (c) {
         case '"':
-        case '\\': out_ += static_cast<char>(c); break;
-        case '\n': out_ += 'n'; break;
-        case '\r': out_ += 'r'; break;
-        case '\t': out_ += 't'; break;
+        case '\\':
+          out_ += static_cast<char>(c);
+          break;
+        case '\n':
+          out_ += 'n';
+          break;
+        case '\r':
+          out_ += 'r';
+          break;
+        case '\t':
+          out_ += 't';
+          break;
         default:
           out_ += "u00";
           out_ += hex[c >> 4U];

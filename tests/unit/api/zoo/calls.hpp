@@ -23,6 +23,8 @@ namespace zoo {
 /// every method may throw only what running out of memory throws.
 class MLFLOWHA_EXPORT ZooCalls {
  public:
+  virtual ~ZooCalls() = default;
+
   // Zoo
 
   /// Creates. Class create_named.
@@ -46,7 +48,6 @@ class MLFLOWHA_EXPORT ZooCalls {
   ZooCalls(ZooCalls&&) = default;
   ZooCalls& operator=(const ZooCalls&) = default;
   ZooCalls& operator=(ZooCalls&&) = default;
-  virtual ~ZooCalls() = default;
 
   /// Carries one prepared request to an answer: attempts, waits, verification and failover. Gives a 2xx answer or an
   /// Error; an error status of the server is an Error (api::decode_error). A create that was found by its request tag
