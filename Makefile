@@ -116,6 +116,12 @@ tidy: ## clang-tidy over the library
 	@$(SETUP) build lint
 	tools/tidy.sh
 
+.PHONY: api-check
+api-check: ## compare the table of MLflow's API with what the newest 2.x and 3.x declare
+	@$(SETUP) mlflow-3 mlflow-2
+	$(PYTHON) src/codegen/generate.py --check
+	for v in 3 2; do build/venv/mlflow-$$v/bin/python src/codegen/import_descriptors.py; done
+
 .PHONY: format
 format: ## lay out all C++ with clang-format
 	@$(SETUP) lint
