@@ -80,7 +80,8 @@ TEST_CASE("an attempt without time is not made", "[fault][timeout]") {
   const auto failure = failure_of(call(*transport, server.uri(), get("/x"), timeouts));
   CHECK(failure.fault == TransportFault::connect_timeout);
   CHECK(failure.progress == Progress::not_sent);
-  CHECK(server.connections() == 0);
+  (void)answer_of(call(*transport, server.uri(), get("/after")));
+  CHECK(server.connections() == 1);
 }
 
 TEST_CASE("a token that is already triggered lets nothing out", "[fault][cancel]") {
@@ -93,7 +94,9 @@ TEST_CASE("a token that is already triggered lets nothing out", "[fault][cancel]
   const auto failure = failure_of(transport->perform(server.uri(), post("/x", "{}"), patient, source.get_token()));
   CHECK(failure.fault == TransportFault::cancelled);
   CHECK(failure.progress == Progress::not_sent);
-  CHECK(server.connections() == 0);
+  // Not even a connect: it would have been accepted before that of the next call.
+  (void)answer_of(call(*transport, server.uri(), get("/after")));
+  CHECK(server.connections() == 1);
 }
 
 TEST_CASE("cancelling a call that waits for an answer takes under 5 ms", "[fault][cancel]") {
@@ -102,8 +105,8 @@ TEST_CASE("cancelling a call that waits for an answer takes under 5 ms", "[fault
     }
   });
   const auto transport = make_transport();
-  // The machine may be busy, so the limit holds for the best of several. A token that is triggered just before the caller
-  // begins to wait is seen without any wake-up; the median is not so lucky.
+  // The machine may be busy, so the limit holds for the best of several. A token that is triggered just before the
+  // caller begins to wait is seen without any wake-up; the median is not so lucky.
   std::vector<Clock::duration> took;
   for (std::size_t round = 1; round <= 20; ++round) {
     CancellationSource source;

@@ -7,6 +7,7 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <csignal>
 #include <string>
 #include <thread>
@@ -74,7 +75,7 @@ TEST_CASE("after a fork parent and child call on connections of their own", "[fo
 
 TEST_CASE("a child that ends its copy of a transport leaves the parent's TLS sessions open", "[fork][transport]") {
   const TestAuthority authority;
-  RawServer server(polite, tls_wrap({authority.issue("127.0.0.1"), "", 0}), "https");
+  RawServer server(polite, tls_wrap({authority.issue("127.0.0.1"), ""}), "https");
   mlflowha::CurlTransportOptions options;
   options.tls.ca_file = authority.file();
   auto transport = make_transport(options);
@@ -128,8 +129,17 @@ TEST_CASE("a probe of the parent is not the child's", "[fork][transport]") {
     if (peer.read_request()) peer.wait_closed();
   });
   const auto transport = make_transport();
-  REQUIRE(transport->start_probe(1, server.uri(), get("/probe"), patient));
-  CHECK(in_child([&] { return transport->poll_probes().empty() ? 0 : 1; }) == 0);
+  REQUIRE(transport->start_probe(1, server.uri(), get("/probe"), {200ms, 200ms}));
+  const int status = in_child([&] {
+    // In the parent's hands it would end within this time.
+    const auto limit = std::chrono::steady_clock::now() + 400ms;
+    while (std::chrono::steady_clock::now() < limit) {
+      if (!transport->poll_probes().empty()) return 1;
+    }
+    return 0;
+  });
+  CHECK(status == 0);
+  CHECK(transport->poll_probes().size() == 1);
 }
 
 TEST_CASE("a program that is started doesn't hold our connections open", "[fork][transport]") {

@@ -161,7 +161,6 @@ class TestAuthority {
 struct TlsServerOptions {
   Identity identity;
   std::string client_ca_file;  ///< "" = asks for no client certificate
-  int max_version = 0;         ///< e.g. TLS1_1_VERSION; 0 = the newest
 };
 
 class TlsChannel final : public Channel {
@@ -185,11 +184,6 @@ inline RawServer::Wrap tls_wrap(TlsServerOptions options) {
   std::shared_ptr<SSL_CTX> context(SSL_CTX_new(TLS_server_method()), OpenSslFree{});
   need(SSL_CTX_use_certificate(context.get(), options.identity.certificate.get()) == 1, "certificate");
   need(SSL_CTX_use_PrivateKey(context.get(), options.identity.key.get()) == 1, "key");
-  if (options.max_version != 0) {
-    SSL_CTX_set_security_level(context.get(), 0);
-    SSL_CTX_set_min_proto_version(context.get(), 0);
-    SSL_CTX_set_max_proto_version(context.get(), options.max_version);
-  }
   if (!options.client_ca_file.empty()) {
     need(SSL_CTX_load_verify_locations(context.get(), options.client_ca_file.c_str(), nullptr) == 1, "client CA");
     SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
