@@ -101,10 +101,11 @@ TEST_CASE("an answer that is not what it should be ends in a failure that says s
 }
 
 TEST_CASE("an answer to an upgrade that nobody asked for ends", "[fault][hostile]") {
-  RawServer server([](RawConnection& peer) {
+  const bool hangs_up = GENERATE(true, false);
+  RawServer server([&](RawConnection& peer) {
     if (!peer.read_request()) return;
-    peer.send("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n");
-    peer.wait_closed();
+    peer.send("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nContent-Length: 2\r\n\r\n{}");
+    if (!hangs_up) peer.wait_closed();
   });
   const auto transport = make_transport();
   const auto failure = failure_of(call(*transport, server.uri(), get("/x"), {300ms, 300ms}));
