@@ -47,9 +47,9 @@ enum class CallResult : std::uint8_t {
   soft_failure,  ///< load: in the rate only, neither lengthens nor ends a row of hard failures; fails a probe
 };
 
-/// Thread-safe. Acquire, report and the questions never wait, in any state, and allocate nothing; orders (open_until,
-/// set_override, reset) wait at most for one change of state by another thread, some nanoseconds. Usable after fork()
-/// in parent and child.
+/// Thread-safe. Acquire, report and the questions never wait, in any state, and allocate nothing. Orders (open_until,
+/// set_override, reset) and snapshot() wait at most for one change of state by another thread, some nanoseconds unless
+/// the scheduler stops it. Usable after fork() in parent and child.
 class MLFLOWHA_EXPORT CircuitBreaker {
  public:
   /// Leave to make one call. Move-only; falsy when the breaker refused. Must not outlive its breaker.

@@ -202,7 +202,7 @@ TEST_CASE("a result that races with a reset is forgotten with the rest or not co
   }
   int left_over = 0;
   // Goes on until the two have really met often enough.
-  for (int i = 1, met = 0; i <= 5'000 && met < 1'500; ++i) {
+  for (int i = 1, met = 0; i <= 3'000 && met < 1'000; ++i) {
     for (Permit& permit : permits) permit = f.breaker.try_acquire(f.now);
     reported.store(0);
     round.store(i);
@@ -322,7 +322,7 @@ TEST_CASE("a snapshot never mixes two states", "[resilience][breaker][thread]") 
       if (snapshot.state == BreakerState::closed && snapshot.trips_in_a_row != 0) mixed.store(true);
     }
   });
-  for (int i = 0; i < 30'000; ++i) {
+  for (int i = 0; i < 6'000; ++i) {
     f.calls("EEEEE");
     for (int pause = 0; pause < 3; ++pause) (void)f.snapshot();
     f.breaker.reset(f.now);

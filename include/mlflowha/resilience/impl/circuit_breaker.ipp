@@ -186,16 +186,16 @@ struct CircuitBreaker::State {
   void trip(std::uint64_t seen, TimePoint now) noexcept {
     if (!claim(seen)) return;
     const std::int32_t count = one_more(trips_left(now));
-    trips.store(count, std::memory_order_relaxed);
-    open_until.store(detail::time_after(now, draw_open_time(count)), std::memory_order_relaxed);
+    trips.store(count, std::memory_order_release);
+    open_until.store(detail::time_after(now, draw_open_time(count)), std::memory_order_release);
     publish(seen, Phase::open, Override::none, streak.length());
   }
   /// A claimed open or half-open state -> one probe is out. What a failure of the probe will cost is settled now, so
   /// that the end of its lease can be read off the clock by everybody without another draw.
   Grant begin_probe(std::uint64_t seen, TimePoint now) noexcept {
     if (phase_of(seen) != Phase::idle) probe_successes.store(0, std::memory_order_relaxed);
-    lease_until.store(detail::time_after(now, options.probe_lease), std::memory_order_relaxed);
-    reopen_for.store(draw_open_time(one_more(trips.load(std::memory_order_relaxed))), std::memory_order_relaxed);
+    lease_until.store(detail::time_after(now, options.probe_lease), std::memory_order_release);
+    reopen_for.store(draw_open_time(one_more(trips.load(std::memory_order_relaxed))), std::memory_order_release);
     Grant grant;
     grant.generation = publish(seen, Phase::probing, Override::none, streak.length());
     grant.granted = true;
@@ -204,8 +204,8 @@ struct CircuitBreaker::State {
   }
   /// A claimed probe has failed at `when`.
   void fail_probe(std::uint64_t seen, TimePoint when, std::uint64_t failures) noexcept {
-    trips.store(one_more(trips.load(std::memory_order_relaxed)), std::memory_order_relaxed);
-    open_until.store(detail::time_after(when, reopen_for.load(std::memory_order_relaxed)), std::memory_order_relaxed);
+    trips.store(one_more(trips.load(std::memory_order_relaxed)), std::memory_order_release);
+    open_until.store(detail::time_after(when, reopen_for.load(std::memory_order_relaxed)), std::memory_order_release);
     publish(seen, Phase::open, Override::none, failures);
   }
   /// When a breaker whose probe doesn't come back admits the next one.
@@ -252,7 +252,7 @@ struct CircuitBreaker::State {
           fail_probe(seen, lost, streak.length());
           return grant;
         }
-        trips.store(one_more(trips.load(std::memory_order_relaxed)), std::memory_order_relaxed);
+        trips.store(one_more(trips.load(std::memory_order_relaxed)), std::memory_order_release);
       }
       return begin_probe(seen, now);
     }
@@ -288,7 +288,7 @@ struct CircuitBreaker::State {
         publish(seen, Phase::idle, Override::none, 0);
       } else {
         window.clear();
-        closed_since.store(now, std::memory_order_relaxed);
+        closed_since.store(now, std::memory_order_release);
         publish(seen, Phase::closed, Override::none, 0);
       }
     } else {
@@ -460,9 +460,10 @@ MLFLOWHA_INLINE std::optional<TimePoint> CircuitBreaker::retry_at() const noexce
 
 MLFLOWHA_INLINE CircuitBreaker::Snapshot CircuitBreaker::snapshot(TimePoint now) const {
   Snapshot snapshot;
-  // All of one generation, unless states change faster than they can be read.
-  for (int attempt = 0; attempt < 100; ++attempt) {
+  // All of one generation. Whoever changes the state may be held up by the scheduler: given up only after many tries.
+  for (int attempt = 0; attempt < 10'000; ++attempt, std::this_thread::yield()) {
     const std::uint64_t seen = state_->control.load(std::memory_order_acquire);
+    if (State::is_changing(seen) && attempt < 9'999) continue;
     snapshot.state = state_->state_of(seen, now);
     snapshot.generation = State::generation_of(seen);
     snapshot.failure_count = static_cast<std::int64_t>(state_->streak.length());
@@ -482,8 +483,7 @@ MLFLOWHA_INLINE CircuitBreaker::Snapshot CircuitBreaker::snapshot(TimePoint now)
     snapshot.trips_in_a_row = State::phase_of(seen) == State::Phase::closed
                                   ? state_->trips_left(now)
                                   : state_->trips.load(std::memory_order_acquire);
-    if (!State::is_changing(seen) && state_->control.load(std::memory_order_acquire) == seen) break;
-    std::this_thread::yield();
+    if (state_->control.load(std::memory_order_acquire) == seen) break;
   }
   return snapshot;
 }
@@ -496,9 +496,9 @@ MLFLOWHA_INLINE void CircuitBreaker::open_until(TimePoint now, TimePoint until) 
   if (!seen) return;
   const State::Phase phase = State::phase_of(*seen);
   // Not a trip: the open time doesn't grow. What the time closed has earned is kept.
-  if (phase == State::Phase::closed) state_->trips.store(state_->trips_left(now), std::memory_order_relaxed);
+  if (phase == State::Phase::closed) state_->trips.store(state_->trips_left(now), std::memory_order_release);
   const TimePoint before = phase == State::Phase::open ? state_->open_until.load(std::memory_order_relaxed) : until;
-  state_->open_until.store(std::max(before, until), std::memory_order_relaxed);
+  state_->open_until.store(std::max(before, until), std::memory_order_release);
   state_->publish(*seen, State::Phase::open, Override::none, state_->streak.length());
 }
 
@@ -517,10 +517,10 @@ MLFLOWHA_INLINE void CircuitBreaker::reset(TimePoint now) noexcept {
   const std::optional<std::uint64_t> seen = state_->claim_unless([](std::uint64_t) { return false; });
   if (!seen) return;
   state_->window.clear();
-  state_->successes_before.store(state_->window.successes(), std::memory_order_relaxed);
-  state_->trips.store(0, std::memory_order_relaxed);
-  state_->last_failure.store(State::never, std::memory_order_relaxed);
-  state_->closed_since.store(now, std::memory_order_relaxed);
+  state_->successes_before.store(state_->window.successes(), std::memory_order_release);
+  state_->trips.store(0, std::memory_order_release);
+  state_->last_failure.store(State::never, std::memory_order_release);
+  state_->closed_since.store(now, std::memory_order_release);
   state_->publish(*seen, State::Phase::closed, Override::none, 0);
 }
 
