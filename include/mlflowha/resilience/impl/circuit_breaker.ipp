@@ -10,8 +10,7 @@
 //   * Every change starts a generation, each probe included. A result counts only while its generation is current and
 //     not being left; counters carry the generation too, so a result that is overtaken half-way is not counted either.
 //   * The owner is a process id. A fork() in the middle of another thread's change leaves the child a claim by a
-//   process
-//     that isn't there; the child ignores it.
+//     process that isn't there; the child ignores it.
 
 #include <mlflowha/resilience/circuit_breaker.hpp>
 #include <mlflowha/resilience/impl/breaker_streak.ipp>
@@ -365,8 +364,7 @@ struct CircuitBreaker::State {
   detail::BreakerWindow window;
 };
 
-// --- Permit
-// ------------------------------------------------------------------------------------------------------------
+// --- Permit ----------------------------------------------------------------------------------------------------------
 
 MLFLOWHA_INLINE CircuitBreaker::Permit::Permit(Permit&& other) noexcept
     : breaker_(std::exchange(other.breaker_, nullptr)), generation_(other.generation_), probe_(other.probe_) {}
@@ -395,8 +393,7 @@ MLFLOWHA_INLINE void CircuitBreaker::Permit::report(TimePoint now, CallResult re
   }
 }
 
-// --- CircuitBreaker
-// ----------------------------------------------------------------------------------------------------
+// --- CircuitBreaker --------------------------------------------------------------------------------------------------
 
 MLFLOWHA_INLINE CircuitBreaker::CircuitBreaker(const CircuitBreakerOptions& options, std::shared_ptr<Rng> rng) {
   if (std::string faults = options.faults(); !faults.empty()) {
@@ -506,8 +503,7 @@ MLFLOWHA_INLINE void CircuitBreaker::set_override(TimePoint, Override order) noe
   const auto given = [order](std::uint64_t seen) { return State::order_of(seen) == order; };
   const std::optional<std::uint64_t> seen = state_->claim_unless(given);
   if (!seen) return;
-  // Every result of before the order is void. The automatic state rests below the order; a probe that was out is let
-  // go.
+  // Every result of before the order is void. The automatic state rests below it; a probe that was out is let go.
   const State::Phase phase = State::phase_of(*seen);
   state_->window.clear();
   state_->publish(*seen, phase == State::Phase::probing ? State::Phase::idle : phase, order, 0);
