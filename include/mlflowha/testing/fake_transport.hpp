@@ -94,7 +94,9 @@ class MLFLOWHA_EXPORT FakeTransport final : public Transport {
   [[nodiscard]] std::vector<ProbeResult> poll_probes() noexcept override;
 
  private:
-  std::shared_ptr<detail::FakeTransportState> state_;  // shared with what is scheduled on the clock
+  // What is scheduled on the clock shares the state, so the state must not own the clock.
+  std::shared_ptr<FakeClock> clock_;
+  std::shared_ptr<detail::FakeTransportState> state_;
 };
 
 }  // namespace testing

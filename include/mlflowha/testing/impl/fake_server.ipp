@@ -44,15 +44,15 @@ class FakeServerState {
     front_options.seed = options.seed;
     front_options.keep_alive = options.keep_alive.value_or(!old);
     front_options.apply_abandoned = options.apply_abandoned.value_or(old);
-    front = std::make_unique<HttpFront>(
+    front_ = std::make_unique<HttpFront>(
         std::move(front_options),
         [this](const WireMessage& request, const HttpFront::Deliver& deliver) { return handle(request, deliver); });
-    front->start();
+    front_->start();
   }
 
   [[nodiscard]] const std::shared_ptr<FakeBackend>& backend() const noexcept { return backend_; }
 
-  std::unique_ptr<HttpFront> front;
+  [[nodiscard]] HttpFront& front() noexcept { return *front_; }
 
  private:
   HttpFront::Abandon handle(const WireMessage& request, const HttpFront::Deliver& deliver) {
@@ -60,7 +60,7 @@ class FakeServerState {
     if (latency_ <= Duration::zero()) {
       deliver(std::move(answer));
     } else {
-      front->later(latency_, [deliver, answer = std::move(answer)] { deliver(answer); });
+      front_->later(latency_, [deliver, answer = std::move(answer)] { deliver(answer); });
     }
     return nullptr;
   }
@@ -103,6 +103,7 @@ class FakeServerState {
   const Duration latency_;
   std::string authorization_;
   std::string challenge_;
+  std::unique_ptr<HttpFront> front_;  // last: its thread uses all of the above until it is gone
 };
 
 }  // namespace detail
@@ -112,7 +113,7 @@ MLFLOWHA_INLINE FakeServer::FakeServer(std::shared_ptr<FakeBackend> backend, con
 
 MLFLOWHA_INLINE FakeServer::~FakeServer() = default;
 
-MLFLOWHA_INLINE std::uint16_t FakeServer::port() const noexcept { return state_->front->port(); }
+MLFLOWHA_INLINE std::uint16_t FakeServer::port() const noexcept { return state_->front().port(); }
 
 MLFLOWHA_INLINE Uri FakeServer::endpoint() const {
   Uri uri;
@@ -126,19 +127,19 @@ MLFLOWHA_INLINE std::string FakeServer::url() const { return endpoint().base(); 
 
 MLFLOWHA_INLINE const std::shared_ptr<FakeBackend>& FakeServer::backend() const noexcept { return state_->backend(); }
 
-MLFLOWHA_INLINE void FakeServer::stop() { state_->front->shut(false); }
-MLFLOWHA_INLINE void FakeServer::kill() { state_->front->shut(true); }
-MLFLOWHA_INLINE void FakeServer::start() { state_->front->start(); }
-MLFLOWHA_INLINE void FakeServer::pause() { state_->front->pause(); }
-MLFLOWHA_INLINE void FakeServer::resume() { state_->front->resume(); }
-MLFLOWHA_INLINE bool FakeServer::running() const { return state_->front->running(); }
+MLFLOWHA_INLINE void FakeServer::stop() { state_->front().shut(false); }
+MLFLOWHA_INLINE void FakeServer::kill() { state_->front().shut(true); }
+MLFLOWHA_INLINE void FakeServer::start() { state_->front().start(); }
+MLFLOWHA_INLINE void FakeServer::pause() { state_->front().pause(); }
+MLFLOWHA_INLINE void FakeServer::resume() { state_->front().resume(); }
+MLFLOWHA_INLINE bool FakeServer::running() const { return state_->front().running(); }
 
-MLFLOWHA_INLINE void FakeServer::set_faults(FaultScript script) { state_->front->set_faults(std::move(script)); }
+MLFLOWHA_INLINE void FakeServer::set_faults(FaultScript script) { state_->front().set_faults(std::move(script)); }
 MLFLOWHA_INLINE std::vector<FaultCount> FakeServer::fault_counts() const {
-  return state_->front->injector().counts();
+  return state_->front().injector().counts();
 }
-MLFLOWHA_INLINE std::uint64_t FakeServer::requests() const { return state_->front->injector().requests(); }
-MLFLOWHA_INLINE std::uint64_t FakeServer::connections() const { return state_->front->injector().connections(); }
+MLFLOWHA_INLINE std::uint64_t FakeServer::requests() const { return state_->front().injector().requests(); }
+MLFLOWHA_INLINE std::uint64_t FakeServer::connections() const { return state_->front().injector().connections(); }
 
 }  // namespace testing
 MLFLOWHA_END_NAMESPACE

@@ -43,8 +43,8 @@ MLFLOWHA_INLINE Response response_of(const FaultAction& action) {
 
 class FakeTransportState : public std::enable_shared_from_this<FakeTransportState> {
  public:
-  FakeTransportState(std::shared_ptr<FakeClock> clock, FakeTransportOptions options)
-      : clock_(std::move(clock)), options_(options), rng_(options.seed) {}
+  FakeTransportState(FakeClock& clock, FakeTransportOptions options)
+      : clock_(clock), options_(options), rng_(options.seed) {}
 
   struct Reply {
     Method method;
@@ -71,7 +71,7 @@ class FakeTransportState : public std::enable_shared_from_this<FakeTransportStat
   Endpoint& endpoint(std::string_view address) {
     const Uri uri = parse_uri(address).value();
     std::unique_ptr<Endpoint>& place = endpoints_[uri.base()];
-    if (!place) place = std::make_unique<Endpoint>(options_.seed + endpoints_.size(), clock_->now());
+    if (!place) place = std::make_unique<Endpoint>(options_.seed + endpoints_.size(), clock_.now());
     return *place;
   }
   Endpoint* find(const std::string& base) {
@@ -95,7 +95,7 @@ class FakeTransportState : public std::enable_shared_from_this<FakeTransportStat
         {uri.base(), request, attempt.result, started, attempt.duration, attempt.fault, attempt.applied, probe});
   }
 
-  FakeClock& clock() noexcept { return *clock_; }
+  FakeClock& clock() noexcept { return clock_; }
 
   std::mutex mutex;  // guards what is public, endpoints_ and the endpoints but not their injectors
   std::vector<Exchange> exchanges;
@@ -105,7 +105,7 @@ class FakeTransportState : public std::enable_shared_from_this<FakeTransportStat
     TimePoint done;
     TransportResult result;
   };
-  std::vector<Probe> probes;
+  std::vector<Probe> probes;  // by `done`
   [[nodiscard]] const std::map<std::string, std::unique_ptr<Endpoint>>& endpoints() const noexcept { return endpoints_; }
 
  private:
@@ -127,7 +127,7 @@ class FakeTransportState : public std::enable_shared_from_this<FakeTransportStat
       attempt.result = unmatched_request(uri.base(), request, TransportFault::resolve);
       return attempt;
     }
-    const TimePoint now = clock_->now();
+    const TimePoint now = clock_.now();
     if (timeouts.total <= Duration::zero()) {
       attempt.result = transport_failure(TransportFault::connect_timeout, Progress::not_sent, "no time left to connect");
       return attempt;
@@ -175,7 +175,7 @@ class FakeTransportState : public std::enable_shared_from_this<FakeTransportStat
         return;
       case FaultKind::apply_late:
         attempt.applied = true;
-        clock_->schedule(Deadline::after(clock_->now(), plan.delay + plan.action.time).at(),
+        clock_.schedule(Deadline::after(clock_.now(), plan.delay + plan.action.time).at(),
                          [self = shared_from_this(), base = uri.base(), &server, request] {
                            static_cast<void>(self->respond(server, base, request));
                          });
@@ -242,20 +242,16 @@ class FakeTransportState : public std::enable_shared_from_this<FakeTransportStat
       }
       handler = server.handler;
     }
-    if (handler) return handler(request, clock_->wall_now());
+    if (handler) return handler(request, clock_.wall_now());
     return unmatched_request(base, request, TransportFault::bad_request);
   }
 
   /// The failure of a request that nothing is there for, with what comes near to it, nearest first.
   TransportFailure unmatched_request(const std::string& base, const Request& request, TransportFault fault) {
     const std::lock_guard<std::mutex> lock(mutex);
-    struct Miss {
-      std::size_t distance;
-      std::string text;
-    };
-    std::vector<Miss> misses;
+    std::multimap<std::size_t, std::string> misses;  // by distance
     for (const auto& [address, server] : endpoints_) {
-      if (fault == TransportFault::resolve) misses.push_back({1, fmt::format("there is an endpoint {}", address)});
+      if (fault == TransportFault::resolve) misses.emplace(1, fmt::format("there is an endpoint {}", address));
       for (const Reply& reply : server->replies) {
         const bool same_target = request.target.compare(0, reply.target.size(), reply.target) == 0;
         const auto common = static_cast<std::size_t>(
@@ -275,23 +271,23 @@ class FakeTransportState : public std::enable_shared_from_this<FakeTransportStat
         if (reply.method != request.method) differs("another method", 100);
         if (!same_target) differs("another target", 1000 + reply.target.size() - common);
         if (reply.times != 0 && reply.used >= reply.times) differs(fmt::format("used up ({} times)", reply.times), 10);
-        misses.push_back({distance, fmt::format("{} {}{} ({})", to_string(reply.method), address, reply.target, why)});
+        misses.emplace(distance, fmt::format("{} {}{} ({})", to_string(reply.method), address, reply.target, why));
       }
     }
-    std::sort(misses.begin(), misses.end(), [](const Miss& a, const Miss& b) {
-      return a.distance != b.distance ? a.distance < b.distance : a.text < b.text;
-    });
     std::string text = fmt::format("FakeTransport has nothing for {} {}{}", to_string(request.method), base, request.target);
-    constexpr std::size_t shown = 5;
-    for (std::size_t i = 0; i < misses.size() && i < shown; ++i) {
-      text += (i == 0 ? "; near misses: " : "; ") + misses[i].text;
+    int left = 5;
+    const char* separator = "; near misses: ";
+    for (const auto& [distance, miss] : misses) {
+      if (left-- == 0) break;
+      text += separator + miss;
+      separator = "; ";
     }
     if (misses.empty()) text += "; it has no endpoint and no prepared answer at all";
     unmatched.push_back(text);
     return transport_failure(fault, Progress::not_sent, std::move(text));
   }
 
-  const std::shared_ptr<FakeClock> clock_;
+  FakeClock& clock_;
   const FakeTransportOptions options_;
   SplitMixRng rng_;
   std::map<std::string, std::unique_ptr<Endpoint>> endpoints_;  // never shrinks: addresses are stable
@@ -300,7 +296,7 @@ class FakeTransportState : public std::enable_shared_from_this<FakeTransportStat
 }  // namespace detail
 
 MLFLOWHA_INLINE FakeTransport::FakeTransport(std::shared_ptr<FakeClock> clock, FakeTransportOptions options)
-    : state_(std::make_shared<detail::FakeTransportState>(std::move(clock), options)) {}
+    : clock_(std::move(clock)), state_(std::make_shared<detail::FakeTransportState>(*clock_, options)) {}
 
 MLFLOWHA_INLINE FakeTransport::~FakeTransport() = default;
 
@@ -412,7 +408,11 @@ MLFLOWHA_INLINE bool FakeTransport::start_probe(std::uint64_t id, const Uri& end
     auto attempt = state_->attempt(endpoint, request, timeouts);
     state_->record(endpoint, request, attempt, started, true);
     const std::lock_guard<std::mutex> lock(state_->mutex);
-    state_->probes.push_back({id, Deadline::after(started, attempt.duration).at(), std::move(attempt.result)});
+    const TimePoint done = Deadline::after(started, attempt.duration).at();
+    auto& probes = state_->probes;
+    const auto place = std::upper_bound(probes.begin(), probes.end(), done,
+                                        [](TimePoint at, const auto& probe) { return at < probe.done; });
+    probes.insert(place, {id, done, std::move(attempt.result)});
     return true;
   } catch (const std::exception&) {
     return false;
@@ -426,8 +426,6 @@ MLFLOWHA_INLINE std::vector<ProbeResult> FakeTransport::poll_probes() noexcept {
     const std::lock_guard<std::mutex> lock(state_->mutex);
     if (state_->probes.empty()) return results;
     auto& probes = state_->probes;
-    std::sort(probes.begin(), probes.end(),
-              [](const auto& a, const auto& b) { return a.done != b.done ? a.done < b.done : a.id < b.id; });
     results.reserve(probes.size());
     auto end = probes.begin();
     for (; end != probes.end() && end->done <= now; ++end) results.push_back({end->id, std::move(end->result)});

@@ -115,25 +115,24 @@ class FaultProxyState {
     front_options.faults = std::move(options.faults);
     front_options.seed = options.seed;
     front_options.apply_abandoned = true;  // whether to apply it is for the server behind to decide
-    front = std::make_unique<HttpFront>(std::move(front_options), [this](const WireMessage& request,
+    front_ = std::make_unique<HttpFront>(std::move(front_options), [this](const WireMessage& request,
                                                                          HttpFront::Deliver deliver) {
       return forward(request, std::move(deliver));
     });
-    front->start();
+    front_->start();
   }
-  ~FaultProxyState() {
-    front->loop().run_and_wait([this] { calls_.clear(); });
-  }
+  ~FaultProxyState() { shut(false); }
   FaultProxyState(const FaultProxyState&) = delete;
   FaultProxyState& operator=(const FaultProxyState&) = delete;
 
   void shut(bool hard) {
-    front->shut(hard);
-    front->loop().run_and_wait([this] { calls_.clear(); });
+    front_->shut(hard);
+    front_->loop().run_and_wait([this] { calls_.clear(); });
   }
 
+  [[nodiscard]] HttpFront& front() noexcept { return *front_; }
+
   std::atomic<std::uint64_t> forwarded{0};
-  std::unique_ptr<HttpFront> front;
 
  private:
   void resolve(const Uri& upstream) {
@@ -163,7 +162,7 @@ class FaultProxyState {
     bytes += request.body;
     const std::uint64_t id = ++last_call_;
     auto call = std::make_shared<UpstreamCall>(
-        front->loop(), std::move(bytes), request.method == "HEAD",
+        front_->loop(), std::move(bytes), request.method == "HEAD",
         [this, id, deliver = std::move(deliver)](std::optional<WireAnswer> answer) {
           const auto keep = calls_.extract(id);  // alive until the end of this function
           if (answer) ++forwarded;
@@ -179,6 +178,7 @@ class FaultProxyState {
   socklen_t address_length_ = 0;
   std::map<std::uint64_t, std::shared_ptr<UpstreamCall>> calls_;  // on the loop's thread
   std::uint64_t last_call_ = 0;
+  std::unique_ptr<HttpFront> front_;  // last: its thread uses all of the above until it is gone
 };
 
 }  // namespace detail
@@ -186,9 +186,9 @@ class FaultProxyState {
 MLFLOWHA_INLINE FaultProxy::FaultProxy(const Uri& upstream, FaultProxyOptions options)
     : state_(std::make_unique<detail::FaultProxyState>(upstream, std::move(options))) {}
 
-MLFLOWHA_INLINE FaultProxy::~FaultProxy() { state_->shut(false); }
+MLFLOWHA_INLINE FaultProxy::~FaultProxy() = default;
 
-MLFLOWHA_INLINE std::uint16_t FaultProxy::port() const noexcept { return state_->front->port(); }
+MLFLOWHA_INLINE std::uint16_t FaultProxy::port() const noexcept { return state_->front().port(); }
 
 MLFLOWHA_INLINE Uri FaultProxy::endpoint() const {
   Uri uri;
@@ -202,16 +202,16 @@ MLFLOWHA_INLINE std::string FaultProxy::url() const { return endpoint().base(); 
 
 MLFLOWHA_INLINE void FaultProxy::stop() { state_->shut(false); }
 MLFLOWHA_INLINE void FaultProxy::kill() { state_->shut(true); }
-MLFLOWHA_INLINE void FaultProxy::start() { state_->front->start(); }
-MLFLOWHA_INLINE void FaultProxy::pause() { state_->front->pause(); }
-MLFLOWHA_INLINE void FaultProxy::resume() { state_->front->resume(); }
+MLFLOWHA_INLINE void FaultProxy::start() { state_->front().start(); }
+MLFLOWHA_INLINE void FaultProxy::pause() { state_->front().pause(); }
+MLFLOWHA_INLINE void FaultProxy::resume() { state_->front().resume(); }
 
-MLFLOWHA_INLINE void FaultProxy::set_faults(FaultScript script) { state_->front->set_faults(std::move(script)); }
+MLFLOWHA_INLINE void FaultProxy::set_faults(FaultScript script) { state_->front().set_faults(std::move(script)); }
 MLFLOWHA_INLINE std::vector<FaultCount> FaultProxy::fault_counts() const {
-  return state_->front->injector().counts();
+  return state_->front().injector().counts();
 }
-MLFLOWHA_INLINE std::uint64_t FaultProxy::requests() const { return state_->front->injector().requests(); }
-MLFLOWHA_INLINE std::uint64_t FaultProxy::connections() const { return state_->front->injector().connections(); }
+MLFLOWHA_INLINE std::uint64_t FaultProxy::requests() const { return state_->front().injector().requests(); }
+MLFLOWHA_INLINE std::uint64_t FaultProxy::connections() const { return state_->front().injector().connections(); }
 MLFLOWHA_INLINE std::uint64_t FaultProxy::forwarded() const noexcept { return state_->forwarded.load(); }
 
 }  // namespace testing
