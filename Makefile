@@ -59,11 +59,11 @@ bench: ## the figures, into build/bench/report.json
 	$(PYTHON) tests/bench/run.py --build build/bench --report build/bench/report.json
 
 .PHONY: chaos
-chaos: ## real servers and their database hurt for longer, every record counted; build/chaos/report.json
+chaos: ## the demo's faults on both databases, again and again (ROUNDS=4); build/chaos/report.json
 	@$(SETUP) build mlflow-3 postgres
 	$(call build,release,-DMLFLOWHA_BUILD_TESTS=OFF)
 	@mkdir -p build/chaos
-	$(PYTHON) tests/chaos/run.py --build build/release --report build/chaos/report.json
+	$(PYTHON) tests/chaos/run.py --build build/release --report build/chaos/report.json --rounds $(or $(ROUNDS),4)
 
 .PHONY: docs
 docs: ## checks links, generated pages and quoted code of the manual; build/docs/report.json
