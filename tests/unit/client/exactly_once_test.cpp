@@ -96,6 +96,23 @@ TEST_CASE("reconcile finds and removes late twins on demand", "[client][once][tw
   CHECK(active_runs(*cluster.backend) == 1);
 }
 
+TEST_CASE("a stranger's run is never adopted or removed, whatever a search answers", "[client][once][twins][hostile]") {
+  Cluster cluster(2, {{when().path("runs/create").times(1).apply_late(5s, true)}});
+  cluster.options.timeouts.attempt = 2s;
+  const Client client = cluster.client();
+  const std::string stranger = client.create_run({.experiment_id = "0"}).value().info.run_id;
+  // A server that ignores filters: every search is answered with the stranger's run.
+  const std::string answer = R"({"runs": [{"info": {"run_id": ")" + stranger + R"("}, "data": {}}]})";
+  for (int i = 0; i < 2; ++i) {
+    cluster.transport->set_faults(Cluster::name(i), {when().path("runs/create").times(1).drop_before(),
+                                                     when().path("runs/search").status(200, answer)});
+  }
+  const std::string mine = client.create_run({.experiment_id = "0"}).value().info.run_id;
+  CHECK(mine != stranger);
+  CHECK(client.reconcile().value().twins.empty());
+  CHECK(cluster.backend->run(stranger)->lifecycle_stage == "active");
+}
+
 TEST_CASE("twins can be reported without being removed", "[client][once][twins]") {
   Cluster cluster(2, {{when().path("runs/create").times(1).apply_late(5s, true)}});
   cluster.options.timeouts.attempt = 2s;

@@ -59,10 +59,16 @@ MLFLOWHA_INLINE Response answer_with(std::string body) {
   return response;
 }
 
-MLFLOWHA_INLINE Result<Finding> read_runs(const Response& response) {
+MLFLOWHA_INLINE Result<Finding> read_runs(const std::string& request_tag, const Response& response) {
   auto page = api::decode_search_runs(response.body);
   if (!page) return std::move(page).error();
   Finding finding;
+  // Whatever the server understood of the filter: a run without our tag is a stranger's, not to be adopted or removed.
+  std::erase_if(page->items, [&](const Run& run) {
+    return std::none_of(run.data.tags.begin(), run.data.tags.end(), [&](const RunTag& tag) {
+      return tag.key == api::request_tag_key && tag.value == request_tag;
+    });
+  });
   if (page->items.empty()) return finding;
   std::sort(page->items.begin(), page->items.end(), [](const Run& a, const Run& b) {
     return std::pair(a.info.start_time, std::string_view(a.info.run_id)) <
@@ -99,7 +105,7 @@ MLFLOWHA_INLINE Result<Finding> read_experiment(const std::string& request_tag, 
 
 MLFLOWHA_INLINE Result<Finding> read_finding(api::Recipe recipe, const std::string& request_tag,
                                              const Response& response) {
-  return recipe == api::Recipe::find_experiment_by_name ? read_experiment(request_tag, response) : read_runs(response);
+  return recipe == api::Recipe::find_experiment_by_name ? read_experiment(request_tag, response) : read_runs(request_tag, response);
 }
 
 MLFLOWHA_INLINE std::string created_id(api::Recipe recipe, const Response& response) {
