@@ -39,8 +39,8 @@ static std::size_t count_runs(const mlflowha::Client& client) {
   search.experiment_ids = {"0"};
   search.filter = "metrics.loss < 0.1";
   std::size_t count = 0;
-  mlflowha::Pager<mlflowha::Client, mlflowha::SearchRuns, mlflowha::Run> pages(
-      client, &mlflowha::Client::search_runs, search);
+  mlflowha::Pager<mlflowha::Client, mlflowha::SearchRuns, mlflowha::Run> pages(client, &mlflowha::Client::search_runs,
+                                                                               search);
   while (pages.next()) count += pages.items().size();
   if (pages.error()) std::puts(mlflowha::describe(*pages.error()).c_str());
   return count;

@@ -81,8 +81,9 @@ TEST_CASE("FakeServer: framing", "[testing][fault]") {
     const std::string head =
         "POST /api/2.0/mlflow/experiments/create HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
         "Transfer-Encoding: chunked\r\n\r\n";
-    for (const std::string& piece : {head, std::string("8;x=y\r\n{\"name\":\r\n"), std::string("5\r\n\"abc"), std::string("\"\r\n"),
-                                     std::string("1\r\n}\r\n0\r\nTrailer: x\r\n"), std::string("\r\n")}) {
+    for (const std::string& piece :
+         {head, std::string("8;x=y\r\n{\"name\":\r\n"), std::string("5\r\n\"abc"), std::string("\"\r\n"),
+          std::string("1\r\n}\r\n0\r\nTrailer: x\r\n"), std::string("\r\n")}) {
       client.send(piece);
       std::this_thread::sleep_for(5ms);
     }
@@ -90,8 +91,10 @@ TEST_CASE("FakeServer: framing", "[testing][fault]") {
   }
   SECTION("Expect: 100-continue") {
     const std::string body = R"({"name": "continued"})";
-    client.send("POST /api/2.0/mlflow/experiments/create HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nExpect: "
-                "100-continue\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n");
+    client.send(
+        "POST /api/2.0/mlflow/experiments/create HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nExpect: "
+        "100-continue\r\nContent-Length: " +
+        std::to_string(body.size()) + "\r\n\r\n");
     CHECK(client.read_until("\r\n\r\n") == "HTTP/1.1 100 Continue\r\n\r\n");
     client.send(body);
     CHECK_THAT(client.read_until("\n}"), contains("\"experiment_id\": \"1\""));
@@ -115,10 +118,11 @@ TEST_CASE("FakeServer: framing", "[testing][fault]") {
     CHECK_THAT(client.read_all(), starts_with("HTTP/1.1 405"));
   }
   SECTION("what is no HTTP") {
-    for (const char* bad : {"nonsense\r\n\r\n", "GET / HTTP/2.0\r\n\r\n", "GET / HTTP/1.1\r\nno colon\r\n\r\n",
-                            "POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n", "POST / HTTP/1.1\r\nContent-Length: 1x\r\n\r\n",
-                            "POST / HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n",
-                            "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"}) {
+    for (const char* bad :
+         {"nonsense\r\n\r\n", "GET / HTTP/2.0\r\n\r\n", "GET / HTTP/1.1\r\nno colon\r\n\r\n",
+          "POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n", "POST / HTTP/1.1\r\nContent-Length: 1x\r\n\r\n",
+          "POST / HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n",
+          "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"}) {
       INFO(bad);
       RawClient bad_client(server.port());
       bad_client.send(bad);

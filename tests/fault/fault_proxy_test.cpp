@@ -25,7 +25,8 @@ int status(const TransportResult& result) {
 /// Says what it is told, byte by byte, to whoever connects; one connection after the other.
 class ScriptedServer {
  public:
-  explicit ScriptedServer(std::string answer, bool close_after = true) : answer_(std::move(answer)), close_(close_after) {
+  explicit ScriptedServer(std::string answer, bool close_after = true)
+      : answer_(std::move(answer)), close_(close_after) {
     fd_ = ::socket(AF_INET, SOCK_STREAM, 0);
     sockaddr_in address{};
     address.sin_family = AF_INET;
@@ -96,9 +97,11 @@ TEST_CASE("FaultProxy: understands how answers are framed", "[testing][fault]") 
     return client.read_all();
   };
   SECTION("chunks") {
-    ScriptedServer server("HTTP/1.1 200 Fine\r\nX-A: b\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n", false);
+    ScriptedServer server(
+        "HTTP/1.1 200 Fine\r\nX-A: b\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n", false);
     CHECK(ask(server) == "HTTP/1.1 200 Fine\r\nX-A: b\r\nContent-Length: 5\r\nConnection: close\r\n\r\nabcde");
-    CHECK_THAT(server.request, starts_with("GET /x?y=1 HTTP/1.1\r\nHost: original\r\nX-Mine: 1\r\nConnection: close\r\n\r\n"));
+    CHECK_THAT(server.request,
+               starts_with("GET /x?y=1 HTTP/1.1\r\nHost: original\r\nX-Mine: 1\r\nConnection: close\r\n\r\n"));
   }
   SECTION("a length") {
     ScriptedServer server("HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\nokay", false);

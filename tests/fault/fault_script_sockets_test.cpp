@@ -1,5 +1,6 @@
-// Every fault of the language over real sockets, by FakeServer itself and by a FaultProxy in front of a FakeServer: both
-// have to look alike to libcurl, and like FakeTransport's version of it (tests/unit/testing/fake_transport_test.cpp).
+// Every fault of the language over real sockets, by FakeServer itself and by a FaultProxy in front of a FakeServer:
+// both have to look alike to libcurl, and like FakeTransport's version of it
+// (tests/unit/testing/fake_transport_test.cpp).
 
 #include <mlflowha/testing/fake_server.hpp>
 #include <mlflowha/testing/fault_proxy.hpp>
@@ -41,8 +42,10 @@ class Stand {
   [[nodiscard]] std::uint64_t runs() const { return server.backend()->counts().runs; }
   void set_faults(const char* script) {
     const FaultScript faults = FaultScript::parse(script).value();
-    if (proxy) proxy->set_faults(faults);
-    else server.set_faults(faults);
+    if (proxy)
+      proxy->set_faults(faults);
+    else
+      server.set_faults(faults);
   }
   [[nodiscard]] std::vector<FaultCount> counts() const { return proxy ? proxy->fault_counts() : server.fault_counts(); }
 
@@ -113,8 +116,9 @@ TEST_CASE("faults over sockets: what libcurl sees and what was applied", "[testi
 TEST_CASE("faults over sockets: the bytes", "[testing][fault]") {
   for (const bool proxied : {false, true}) {
     CAPTURE(proxied);
-    Stand stand(proxied, "when nth 1 -> reset; when nth 1 -> drop_before; when nth 1 -> apply_then_drop; when nth 1 -> "
-                         "truncate 10; when nth 1 -> wrong_length -5; when nth 1 -> garbage");
+    Stand stand(proxied,
+                "when nth 1 -> reset; when nth 1 -> drop_before; when nth 1 -> apply_then_drop; when nth 1 -> "
+                "truncate 10; when nth 1 -> wrong_length -5; when nth 1 -> garbage");
     const auto ask = [&](RawClient& client) {
       client.send(raw_create_run());
       return client.read_until("\n}\n}", 2s);

@@ -24,14 +24,14 @@ enum class Errc : std::int32_t {
   invalid_endpoint = 102,  ///< an endpoint or endpoint list can't be used
 
   // 2xx: no server answered
-  no_endpoint = 200,       ///< no endpoint may be tried: all refused, forced open or removed
-  circuit_open = 201,      ///< every endpoint's circuit breaker is open and the next probe is past the deadline
-  connect_failed = 202,    ///< name resolution, connect or TLS failed; nothing was sent
-  connection_lost = 203,   ///< the connection died after the request was (partly) sent
-  deadline_exceeded = 204, ///< the call's deadline passed
-  cancelled = 205,         ///< the caller's CancellationToken was triggered
-  budget_exhausted = 206,  ///< the retry budget of this client is spent
-  attempt_timeout = 207,   ///< an attempt got no (complete) answer in time
+  no_endpoint = 200,        ///< no endpoint may be tried: all refused, forced open or removed
+  circuit_open = 201,       ///< every endpoint's circuit breaker is open and the next probe is past the deadline
+  connect_failed = 202,     ///< name resolution, connect or TLS failed; nothing was sent
+  connection_lost = 203,    ///< the connection died after the request was (partly) sent
+  deadline_exceeded = 204,  ///< the call's deadline passed
+  cancelled = 205,          ///< the caller's CancellationToken was triggered
+  budget_exhausted = 206,   ///< the retry budget of this client is spent
+  attempt_timeout = 207,    ///< an attempt got no (complete) answer in time
 
   // 3xx: a server answered with an error
   not_found = 300,
@@ -39,11 +39,11 @@ enum class Errc : std::int32_t {
   permission_denied = 302,
   unauthenticated = 303,
   rate_limited = 304,
-  rejected = 305,          ///< a 4xx without a better name, e.g. INVALID_PARAMETER_VALUE
+  rejected = 305,  ///< a 4xx without a better name, e.g. INVALID_PARAMETER_VALUE
   conflict = 306,
-  server_error = 307,      ///< a 5xx that is not an outage
-  unavailable = 308,       ///< 502, 503, 504, or an answer that shows the backend database failing
-  not_implemented = 309,   ///< the server doesn't know the operation
+  server_error = 307,     ///< a 5xx that is not an outage
+  unavailable = 308,      ///< 502, 503, 504, or an answer that shows the backend database failing
+  not_implemented = 309,  ///< the server doesn't know the operation
 
   // 4xx: an answer that can't be used
   bad_response = 400,      ///< not HTTP, not JSON, wrong shape, too large, too deep, bad encoding
@@ -51,7 +51,7 @@ enum class Errc : std::int32_t {
   wrong_database = 402,    ///< an endpoint fronts another database than the rest of the list
 
   // 9xx: ours
-  internal = 900,          ///< a broken invariant of this library: please report it
+  internal = 900,  ///< a broken invariant of this library: please report it
 };
 
 /// The small closed set to branch on.
@@ -69,7 +69,7 @@ enum class ErrorKind : std::uint8_t {
   circuit_open,
   no_endpoint,
   not_implemented,
-  protocol,     ///< the answer makes no sense
+  protocol,  ///< the answer makes no sense
   internal,
 };
 
@@ -100,9 +100,9 @@ struct AttemptRecord {
   std::string outcome;                  ///< e.g. "connect refused", "503 TEMPORARILY_UNAVAILABLE", "timeout"
   std::chrono::nanoseconds started{0};  ///< since the start of the call
   std::chrono::nanoseconds duration{0};
-  int http_status = 0;                  ///< 0 when nothing was answered
-  int transport_code = 0;               ///< libcurl's CURLcode, 0 when not applicable
-  bool maybe_applied = false;           ///< this attempt may have had an effect on the server
+  int http_status = 0;         ///< 0 when nothing was answered
+  int transport_code = 0;      ///< libcurl's CURLcode, 0 when not applicable
+  bool maybe_applied = false;  ///< this attempt may have had an effect on the server
 
   friend bool operator==(const AttemptRecord&, const AttemptRecord&) = default;
 };
@@ -111,13 +111,13 @@ struct AttemptRecord {
 /// control characters are escaped, but it is still foreign text.
 struct Error {
   Errc code = Errc::internal;
-  int http_status = 0;                      ///< status of the answer that decided, 0 when none
-  std::string error_code;                   ///< MLflow's error_code verbatim, e.g. "RESOURCE_DOES_NOT_EXIST"
-  std::string message;                      ///< for people; never needed for branching
+  int http_status = 0;     ///< status of the answer that decided, 0 when none
+  std::string error_code;  ///< MLflow's error_code verbatim, e.g. "RESOURCE_DOES_NOT_EXIST"
+  std::string message;     ///< for people; never needed for branching
   Effect effect = Effect::none;
   StopReason stop_reason = StopReason::none;
-  std::vector<AttemptRecord> attempts;      ///< in order
-  std::string request_id;                   ///< the call's id, also sent as X-Request-Id
+  std::vector<AttemptRecord> attempts;  ///< in order
+  std::string request_id;               ///< the call's id, also sent as X-Request-Id
 
   /// The kind that the code belongs to.
   [[nodiscard]] MLFLOWHA_EXPORT ErrorKind kind() const noexcept;

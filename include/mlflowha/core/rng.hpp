@@ -20,7 +20,8 @@ class MLFLOWHA_EXPORT Rng {
   [[nodiscard]] virtual std::uint64_t next() noexcept = 0;
 };
 
-/// SplitMix64 (Steele, Lea, Flood 2014: increment 0x9e3779b97f4a7c15): the same seed gives the same sequence. Lock-free.
+/// SplitMix64 (Steele, Lea, Flood 2014: increment 0x9e3779b97f4a7c15): the same seed gives the same sequence.
+/// Lock-free.
 class MLFLOWHA_EXPORT SplitMixRng final : public Rng {
  public:
   explicit SplitMixRng(std::uint64_t seed) noexcept : state_(seed) {}

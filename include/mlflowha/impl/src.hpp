@@ -3,6 +3,19 @@
 
 // Every definition of the library, room by room. Included by src/mlflowha.cpp and by nothing else.
 
+#include <mlflowha/api/impl/calls.ipp>
+#include <mlflowha/api/impl/error_body.ipp>
+#include <mlflowha/api/impl/operation.ipp>
+#include <mlflowha/client/impl/classify.ipp>
+#include <mlflowha/client/impl/client.ipp>
+#include <mlflowha/client/impl/config.ipp>
+#include <mlflowha/client/impl/engine.ipp>
+#include <mlflowha/client/impl/environment.ipp>
+#include <mlflowha/client/impl/health.ipp>
+#include <mlflowha/client/impl/identity.ipp>
+#include <mlflowha/client/impl/recipes.ipp>
+#include <mlflowha/client/impl/side_jobs.ipp>
+#include <mlflowha/client/impl/twin_watch.ipp>
 #include <mlflowha/core/impl/clock.ipp>
 #include <mlflowha/core/impl/error.ipp>
 #include <mlflowha/core/impl/rng.ipp>
@@ -24,18 +37,5 @@
 #include <mlflowha/resilience/impl/endpoint_health.ipp>
 #include <mlflowha/resilience/impl/endpoint_set.ipp>
 #include <mlflowha/resilience/impl/retry_budget.ipp>
-#include <mlflowha/api/impl/calls.ipp>
-#include <mlflowha/api/impl/error_body.ipp>
-#include <mlflowha/api/impl/operation.ipp>
-#include <mlflowha/client/impl/classify.ipp>
-#include <mlflowha/client/impl/client.ipp>
-#include <mlflowha/client/impl/config.ipp>
-#include <mlflowha/client/impl/engine.ipp>
-#include <mlflowha/client/impl/environment.ipp>
-#include <mlflowha/client/impl/health.ipp>
-#include <mlflowha/client/impl/identity.ipp>
-#include <mlflowha/client/impl/recipes.ipp>
-#include <mlflowha/client/impl/side_jobs.ipp>
-#include <mlflowha/client/impl/twin_watch.ipp>
 
 #endif

@@ -30,7 +30,7 @@ enum class EndpointHealth : std::uint8_t {
 struct AttemptEvent {
   std::string_view operation;  ///< e.g. "create_run"
   std::string_view call_id;
-  int number = 0;              ///< 1 for a call's first attempt
+  int number = 0;  ///< 1 for a call's first attempt
   const AttemptRecord& record;
 };
 
@@ -40,7 +40,7 @@ struct EndpointEvent {
   EndpointHealth health_after{};
   BreakerState breaker_before{};
   BreakerState breaker_after{};
-  std::string_view reason;     ///< e.g. "5 consecutive failures", "probe succeeded"
+  std::string_view reason;  ///< e.g. "5 consecutive failures", "probe succeeded"
   TimePoint at;
 };
 
@@ -57,7 +57,7 @@ struct TwinEvent {
   std::string_view operation;
   std::string_view kept_id;
   std::string_view twin_id;
-  bool removed = false;          ///< false: found but could not be removed (yet); it is tried again
+  bool removed = false;  ///< false: found but could not be removed (yet); it is tried again
 };
 
 /// Override what you need. Called on the thread that made the call, never under a lock of the library, possibly from

@@ -17,9 +17,10 @@ enum class Verdict : std::uint8_t {
   rejected,        ///< the caller's fault, the same anywhere: the endpoint is healthy
   overload,        ///< 429 and the like: load, not breakage; wait, or go elsewhere
   shared_backend,  ///< the database behind all endpoints is away (503 TEMPORARILY_UNAVAILABLE): nobody's breaker
-  endpoint_fault,  ///< this endpoint is broken: connect, TLS, reset, timeout, 502, 504, 500, a driver's error in a 400
-  server_error,    ///< an answer that may be this server's fault or the request's own (500, a 404 that isn't MLflow's): try
-                   ///< elsewhere a few times; soft for the breaker, since a request that always fails must not open them all
+  endpoint_fault,  ///< this endpoint is broken: connect, TLS, reset, timeout, 502, 504, a driver's error in a 400
+  server_error,    ///< an answer that may be this server's fault or the request's own (500, a 404 that isn't MLflow's):
+                   ///< try elsewhere a few times; soft for the breaker, since a request that always fails must not open
+                   ///< them all
   wrong_endpoint,  ///< fronts another database: refuse it
   cancelled,       ///< by the caller or by shutdown: says nothing about the endpoint
 };
@@ -31,10 +32,11 @@ struct Outcome {
   Verdict verdict = Verdict::success;
   bool sent = true;            ///< a byte of the request left this machine
   bool maybe_applied = false;  ///< the server may have carried out the write
-  bool already_done = false;   ///< rejected with the code that a repetition of this operation gets (class once / create_named)
-  Found found = Found::not_asked;         ///< for Purpose::verify with Verdict::success
-  std::optional<Duration> retry_after;    ///< as the server asked, not yet capped
-  Duration latency{};          ///< of the attempt
+  bool already_done =
+      false;  ///< rejected with the code that a repetition of this operation gets (class once / create_named)
+  Found found = Found::not_asked;       ///< for Purpose::verify with Verdict::success
+  std::optional<Duration> retry_after;  ///< as the server asked, not yet capped
+  Duration latency{};                   ///< of the attempt
 };
 
 /// What an attempt is for.

@@ -42,8 +42,8 @@ enum class DatabaseState : std::uint8_t {
 struct BackendOptions {
   ServerVersion version = ServerVersion::v3;
   std::uint64_t seed = 1;  ///< of run ids and run names
-  /// When the database was set up: the creation time of experiment 0. Without it, a time that differs from seed to seed:
-  /// backends with different seeds are different databases.
+  /// When the database was set up: the creation time of experiment 0. Without it, a time that differs from seed to
+  /// seed: backends with different seeds are different databases.
   std::optional<WallTime> created;
 };
 
@@ -81,11 +81,11 @@ struct StoredExperiment {
 };
 
 struct BackendCounts {
-  std::uint64_t requests = 0;         ///< handled, refused ones included
-  std::uint64_t experiments = 0;      ///< deleted ones included
-  std::uint64_t runs = 0;             ///< deleted ones included
-  std::uint64_t points = 0;           ///< stored metric points
-  std::uint64_t repeated_points = 0;  ///< points that arrived although an identical one was stored already
+  std::uint64_t requests = 0;                    ///< handled, refused ones included
+  std::uint64_t experiments = 0;                 ///< deleted ones included
+  std::uint64_t runs = 0;                        ///< deleted ones included
+  std::uint64_t points = 0;                      ///< stored metric points
+  std::uint64_t repeated_points = 0;             ///< points that arrived although an identical one was stored already
   std::map<std::string, std::uint64_t> by_path;  ///< requests by path without the query
 };
 

@@ -60,8 +60,8 @@ class MLFLOWHA_EXPORT FakeClock final : public Clock {
 
   /// Manual mode: threads that are blocked in a sleep right now.
   [[nodiscard]] std::size_t sleepers() const;
-  /// Manual mode: waits until at least `count` threads are blocked, for at most `patience` of real time. A test calls it
-  /// before advance(), so that it does not race with the thread that is about to sleep.
+  /// Manual mode: waits until at least `count` threads are blocked, for at most `patience` of real time. A test calls
+  /// it before advance(), so that it does not race with the thread that is about to sleep.
   [[nodiscard]] bool wait_for_sleepers(std::size_t count, std::chrono::milliseconds patience) const;
 
  private:
@@ -69,9 +69,9 @@ class MLFLOWHA_EXPORT FakeClock final : public Clock {
   void block_until(TimePoint until, const CancellationToken& cancel);
 
   const Mode mode_;
-  std::atomic<std::int64_t> now_;           // nanoseconds; read without the lock
-  std::atomic<std::int64_t> wall_offset_;   // milliseconds to add to now_ for the calendar
-  mutable std::mutex mutex_;                // guards what follows
+  std::atomic<std::int64_t> now_;          // nanoseconds; read without the lock
+  std::atomic<std::int64_t> wall_offset_;  // milliseconds to add to now_ for the calendar
+  mutable std::mutex mutex_;               // guards what follows
   mutable std::condition_variable_any moved_;
   std::multimap<TimePoint, std::function<void()>> actions_;
   std::vector<Duration> sleeps_;

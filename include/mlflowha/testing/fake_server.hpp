@@ -1,9 +1,9 @@
 #ifndef MLFLOWHA_TESTING_FAKE_SERVER_HPP
 #define MLFLOWHA_TESTING_FAKE_SERVER_HPP
 
-// FakeServer: a FakeBackend on a port of this machine, over real HTTP/1.1. For tests of whatever talks to MLflow through
-// a socket. It can be stopped and started on the same port, killed, paused as by SIGSTOP, and it plays a FaultScript.
-// Several servers with one backend are a cluster on one database.
+// FakeServer: a FakeBackend on a port of this machine, over real HTTP/1.1. For tests of whatever talks to MLflow
+// through a socket. It can be stopped and started on the same port, killed, paused as by SIGSTOP, and it plays a
+// FaultScript. Several servers with one backend are a cluster on one database.
 
 #include <mlflowha/core/uri.hpp>
 #include <mlflowha/testing/fake_backend.hpp>
@@ -36,7 +36,7 @@ struct FakeServerOptions {
   // What a request must bring along; /health needs nothing.
   std::string username;  ///< with password: HTTP basic authentication
   std::string password;
-  std::string bearer;    ///< a token
+  std::string bearer;  ///< a token
 };
 
 /// Runs from construction to destruction, on a thread of its own. Thread-safe.

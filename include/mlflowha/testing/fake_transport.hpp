@@ -66,7 +66,8 @@ class MLFLOWHA_EXPORT FakeTransport final : public Transport {
   /// Anything that answers.
   void add(std::string_view endpoint, Handler handler, FaultScript faults = {});
   /// Prepares an answer (or a failure) for requests with this method whose target begins with `target`. Prepared
-  /// answers come before the endpoint's backend, in the order in which they were prepared, each `times` times (0: always).
+  /// answers come before the endpoint's backend, in the order in which they were prepared, each `times` times (0:
+  /// always).
   void reply(std::string_view endpoint, Method method, std::string_view target, TransportResult result,
              std::uint64_t times = 1);
   /// Replaces the faults of an endpoint; their clock starts now.

@@ -1,8 +1,8 @@
 #ifndef MLFLOWHA_TESTING_FAULT_SCRIPT_HPP
 #define MLFLOWHA_TESTING_FAULT_SCRIPT_HPP
 
-// FaultScript: what goes wrong, when, and for whom. One language for FakeTransport, FakeServer and FaultProxy, written as
-// text (a file, a command line) or built in C++. docs/testing.md describes it with examples.
+// FaultScript: what goes wrong, when, and for whom. One language for FakeTransport, FakeServer and FaultProxy, written
+// as text (a file, a command line) or built in C++. docs/testing.md describes it with examples.
 //
 //   when method POST path /runs/create share 5% -> apply_then_drop
 //   when from 2s for 1s -> refuse
@@ -172,8 +172,8 @@ class MLFLOWHA_EXPORT FaultScript {
 MLFLOWHA_END_NAMESPACE
 
 #if defined(MLFLOWHA_HEADER_ONLY)
-#include <mlflowha/testing/impl/fault_script.ipp>
 #include <mlflowha/testing/impl/fault_parser.ipp>
+#include <mlflowha/testing/impl/fault_script.ipp>
 #endif
 
 #endif

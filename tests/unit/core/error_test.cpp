@@ -31,11 +31,11 @@ TEST_CASE("foreign text is made fit to be shown", "[core][error][hostile]") {
   CHECK(sanitize("plain \xC3\xA4 \xE2\x82\xAC \xF0\x9F\x98\x80") == "plain \xC3\xA4 \xE2\x82\xAC \xF0\x9F\x98\x80");
   CHECK(sanitize("a\r\nb\x1b[31m") == "a\\x0D\\x0Ab\\x1B[31m");
   CHECK(sanitize(std::string_view("a\0b", 3)) == "a\\x00b");
-  CHECK(sanitize("\xC0\x80") == "\\xC0\\x80");              // overlong
-  CHECK(sanitize("\xED\xA0\x80") == "\\xED\\xA0\\x80");     // surrogate
-  CHECK(sanitize("\xC2\x9B") == "\\xC2\\x9B");              // C1 control (CSI)
+  CHECK(sanitize("\xC0\x80") == "\\xC0\\x80");           // overlong
+  CHECK(sanitize("\xED\xA0\x80") == "\\xED\\xA0\\x80");  // surrogate
+  CHECK(sanitize("\xC2\x9B") == "\\xC2\\x9B");           // C1 control (CSI)
   CHECK(sanitize("\xF4\x90\x80\x80") == "\\xF4\\x90\\x80\\x80");
-  CHECK(sanitize("\xE2\x82") == "\\xE2\\x82");              // cut in the middle
+  CHECK(sanitize("\xE2\x82") == "\\xE2\\x82");  // cut in the middle
   CHECK(sanitize(std::string(5000, 'x')).size() == 2048);
   CHECK(sanitize("abcdef", 6) == "abcdef");
   CHECK(sanitize("abcdefg", 6) == "abc...");

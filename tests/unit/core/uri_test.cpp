@@ -13,11 +13,12 @@ TEST_CASE("an address is split into scheme, host, port and prefix", "[core][uri]
     const char* text;
     const char* base;
   };
-  const Row row = GENERATE(Row{"http://a", "http://a:80"}, Row{"https://a", "https://a:443"},
-                           Row{"HTTP://Example.ORG:5000", "http://example.org:5000"},
-                           Row{"http://a:5000/", "http://a:5000"}, Row{"http://a:5000/ml/flow//", "http://a:5000/ml/flow"},
-                           Row{"http://[::1]:5000", "http://[::1]:5000"}, Row{"http://127.0.0.1:1", "http://127.0.0.1:1"},
-                           Row{"http://my_host.ns.svc.:65535", "http://my_host.ns.svc.:65535"});
+  const Row row =
+      GENERATE(Row{"http://a", "http://a:80"}, Row{"https://a", "https://a:443"},
+               Row{"HTTP://Example.ORG:5000", "http://example.org:5000"}, Row{"http://a:5000/", "http://a:5000"},
+               Row{"http://a:5000/ml/flow//", "http://a:5000/ml/flow"}, Row{"http://[::1]:5000", "http://[::1]:5000"},
+               Row{"http://127.0.0.1:1", "http://127.0.0.1:1"},
+               Row{"http://my_host.ns.svc.:65535", "http://my_host.ns.svc.:65535"});
   INFO(row.text);
   auto uri = parse_uri(row.text);
   REQUIRE(uri.has_value());
@@ -34,11 +35,12 @@ TEST_CASE("an address that can't be used is refused with its reason", "[core][ur
       Row{"file:///tmp/x", "scheme is \"file\""}, Row{"http://", "host is empty"}, Row{"http://:5000", "host is empty"},
       Row{"http://a:0", "expected 1..65535"}, Row{"http://a:65536", "expected 1..65535"},
       Row{"http://a:99999999999999999999", "expected 1..65535"}, Row{"http://a:", "expected 1..65535"},
-      Row{"http://a:5x", "expected 1..65535"}, Row{"http://a:-1", "expected 1..65535"}, Row{"http://a b", "white space"},
-      Row{"http://a\r\nHost: b", "white space"}, Row{std::string("http://a\0b", 10), "white space"},
-      Row{"http://\xC3\xA4", "non-ASCII"}, Row{"http://a?x=1", "query"}, Row{"http://a#f", "fragment"},
-      Row{"http://[::1", "without ']'"}, Row{"http://[zz]", "not an IPv6"}, Row{"http://::1:5000", "in brackets"},
-      Row{"http://[::1]5000", "expected ':'"}, Row{"http://a..b", "the host must be"}, Row{"http://a/\"", "percent-encoded"},
+      Row{"http://a:5x", "expected 1..65535"}, Row{"http://a:-1", "expected 1..65535"},
+      Row{"http://a b", "white space"}, Row{"http://a\r\nHost: b", "white space"},
+      Row{std::string("http://a\0b", 10), "white space"}, Row{"http://\xC3\xA4", "non-ASCII"},
+      Row{"http://a?x=1", "query"}, Row{"http://a#f", "fragment"}, Row{"http://[::1", "without ']'"},
+      Row{"http://[zz]", "not an IPv6"}, Row{"http://::1:5000", "in brackets"}, Row{"http://[::1]5000", "expected ':'"},
+      Row{"http://a..b", "the host must be"}, Row{"http://a/\"", "percent-encoded"},
       Row{"http://" + std::string(64, 'a'), "the host must be"});
   INFO(row.text);
   auto uri = parse_uri(row.text);

@@ -79,7 +79,7 @@ TEST_CASE("a breaker allocates nothing, whatever happens", "[resilience][allocat
   f.now += 1s;
   {
     const auto dropped = f.breaker.try_acquire(f.now);
-  }               // probe, released
+  }  // probe, released
   f.calls("SS");  // probes, closes
   f.breaker.open_until(f.now, f.now + 1s);
   auto early = f.breaker.try_acquire_early(f.now);

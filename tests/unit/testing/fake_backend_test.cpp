@@ -118,8 +118,8 @@ TEST_CASE("FakeBackend: databases differ by seed", "[testing][backend]") {
 
 TEST_CASE("FakeBackend: the life of an experiment", "[testing][backend]") {
   Server server;
-  CHECK(server.ok(server.post("experiments/create", {{"name", "e"}, {"tags", {{{"key", "k"}, {"value", "v"}}}}}))
-            ["experiment_id"] == "1");
+  CHECK(server.ok(server.post("experiments/create",
+                              {{"name", "e"}, {"tags", {{{"key", "k"}, {"value", "v"}}}}}))["experiment_id"] == "1");
   Response again = server.post("experiments/create", {{"name", "e"}});
   CHECK(again.status == 400);
   CHECK(code(again) == "RESOURCE_ALREADY_EXISTS");
@@ -130,7 +130,8 @@ TEST_CASE("FakeBackend: the life of an experiment", "[testing][backend]") {
   CHECK(server.post("experiments/delete", {{"experiment_id", "1"}}).status == 200);
   CHECK(server.post("experiments/delete", {{"experiment_id", "1"}}).status == 404);
   CHECK(code(server.post("experiments/create", {{"name", "e"}})) == "RESOURCE_ALREADY_EXISTS");
-  CHECK(server.ok(server.get("experiments/get-by-name?experiment_name=e"))["experiment"]["lifecycle_stage"] == "deleted");
+  CHECK(server.ok(server.get("experiments/get-by-name?experiment_name=e"))["experiment"]["lifecycle_stage"] ==
+        "deleted");
   CHECK(server.ok(server.get("runs/get?run_id=" + run))["run"]["info"]["lifecycle_stage"] == "deleted");
   CHECK_THAT(message(server.post("runs/create", {{"experiment_id", "1"}})), contains("must be in the 'active' state"));
   CHECK(code(server.post("experiments/update", {{"experiment_id", "1"}, {"new_name", "f"}})) == "INVALID_STATE");
@@ -141,7 +142,8 @@ TEST_CASE("FakeBackend: the life of an experiment", "[testing][backend]") {
   CHECK(server.post("experiments/update", {{"experiment_id", "1"}, {"new_name", "f"}}).status == 200);
   CHECK(code(server.post("experiments/update", {{"experiment_id", "1"}, {"new_name", "Default"}})) == "BAD_REQUEST");
   CHECK(server.get("experiments/get-by-name?experiment_name=e").status == 404);
-  CHECK(server.post("experiments/set-experiment-tag", {{"experiment_id", "1"}, {"key", "x"}, {"value", "y"}}).status == 200);
+  CHECK(server.post("experiments/set-experiment-tag", {{"experiment_id", "1"}, {"key", "x"}, {"value", "y"}}).status ==
+        200);
   CHECK(server.backend.experiments()[1].tags.at("x") == "y");
   CHECK(server.post("experiments/delete-experiment-tag", {{"experiment_id", "1"}, {"key", "x"}}).status == 200);
   CHECK(server.post("experiments/delete-experiment-tag", {{"experiment_id", "1"}, {"key", "x"}}).status == 404);
@@ -175,7 +177,8 @@ TEST_CASE("FakeBackend: searching experiments", "[testing][backend]") {
   CHECK(search({}) == "gamma alpha Default ");
   CHECK(search({{"view_type", "DELETED_ONLY"}}) == "beta ");
   CHECK(search({{"view_type", "ALL"}}) == "gamma beta alpha Default ");
-  CHECK_THAT(message(server.post("experiments/search", json::object())), contains("Invalid value 0 for parameter 'max_results'"));
+  CHECK_THAT(message(server.post("experiments/search", json::object())),
+             contains("Invalid value 0 for parameter 'max_results'"));
   CHECK(server.post("experiments/search", {{"max_results", 50001}}).status == 400);
   CHECK(server.post("experiments/search", {{"max_results", 1}, {"page_token", "xxx"}}).status == 400);
   CHECK(server.post("experiments/search", {{"max_results", 1}, {"filter", "bogus = 'x'"}}).status == 400);
@@ -197,10 +200,13 @@ TEST_CASE("FakeBackend: the life of a run", "[testing][backend]") {
   CHECK(server.ok(server.get("runs/get?run_id=" + run))["run"].contains("outputs"));
   CHECK(server.ok(server.get("runs/get?run_uuid=" + run))["run"]["info"]["run_name"] == "first");
 
-  CHECK(server.ok(server.post("runs/update", {{"run_id", run}, {"status", "FINISHED"}, {"end_time", 9}, {"run_name", "b"}}))
-            ["run_info"]["end_time"] == 9);
+  CHECK(server.ok(server.post(
+            "runs/update",
+            {{"run_id", run}, {"status", "FINISHED"}, {"end_time", 9}, {"run_name", "b"}}))["run_info"]["end_time"] ==
+        9);
   CHECK(server.backend.run(run)->tags.at("mlflow.runName") == "b");
-  CHECK(server.ok(server.post("runs/update", {{"run_id", run}, {"status", "NONSENSE"}}))["run_info"]["status"] == "FINISHED");
+  CHECK(server.ok(server.post("runs/update", {{"run_id", run}, {"status", "NONSENSE"}}))["run_info"]["status"] ==
+        "FINISHED");
   CHECK(server.post("runs/delete", {{"run_id", run}}).status == 200);
   CHECK(server.post("runs/delete", {{"run_id", run}}).status == 200);
   for (const char* path : {"runs/update", "runs/log-batch"}) {
@@ -209,15 +215,16 @@ TEST_CASE("FakeBackend: the life of a run", "[testing][backend]") {
   CHECK(server.post("runs/restore", {{"run_id", run}}).status == 200);
   CHECK(server.post("runs/restore", {{"run_id", "nope"}}).status == 404);
   CHECK(server.get("runs/get?run_id=nope").status == 404);
-  CHECK(message(server.get("runs/get")) ==
-        "Missing value for required parameter 'run_id'. See the API docs for more information about request parameters.");
+  CHECK(
+      message(server.get("runs/get")) ==
+      "Missing value for required parameter 'run_id'. See the API docs for more information about request parameters.");
   CHECK(server.post("runs/create", {{"experiment_id", "99"}}).status == 404);
   CHECK(code(server.post("runs/create", json::object())) == "BAD_REQUEST");
   CHECK(code(server.post("runs/create", {{"experiment_id", 0}})) == "INVALID_PARAMETER_VALUE");
   CHECK(Server(ServerVersion::v2).post("runs/create", {{"experiment_id", 0}}).status == 200);
-  CHECK_THAT(message(server.post("runs/create", {{"experiment_id", "0"},
-                                                 {"run_name", "a"},
-                                                 {"tags", {{{"key", "mlflow.runName"}, {"value", "b"}}}}})),
+  CHECK_THAT(message(server.post(
+                 "runs/create",
+                 {{"experiment_id", "0"}, {"run_name", "a"}, {"tags", {{{"key", "mlflow.runName"}, {"value", "b"}}}}})),
              contains("different values"));
 }
 
@@ -246,8 +253,10 @@ TEST_CASE("FakeBackend: tags and params", "[testing][backend]") {
   CHECK(param("p", "1").status == 200);
   const Response conflict = param("p", "2");
   CHECK(conflict.status == 400);
-  CHECK(message(conflict) == "Changing param values is not allowed. Param with key='p' was already logged with value='1' "
-                             "for run ID='" + run + "'. Attempted logging new value '2'.");
+  CHECK(message(conflict) ==
+        "Changing param values is not allowed. Param with key='p' was already logged with value='1' "
+        "for run ID='" +
+            run + "'. Attempted logging new value '2'.");
   CHECK(server.backend.run(run)->params.at("p") == "1");
   CHECK(param("long", std::string(6001, 'x')).status == 200);
   CHECK(server.backend.run(run)->params.at("long").size() == 6000);
@@ -263,8 +272,9 @@ TEST_CASE("FakeBackend: metrics have a primary key and a latest value", "[testin
   Server server;
   const std::string run = server.new_run();
   const auto log = [&](json value, std::int64_t timestamp, std::int64_t step) {
-    return server.post("runs/log-metric",
-                       {{"run_id", run}, {"key", "m"}, {"value", std::move(value)}, {"timestamp", timestamp}, {"step", step}});
+    return server.post(
+        "runs/log-metric",
+        {{"run_id", run}, {"key", "m"}, {"value", std::move(value)}, {"timestamp", timestamp}, {"step", step}});
   };
   const auto latest = [&] { return server.ok(server.get("runs/get?run_id=" + run))["run"]["data"]["metrics"][0]; };
   CHECK(log(1.5, 10, 1).status == 200);
@@ -286,7 +296,8 @@ TEST_CASE("FakeBackend: metrics have a primary key and a latest value", "[testin
   CHECK_THAT(message(log("abc", 1, 0)), contains("Invalid value \"abc\" for parameter 'value' supplied"));
   CHECK(server.post("runs/log-metric", {{"run_id", run}, {"key", "m"}, {"value", 1}}).status == 400);
   // Python's parser takes a bare NaN, protobuf doesn't, and nobody tells the client.
-  CHECK(server.raw("runs/log-metric", R"({"run_id":")" + run + R"(","key":"bare","value":NaN,"timestamp":11,"step":2})").status == 200);
+  CHECK(server.raw("runs/log-metric", R"({"run_id":")" + run + R"(","key":"bare","value":NaN,"timestamp":11,"step":2})")
+            .status == 200);
   CHECK(server.backend.points(run, "bare") == std::vector<StoredPoint>{{0, 0, 0, false}});
 }
 
@@ -315,7 +326,8 @@ TEST_CASE("FakeBackend: the history of a metric", "[testing][backend]") {
   for (int i = 0; i < 3; ++i) {
     old.post("runs/log-metric", {{"run_id", old_run}, {"key", "m"}, {"value", i}, {"timestamp", i}});
   }
-  CHECK(old.ok(old.get("metrics/get-history?run_id=" + old_run + "&metric_key=m&max_results=1"))["metrics"].size() == 3);
+  CHECK(old.ok(old.get("metrics/get-history?run_id=" + old_run + "&metric_key=m&max_results=1"))["metrics"].size() ==
+        3);
 }
 
 TEST_CASE("FakeBackend: a batch is applied in parts", "[testing][backend]") {
@@ -337,7 +349,8 @@ TEST_CASE("FakeBackend: a batch is applied in parts", "[testing][backend]") {
                                    {"params", {{{"key", "p"}, {"value", "2"}}, {{"key", "q"}, {"value", "2"}}}},
                                    {"tags", {{{"key", "u"}, {"value", "1"}}}}});
   CHECK(conflict.status == 400);
-  CHECK_THAT(message(conflict), contains("Params were already logged='[{'key': 'p', 'old_value': '1', 'new_value': '2'}]'"));
+  CHECK_THAT(message(conflict),
+             contains("Params were already logged='[{'key': 'p', 'old_value': '1', 'new_value': '2'}]'"));
   CHECK(server.backend.counts().points == 1);
   CHECK(server.backend.run(run)->params.count("q") == 0);
   CHECK(server.backend.run(run)->tags.count("u") == 0);
@@ -372,10 +385,11 @@ TEST_CASE("FakeBackend: searching runs", "[testing][backend]") {
     const json values[] = {0.5, 0.7, "NaN", 0.7};
     for (int i = 0; i < 4; ++i) {
       const std::string n = std::to_string(i);
-      ids.push_back(server.new_run({{"start_time", 1000 + i},
-                                    {"run_name", "r" + n},
-                                    {"user_id", "u" + std::to_string(i % 2)},
-                                    {"tags", {{{"key", "ha.key"}, {"value", "uuid-" + n}}, {{"key", "a b"}, {"value", "q'" + n}}}}}));
+      ids.push_back(server.new_run(
+          {{"start_time", 1000 + i},
+           {"run_name", "r" + n},
+           {"user_id", "u" + std::to_string(i % 2)},
+           {"tags", {{{"key", "ha.key"}, {"value", "uuid-" + n}}, {{"key", "a b"}, {"value", "q'" + n}}}}}));
       server.post("runs/log-batch", {{"run_id", ids.back()},
                                      {"metrics", {{{"key", "acc"}, {"value", values[i]}, {"timestamp", 1}}}},
                                      {"params", {{{"key", "lr"}, {"value", n}}}}});
@@ -406,9 +420,10 @@ TEST_CASE("FakeBackend: searching runs", "[testing][backend]") {
     const auto refused = [&](const std::string& filter) {
       return server.post("runs/search", {{"experiment_ids", {"0"}}, {"filter", filter}});
     };
-    for (const char* filter : {"   ", "tags.x", "tags.x = 5", "tags.x = y", "metrics.acc > 'x'", "tags.x = 'a' OR tags.y = 'b'",
-                               "attributes.bogus = 'x'", "foo.bar = 'x'", "tags.x = 'open", "tags.a > 'b'", "(tags.x = 'y')",
-                               "start_time = '1'", "status IN ('RUNNING')", "tags.x = 'a';"}) {
+    for (const char* filter :
+         {"   ", "tags.x", "tags.x = 5", "tags.x = y", "metrics.acc > 'x'", "tags.x = 'a' OR tags.y = 'b'",
+          "attributes.bogus = 'x'", "foo.bar = 'x'", "tags.x = 'open", "tags.a > 'b'", "(tags.x = 'y')",
+          "start_time = '1'", "status IN ('RUNNING')", "tags.x = 'a';"}) {
       INFO(filter);
       CHECK(refused(filter).status == 400);
       CHECK(code(refused(filter)) == "INVALID_PARAMETER_VALUE");
@@ -424,13 +439,15 @@ TEST_CASE("FakeBackend: searching runs", "[testing][backend]") {
     CHECK(sorted("attributes.start_time ASC") == "r0 r1 r2 ");
     CHECK(sorted("end_time DESC") == "r1 r2 r0 ");
     CHECK(sorted("tags.`a b` desc") == "r2 r1 r0 ");
-    CHECK(server.post("runs/search", {{"experiment_ids", {"0"}}, {"order_by", {"metrics.acc SIDEWAYS"}}}).status == 400);
+    CHECK(server.post("runs/search", {{"experiment_ids", {"0"}}, {"order_by", {"metrics.acc SIDEWAYS"}}}).status ==
+          400);
 
     CHECK(server.names({{"experiment_ids", {"0"}}, {"run_view_type", "ALL"}}) == "r3 r2 r1 r0 ");
     CHECK(server.names({{"experiment_ids", {"0"}}, {"run_view_type", "DELETED_ONLY"}}) == "r3 ");
     CHECK(server.names({{"experiment_ids", json::array()}}) == "");
     const json page = server.ok(server.post("runs/search", {{"experiment_ids", {"0"}}, {"max_results", 2}}));
-    CHECK(server.names({{"experiment_ids", {"0"}}, {"max_results", 2}, {"page_token", page["next_page_token"]}}) == "r0 ");
+    CHECK(server.names({{"experiment_ids", {"0"}}, {"max_results", 2}, {"page_token", page["next_page_token"]}}) ==
+          "r0 ");
     CHECK(server.post("runs/search", {{"max_results", 0}}).status == 400);
     CHECK(server.post("runs/search", {{"max_results", 50001}}).status == 400);
     CHECK(server.post("runs/search", {{"experiment_ids", {"x"}}}).status == (v3 ? 400 : 200));
@@ -439,7 +456,8 @@ TEST_CASE("FakeBackend: searching runs", "[testing][backend]") {
 
 TEST_CASE("FakeBackend: bodies that are no JSON object", "[testing][backend]") {
   Server server;
-  CHECK_THAT(message(server.raw("experiments/create", "garbage")), contains("Missing value for required parameter 'name'"));
+  CHECK_THAT(message(server.raw("experiments/create", "garbage")),
+             contains("Missing value for required parameter 'name'"));
   CHECK_THAT(message(server.raw("experiments/create", "")), contains("Missing value"));
   CHECK(server.raw("experiments/create", "[]").status == 500);
   CHECK(server.raw("experiments/create", "5").status == 500);

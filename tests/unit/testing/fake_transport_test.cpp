@@ -62,7 +62,8 @@ struct Net {
 FaultScript script(const char* text) { return FaultScript::parse(text).value(); }
 
 const Response& response(const TransportResult& result) {
-  if (const auto* failure = std::get_if<TransportFailure>(&result)) FAIL(to_string(failure->fault) << " " << failure->detail);
+  if (const auto* failure = std::get_if<TransportFailure>(&result))
+    FAIL(to_string(failure->fault) << " " << failure->detail);
   return std::get<Response>(result);
 }
 TransportFailure failure(const TransportResult& result) {
@@ -240,7 +241,8 @@ TEST_CASE("FakeTransport: timeouts and cancellation", "[testing][transport]") {
   SECTION("cancelled on the way") {
     CancellationSource source;
     net.clock->schedule(start + 4s, [&] { source.request_stop(); });
-    check_failure(net.send(Net::create_run(), a, 10s, 3s, source.get_token()), TransportFault::cancelled, Progress::sent);
+    check_failure(net.send(Net::create_run(), a, 10s, 3s, source.get_token()), TransportFault::cancelled,
+                  Progress::sent);
     CHECK(net.clock->now() - start == 4s);
   }
   SECTION("forever") {

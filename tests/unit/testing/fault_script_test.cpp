@@ -86,7 +86,8 @@ TEST_CASE("fault script: an error is what MLflow would send", "[testing][faults]
 }
 
 TEST_CASE("fault script: statements, comments and blank lines", "[testing][faults]") {
-  const auto script = FaultScript::parse("# a comment; reset\n\n seed 7 ; delay 1ms # more\n\twhen nth 2 -> reset\r\n").value();
+  const auto script =
+      FaultScript::parse("# a comment; reset\n\n seed 7 ; delay 1ms # more\n\twhen nth 2 -> reset\r\n").value();
   CHECK(script.seed() == 7);
   REQUIRE(script.rules().size() == 2);
   CHECK(script.rules()[0].line == 3);
@@ -99,7 +100,17 @@ TEST_CASE("fault script: statements, comments and blank lines", "[testing][fault
 TEST_CASE("fault script: what is printed parses back to the same", "[testing][faults]") {
   const FaultScript script{
       when().method(Method::post).method(Method::get).path("a b;#'c").prefix("\"->").reset(),
-      when().connection(1).request(2, 3).from(1ns).until(2h).nth(1, 9).after(1).every(2).share(0.123456789).times(4).garbage(),
+      when()
+          .connection(1)
+          .request(2, 3)
+          .from(1ns)
+          .until(2h)
+          .nth(1, 9)
+          .after(1)
+          .every(2)
+          .share(0.123456789)
+          .times(4)
+          .garbage(),
       when().delay(1500us).drip(0.5).status(599, "", {{"A", ""}}),
       when().path("and").apply_then_status(200, "line\nline 'x' \"y\" \\"),
       when().error("INTERNAL_ERROR", "\x01 é"),
@@ -115,7 +126,8 @@ TEST_CASE("fault script: what is printed parses back to the same", "[testing][fa
 }
 
 TEST_CASE("fault script: bad text is refused with line, word and what was expected", "[testing][faults]") {
-  CHECK_THAT(refusal("delay 1ms\nwhen pth /x -> reset"), contains("line 2, word 2 \"pth\": expected a condition (method"));
+  CHECK_THAT(refusal("delay 1ms\nwhen pth /x -> reset"),
+             contains("line 2, word 2 \"pth\": expected a condition (method"));
   CHECK_THAT(refusal("explode"), contains("line 1, word 1 \"explode\": expected \"when\", \"seed\" or an action"));
   CHECK_THAT(refusal("when nth 1 -> explode"), contains("word 5 \"explode\": expected an action (refuse"));
   CHECK_THAT(refusal("when nth 1 reset"), contains("word 4 \"reset\": expected a condition"));
@@ -251,7 +263,8 @@ TEST_CASE("fault injector: time windows count from the start of the script", "[t
 }
 
 TEST_CASE("fault injector: delays and drips add up, the first outcome ends the search", "[testing][faults]") {
-  FaultInjector injector(FaultScript::parse("delay 1ms; delay 2ms and drip 10B/s; drip 5B/s; status 503; reset; delay 1h").value());
+  FaultInjector injector(
+      FaultScript::parse("delay 1ms; delay 2ms and drip 10B/s; drip 5B/s; status 503; reset; delay 1h").value());
   const FaultPlan plan = injector.on_request("GET", "/", 1, TimePoint{});
   CHECK(plan.delay == 3ms);
   CHECK(plan.bytes_per_second == 5);
@@ -272,7 +285,8 @@ TEST_CASE("fault injector: connections have rules of their own", "[testing][faul
 TEST_CASE("fault injector: the listener follows rules that depend on time only", "[testing][faults]") {
   const TimePoint start{1h};
   FaultInjector injector(
-      FaultScript::parse("when from 2s for 1s -> refuse; when from 5s -> connect_hang; when nth 1 -> refuse; reset").value(),
+      FaultScript::parse("when from 2s for 1s -> refuse; when from 5s -> connect_hang; when nth 1 -> refuse; reset")
+          .value(),
       1, start);
   auto state = injector.listener(start);
   CHECK(state.kind == FaultKind::none);

@@ -65,9 +65,8 @@ MLFLOWHA_INLINE Result<Finding> read_runs(const std::string& request_tag, const 
   Finding finding;
   // Whatever the server understood of the filter: a run without our tag is a stranger's, not to be adopted or removed.
   std::erase_if(page->items, [&](const Run& run) {
-    return std::none_of(run.data.tags.begin(), run.data.tags.end(), [&](const RunTag& tag) {
-      return tag.key == api::request_tag_key && tag.value == request_tag;
-    });
+    return std::none_of(run.data.tags.begin(), run.data.tags.end(),
+                        [&](const RunTag& tag) { return tag.key == api::request_tag_key && tag.value == request_tag; });
   });
   if (page->items.empty()) return finding;
   std::sort(page->items.begin(), page->items.end(), [](const Run& a, const Run& b) {
@@ -105,7 +104,8 @@ MLFLOWHA_INLINE Result<Finding> read_experiment(const std::string& request_tag, 
 
 MLFLOWHA_INLINE Result<Finding> read_finding(api::Recipe recipe, const std::string& request_tag,
                                              const Response& response) {
-  return recipe == api::Recipe::find_experiment_by_name ? read_experiment(request_tag, response) : read_runs(request_tag, response);
+  return recipe == api::Recipe::find_experiment_by_name ? read_experiment(request_tag, response)
+                                                        : read_runs(request_tag, response);
 }
 
 MLFLOWHA_INLINE std::string created_id(api::Recipe recipe, const Response& response) {

@@ -59,76 +59,128 @@ MLFLOWHA_INLINE ErrorKind Error::kind() const noexcept {
 
 MLFLOWHA_INLINE std::string_view to_string(Errc code) noexcept {
   switch (code) {
-    case Errc::invalid_argument: return "invalid_argument";
-    case Errc::invalid_config: return "invalid_config";
-    case Errc::invalid_endpoint: return "invalid_endpoint";
-    case Errc::no_endpoint: return "no_endpoint";
-    case Errc::circuit_open: return "circuit_open";
-    case Errc::connect_failed: return "connect_failed";
-    case Errc::connection_lost: return "connection_lost";
-    case Errc::deadline_exceeded: return "deadline_exceeded";
-    case Errc::cancelled: return "cancelled";
-    case Errc::budget_exhausted: return "budget_exhausted";
-    case Errc::attempt_timeout: return "attempt_timeout";
-    case Errc::not_found: return "not_found";
-    case Errc::already_exists: return "already_exists";
-    case Errc::permission_denied: return "permission_denied";
-    case Errc::unauthenticated: return "unauthenticated";
-    case Errc::rate_limited: return "rate_limited";
-    case Errc::rejected: return "rejected";
-    case Errc::conflict: return "conflict";
-    case Errc::server_error: return "server_error";
-    case Errc::unavailable: return "unavailable";
-    case Errc::not_implemented: return "not_implemented";
-    case Errc::bad_response: return "bad_response";
-    case Errc::redirect_refused: return "redirect_refused";
-    case Errc::wrong_database: return "wrong_database";
-    case Errc::internal: return "internal";
+    case Errc::invalid_argument:
+      return "invalid_argument";
+    case Errc::invalid_config:
+      return "invalid_config";
+    case Errc::invalid_endpoint:
+      return "invalid_endpoint";
+    case Errc::no_endpoint:
+      return "no_endpoint";
+    case Errc::circuit_open:
+      return "circuit_open";
+    case Errc::connect_failed:
+      return "connect_failed";
+    case Errc::connection_lost:
+      return "connection_lost";
+    case Errc::deadline_exceeded:
+      return "deadline_exceeded";
+    case Errc::cancelled:
+      return "cancelled";
+    case Errc::budget_exhausted:
+      return "budget_exhausted";
+    case Errc::attempt_timeout:
+      return "attempt_timeout";
+    case Errc::not_found:
+      return "not_found";
+    case Errc::already_exists:
+      return "already_exists";
+    case Errc::permission_denied:
+      return "permission_denied";
+    case Errc::unauthenticated:
+      return "unauthenticated";
+    case Errc::rate_limited:
+      return "rate_limited";
+    case Errc::rejected:
+      return "rejected";
+    case Errc::conflict:
+      return "conflict";
+    case Errc::server_error:
+      return "server_error";
+    case Errc::unavailable:
+      return "unavailable";
+    case Errc::not_implemented:
+      return "not_implemented";
+    case Errc::bad_response:
+      return "bad_response";
+    case Errc::redirect_refused:
+      return "redirect_refused";
+    case Errc::wrong_database:
+      return "wrong_database";
+    case Errc::internal:
+      return "internal";
   }
   return "unknown";
 }
 
 MLFLOWHA_INLINE std::string_view to_string(ErrorKind kind) noexcept {
   switch (kind) {
-    case ErrorKind::invalid_argument: return "invalid_argument";
-    case ErrorKind::not_found: return "not_found";
-    case ErrorKind::already_exists: return "already_exists";
-    case ErrorKind::unauthenticated: return "unauthenticated";
-    case ErrorKind::permission_denied: return "permission_denied";
-    case ErrorKind::rate_limited: return "rate_limited";
-    case ErrorKind::conflict: return "conflict";
-    case ErrorKind::unavailable: return "unavailable";
-    case ErrorKind::timeout: return "timeout";
-    case ErrorKind::cancelled: return "cancelled";
-    case ErrorKind::circuit_open: return "circuit_open";
-    case ErrorKind::no_endpoint: return "no_endpoint";
-    case ErrorKind::not_implemented: return "not_implemented";
-    case ErrorKind::protocol: return "protocol";
-    case ErrorKind::internal: return "internal";
+    case ErrorKind::invalid_argument:
+      return "invalid_argument";
+    case ErrorKind::not_found:
+      return "not_found";
+    case ErrorKind::already_exists:
+      return "already_exists";
+    case ErrorKind::unauthenticated:
+      return "unauthenticated";
+    case ErrorKind::permission_denied:
+      return "permission_denied";
+    case ErrorKind::rate_limited:
+      return "rate_limited";
+    case ErrorKind::conflict:
+      return "conflict";
+    case ErrorKind::unavailable:
+      return "unavailable";
+    case ErrorKind::timeout:
+      return "timeout";
+    case ErrorKind::cancelled:
+      return "cancelled";
+    case ErrorKind::circuit_open:
+      return "circuit_open";
+    case ErrorKind::no_endpoint:
+      return "no_endpoint";
+    case ErrorKind::not_implemented:
+      return "not_implemented";
+    case ErrorKind::protocol:
+      return "protocol";
+    case ErrorKind::internal:
+      return "internal";
   }
   return "unknown";
 }
 
 MLFLOWHA_INLINE std::string_view to_string(Effect effect) noexcept {
   switch (effect) {
-    case Effect::none: return "none";
-    case Effect::unknown: return "unknown";
-    case Effect::applied: return "applied";
+    case Effect::none:
+      return "none";
+    case Effect::unknown:
+      return "unknown";
+    case Effect::applied:
+      return "applied";
   }
   return "unknown";
 }
 
 MLFLOWHA_INLINE std::string_view to_string(StopReason reason) noexcept {
   switch (reason) {
-    case StopReason::none: return "none";
-    case StopReason::permanent: return "permanent";
-    case StopReason::non_idempotent: return "non_idempotent";
-    case StopReason::attempts_exhausted: return "attempts_exhausted";
-    case StopReason::deadline: return "deadline";
-    case StopReason::budget: return "budget";
-    case StopReason::circuit_open: return "circuit_open";
-    case StopReason::no_endpoint: return "no_endpoint";
-    case StopReason::cancelled: return "cancelled";
+    case StopReason::none:
+      return "none";
+    case StopReason::permanent:
+      return "permanent";
+    case StopReason::non_idempotent:
+      return "non_idempotent";
+    case StopReason::attempts_exhausted:
+      return "attempts_exhausted";
+    case StopReason::deadline:
+      return "deadline";
+    case StopReason::budget:
+      return "budget";
+    case StopReason::circuit_open:
+      return "circuit_open";
+    case StopReason::no_endpoint:
+      return "no_endpoint";
+    case StopReason::cancelled:
+      return "cancelled";
   }
   return "unknown";
 }

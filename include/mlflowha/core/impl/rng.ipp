@@ -80,8 +80,8 @@ MLFLOWHA_INLINE std::string make_uuid(Rng& rng) {
   static constexpr char digits[] = "0123456789abcdef";
   std::uint64_t high = rng.next();
   std::uint64_t low = rng.next();
-  high = (high & ~0xF000ULL) | 0x4000ULL;                                   // version 4
-  low = (low & ~0xC000000000000000ULL) | 0x8000000000000000ULL;             // variant 1
+  high = (high & ~0xF000ULL) | 0x4000ULL;                        // version 4
+  low = (low & ~0xC000000000000000ULL) | 0x8000000000000000ULL;  // variant 1
   std::string text(36, '-');
   std::size_t at = 0;
   for (int nibble = 0; nibble < 32; ++nibble) {

@@ -103,8 +103,9 @@ MLFLOWHA_INLINE Result<Uri> parse_uri(std::string_view text) {
   std::string_view path = path_start == std::string_view::npos ? std::string_view{} : rest.substr(path_start);
   if (authority.find('@') != std::string_view::npos) {
     // The text may hold a password: it is not repeated.
-    return detail::endpoint_error("...", "user:password@ is not allowed; set MLFLOW_TRACKING_USERNAME and "
-                                         "MLFLOW_TRACKING_PASSWORD or AuthOptions");
+    return detail::endpoint_error("...",
+                                  "user:password@ is not allowed; set MLFLOW_TRACKING_USERNAME and "
+                                  "MLFLOW_TRACKING_PASSWORD or AuthOptions");
   }
   std::optional<std::string_view> port;
   if (!authority.empty() && authority.front() == '[') {
@@ -157,7 +158,7 @@ MLFLOWHA_INLINE Result<std::vector<Uri>> parse_endpoint_list(std::string_view te
   };
   std::string default_scheme;
   std::size_t position = 0;
-  for (std::string_view rest = text; ; ) {
+  for (std::string_view rest = text;;) {
     ++position;
     const std::size_t comma = rest.find(',');
     const std::string_view item = detail::trim(rest.substr(0, comma));

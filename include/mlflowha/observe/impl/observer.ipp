@@ -7,23 +7,34 @@ MLFLOWHA_BEGIN_NAMESPACE
 
 MLFLOWHA_INLINE std::string_view to_string(BreakerState state) noexcept {
   switch (state) {
-    case BreakerState::closed: return "closed";
-    case BreakerState::half_open: return "half_open";
-    case BreakerState::open: return "open";
-    case BreakerState::forced_open: return "forced_open";
-    case BreakerState::disabled: return "disabled";
-    case BreakerState::metrics_only: return "metrics_only";
+    case BreakerState::closed:
+      return "closed";
+    case BreakerState::half_open:
+      return "half_open";
+    case BreakerState::open:
+      return "open";
+    case BreakerState::forced_open:
+      return "forced_open";
+    case BreakerState::disabled:
+      return "disabled";
+    case BreakerState::metrics_only:
+      return "metrics_only";
   }
   return "unknown";
 }
 
 MLFLOWHA_INLINE std::string_view to_string(EndpointHealth health) noexcept {
   switch (health) {
-    case EndpointHealth::healthy: return "healthy";
-    case EndpointHealth::recovering: return "recovering";
-    case EndpointHealth::suspect: return "suspect";
-    case EndpointHealth::ejected: return "ejected";
-    case EndpointHealth::refused: return "refused";
+    case EndpointHealth::healthy:
+      return "healthy";
+    case EndpointHealth::recovering:
+      return "recovering";
+    case EndpointHealth::suspect:
+      return "suspect";
+    case EndpointHealth::ejected:
+      return "ejected";
+    case EndpointHealth::refused:
+      return "refused";
   }
   return "unknown";
 }

@@ -21,7 +21,8 @@ inline constexpr std::string_view autoflush_prefix =
 
 /// The message of a violated unique key, in which a driver's name appears although the database is well.
 MLFLOWHA_INLINE std::string unique_key_message(bool v3) {
-  return v3 ? "(sqlite3.IntegrityError) UNIQUE constraint failed: experiments.workspace, experiments.name\n(Background on "
+  return v3 ? "(sqlite3.IntegrityError) UNIQUE constraint failed: experiments.workspace, experiments.name\n(Background "
+              "on "
               "this error at: https://sqlalche.me/e/21/gkpj)"
             : "(sqlite3.IntegrityError) UNIQUE constraint failed: experiments.name\n(Background on this error at: "
               "https://sqlalche.me/e/20/gkpj)";

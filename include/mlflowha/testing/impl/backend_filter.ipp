@@ -71,7 +71,8 @@ MLFLOWHA_INLINE bool holds(const Comparison& comparison, const Cell& cell) {
     if (op == ">") return left > right;
     return left >= right;
   };
-  if (const auto* number = std::get_if<double>(&cell)) return comparison.is_number && compare(*number, comparison.number);
+  if (const auto* number = std::get_if<double>(&cell))
+    return comparison.is_number && compare(*number, comparison.number);
   const auto* text = std::get_if<std::string>(&cell);
   if (text == nullptr) return false;  // SQL: no comparison with NULL holds
   if (op == "LIKE") return like(*text, comparison.text, false);
@@ -255,8 +256,9 @@ class SearchParser {
     if (numeric) {
       const auto number = in_quotes(literal, "'\"") ? std::nullopt : real_from(literal);
       if (!number || !std::isfinite(*number)) {
-        refuse(attribute ? fmt::format("Expected numeric value type for numeric attribute: {}. Found {}", result.key, literal)
-                         : fmt::format("Expected numeric value type for metric. Found {}", literal));
+        refuse(attribute
+                   ? fmt::format("Expected numeric value type for numeric attribute: {}. Found {}", result.key, literal)
+                   : fmt::format("Expected numeric value type for metric. Found {}", literal));
       }
       result.is_number = true;
       result.number = *number;
@@ -268,20 +270,21 @@ class SearchParser {
     }
     if (real_from(literal)) {
       const std::string_view kind = result.entity == Entity::tag ? "tag" : "parameter";
-      refuse(attribute ? fmt::format("Expected a quoted string value for attributes. Got value {}", literal)
-                       : fmt::format("Expected a quoted string value for {} (e.g. 'my-value'). Got value {}", kind, literal));
+      refuse(attribute
+                 ? fmt::format("Expected a quoted string value for attributes. Got value {}", literal)
+                 : fmt::format("Expected a quoted string value for {} (e.g. 'my-value'). Got value {}", kind, literal));
     }
-    refuse(fmt::format("Parameter value is either not quoted or unidentified quote types used for string value {}. Use "
-                       "either single or double quotes.",
-                       literal));
+    refuse(
+        fmt::format("Parameter value is either not quoted or unidentified quote types used for string value {}. Use "
+                    "either single or double quotes.",
+                    literal));
   }
 
   void list(Comparison& result) {
     if (result.entity != Entity::attribute || !contains(schema_.listable, result.key)) {
-      refuse(schema_.v3
-                 ? fmt::format("Only ['{}'] attributes support comparison with a list of quoted string values.",
-                               schema_.listable.front())
-                 : "Only the 'run_id' attribute supports comparison with a list of quoted string values.");
+      refuse(schema_.v3 ? fmt::format("Only ['{}'] attributes support comparison with a list of quoted string values.",
+                                      schema_.listable.front())
+                        : "Only the 'run_id' attribute supports comparison with a list of quoted string values.");
     }
     ++at_;
     for (;;) {
@@ -302,7 +305,8 @@ class SearchParser {
     const bool equality = c.comparator == "=" || c.comparator == "!=";
     const bool pattern = c.comparator == "LIKE" || c.comparator == "ILIKE";
     const bool listed = c.comparator == "IN" || c.comparator == "NOT IN";
-    const bool good = c.is_number ? order || equality : equality || pattern || (listed && c.entity == Entity::attribute);
+    const bool good =
+        c.is_number ? order || equality : equality || pattern || (listed && c.entity == Entity::attribute);
     if (!good) refuse(fmt::format("Invalid comparator '{}' not one of the valid ones", c.comparator));
   }
 

@@ -20,9 +20,10 @@ MLFLOWHA_INLINE void check_metric(const Json& metric, const std::string& prefix)
   check_name(key, prefix + "name");
   const std::int64_t timestamp = ParsedRequest::integer_of(metric, "timestamp");
   if (timestamp < 0) {
-    refuse(fmt::format("Invalid value {} for parameter '{}timestamp' supplied: metric '{}' (value={}). Timestamp must be "
-                       "a nonnegative long (64-bit integer) ",
-                       timestamp, prefix, key, python_float(ParsedRequest::real_of(metric, "value"))));
+    refuse(
+        fmt::format("Invalid value {} for parameter '{}timestamp' supplied: metric '{}' (value={}). Timestamp must be "
+                    "a nonnegative long (64-bit integer) ",
+                    timestamp, prefix, key, python_float(ParsedRequest::real_of(metric, "value"))));
   }
   check_length("Metric name", key, max_key_length);
 }
@@ -75,9 +76,10 @@ MLFLOWHA_INLINE Json BackendState::log_param(ParsedRequest& request) {
   RunRow& row = active_run(request.run_id());
   const std::string* old = row.params.find(key);
   if (old != nullptr && *old != value) {
-    refuse(fmt::format("Changing param values is not allowed. Param with key='{}' was already logged with value='{}' for "
-                       "run ID='{}'. Attempted logging new value '{}'.",
-                       key, *old, row.id, value));
+    refuse(
+        fmt::format("Changing param values is not allowed. Param with key='{}' was already logged with value='{}' for "
+                    "run ID='{}'. Attempted logging new value '{}'.",
+                    key, *old, row.id, value));
   }
   row.params.set(key, value);
   return Json::object();
@@ -106,7 +108,10 @@ MLFLOWHA_INLINE Json BackendState::delete_tag(ParsedRequest& request) {
 
 MLFLOWHA_INLINE Json BackendState::log_batch(ParsedRequest& request) {
   request.required("run_id").text("run_id");
-  request.list("metrics").required_in("metrics", "key").required_in("metrics", "value").required_in("metrics", "timestamp");
+  request.list("metrics")
+      .required_in("metrics", "key")
+      .required_in("metrics", "value")
+      .required_in("metrics", "timestamp");
   request.list("params").required_in("params", "key");
   request.list("tags").required_in("tags", "key");
   const std::string run_id = request.text_value("run_id");
@@ -136,9 +141,10 @@ MLFLOWHA_INLINE Json BackendState::log_batch(ParsedRequest& request) {
     if (!keys.insert(key).second) doubled += fmt::format("{}'{}'", doubled.empty() ? "" : ", ", key);
   }
   if (!doubled.empty()) {
-    refuse(fmt::format("Duplicate parameter keys have been submitted: [{}]. Please ensure the request contains only one "
-                       "param value per param key.",
-                       doubled));
+    refuse(
+        fmt::format("Duplicate parameter keys have been submitted: [{}]. Please ensure the request contains only one "
+                    "param value per param key.",
+                    doubled));
   }
   use_database(true);
   RunRow& row = active_run(run_id);
@@ -170,7 +176,8 @@ MLFLOWHA_INLINE Json BackendState::get_metric_history(ParsedRequest& request) {
   request.text("run_id").required("run_id").text("metric_key").required("metric_key").text("page_token");
   // 2.22 ignores both and always sends everything.
   const bool paged = v3() && request.has("max_results");
-  const std::int64_t max_results = paged ? request.integer_value("max_results") : std::numeric_limits<std::int64_t>::max();
+  const std::int64_t max_results =
+      paged ? request.integer_value("max_results") : std::numeric_limits<std::int64_t>::max();
   if (max_results < 1) {
     refuse(fmt::format("Invalid value {} for parameter 'max_results' supplied. It must be a positive integer.",
                        max_results));

@@ -117,14 +117,16 @@ MLFLOWHA_INLINE void check_name(std::string_view name, std::string_view path) {
 }
 
 MLFLOWHA_INLINE void check_length(std::string_view what, std::string_view text, std::size_t limit) {
-  if (character_count(text) > limit) refuse(fmt::format("'{}' exceeds the maximum length of {} characters", what, limit));
+  if (character_count(text) > limit)
+    refuse(fmt::format("'{}' exceeds the maximum length of {} characters", what, limit));
 }
 
 MLFLOWHA_INLINE void check_batch_limit(std::string_view what, std::size_t limit, std::size_t count) {
   if (count <= limit) return;
-  refuse(fmt::format("A batch logging request can contain at most {} {}. Got {} {}. Please split up {} across multiple "
-                     "requests and try again.",
-                     limit, what, count, what, what));
+  refuse(
+      fmt::format("A batch logging request can contain at most {} {}. Got {} {}. Please split up {} across multiple "
+                  "requests and try again.",
+                  limit, what, count, what, what));
 }
 
 /// ^[a-zA-Z0-9][\w\-]{0,255}$
@@ -133,13 +135,14 @@ MLFLOWHA_INLINE bool is_run_id(std::string_view id) {
   bool good = !id.empty();
   each_character(id, [&](std::uint32_t code, std::size_t) {
     const bool first = index++ == 0;
-    good = good && (first ? code < 0x80 && code != '_' && is_word_character(code)
-                          : code == '-' || is_word_character(code));
+    good = good &&
+           (first ? code < 0x80 && code != '_' && is_word_character(code) : code == '-' || is_word_character(code));
   });
   return good && index <= 256;
 }
 
-// --- page tokens: base64 of {"offset": N} -----------------------------------------------------------------------------
+// --- page tokens: base64 of {"offset": N}
+// -----------------------------------------------------------------------------
 
 MLFLOWHA_INLINE std::string page_token(std::size_t offset) {
   static constexpr char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -166,11 +169,16 @@ MLFLOWHA_INLINE std::size_t page_offset(std::string_view token) {
   std::size_t padding = 0;
   for (const char c : token) {
     std::uint32_t value = 0;
-    if (c >= 'A' && c <= 'Z') value = static_cast<std::uint32_t>(c - 'A');
-    else if (c >= 'a' && c <= 'z') value = static_cast<std::uint32_t>(c - 'a' + 26);
-    else if (c >= '0' && c <= '9') value = static_cast<std::uint32_t>(c - '0' + 52);
-    else if (c == '+') value = 62;
-    else if (c == '/') value = 63;
+    if (c >= 'A' && c <= 'Z')
+      value = static_cast<std::uint32_t>(c - 'A');
+    else if (c >= 'a' && c <= 'z')
+      value = static_cast<std::uint32_t>(c - 'a' + 26);
+    else if (c >= '0' && c <= '9')
+      value = static_cast<std::uint32_t>(c - '0' + 52);
+    else if (c == '+')
+      value = 62;
+    else if (c == '/')
+      value = 63;
     else {
       padding += c == '=' ? 1 : 0;
       continue;  // Python skips what is not in the alphabet

@@ -81,9 +81,10 @@ MLFLOWHA_INLINE Json BackendState::create_run(ParsedRequest& request) {
   const std::string* name_tag = row.tags.find(std::string(run_name_tag));
   if (name_tag != nullptr && !name_tag->empty()) {
     if (!row.name.empty() && row.name != *name_tag) {
-      refuse(fmt::format("Both 'run_name' argument and 'mlflow.runName' tag are specified, but with different values "
-                         "(run_name='{}', mlflow.runName='{}').",
-                         row.name, *name_tag));
+      refuse(
+          fmt::format("Both 'run_name' argument and 'mlflow.runName' tag are specified, but with different values "
+                      "(run_name='{}', mlflow.runName='{}').",
+                      row.name, *name_tag));
     }
     row.name = *name_tag;
   }
@@ -180,8 +181,8 @@ MLFLOWHA_INLINE Json BackendState::search_runs(ParsedRequest& request) {
   check_max_results(max_results);
   use_database(false);
   SearchSchema schema;
-  schema.attributes = {"run_name",   "created",  "end_time",   "run_id",  "start_time", "Run Name",
-                       "artifact_uri", "run name", "user_id", "Run name", "Created",    "status"};
+  schema.attributes = {"run_name",     "created",  "end_time", "run_id",   "start_time", "Run Name",
+                       "artifact_uri", "run name", "user_id",  "Run name", "Created",    "status"};
   schema.numbers = {"start_time", "end_time"};
   schema.listable = {"run_id"};
   schema.v3 = v3();

@@ -80,7 +80,8 @@ class BackendState {
   std::int64_t now_ms_ = 0;
 };
 
-// --- messages, as far as the fields matter ----------------------------------------------------------------------------
+// --- messages, as far as the fields matter
+// ----------------------------------------------------------------------------
 
 MLFLOWHA_INLINE const MessageType& key_value_message() {
   static const MessageType type{{{"key", "key", FieldType::text}, {"value", "value", FieldType::text}}};

@@ -116,9 +116,9 @@ class Store {
  public:
   explicit Store(const BackendOptions& options) : rng_(options.seed) {
     // A plausible time that is another one for each seed.
-    const std::int64_t created =
-        options.created ? options.created->time_since_epoch().count()
-                        : std::int64_t{1'767'225'600'000} - 86'400'000 + static_cast<std::int64_t>(below(rng_, 86'400'000));
+    const std::int64_t created = options.created ? options.created->time_since_epoch().count()
+                                                 : std::int64_t{1'767'225'600'000} - 86'400'000 +
+                                                       static_cast<std::int64_t>(below(rng_, 86'400'000));
     ExperimentRow& first = experiments.emplace_back();
     first.name = "Default";
     first.artifact_location = "mlflow-artifacts:/0";

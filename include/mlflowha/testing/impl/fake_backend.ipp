@@ -73,10 +73,14 @@ MLFLOWHA_INLINE Response BackendState::error_response(const Refusal& refusal) co
   const int status = http_status_of(refusal.error_code);
   if (v3()) {
     std::string_view error_class = "INVALID_PARAMETER_VALUE";
-    if (status == 404) error_class = "RESOURCE_NOT_FOUND";
-    else if (refusal.error_code == "RESOURCE_ALREADY_EXISTS") error_class = refusal.error_code;
-    else if (status >= 500) error_class = "CLIENT_INTERNAL_ERROR";
-    extra = fmt::format(", \"sqlstate\": \"{}\", \"error_class\": \"{}\"", status >= 500 ? "XXM00" : "KAM00", error_class);
+    if (status == 404)
+      error_class = "RESOURCE_NOT_FOUND";
+    else if (refusal.error_code == "RESOURCE_ALREADY_EXISTS")
+      error_class = refusal.error_code;
+    else if (status >= 500)
+      error_class = "CLIENT_INTERNAL_ERROR";
+    extra =
+        fmt::format(", \"sqlstate\": \"{}\", \"error_class\": \"{}\"", status >= 500 ? "XXM00" : "KAM00", error_class);
   }
   Response response;
   response.status = status;
@@ -87,14 +91,16 @@ MLFLOWHA_INLINE Response BackendState::error_response(const Refusal& refusal) co
 
 MLFLOWHA_INLINE void BackendState::use_database(bool write) const {
   if (store.database == DatabaseState::down) {
-    refuse("(psycopg2.OperationalError) connection to server failed: Connection refused\n\tIs the server running and "
-           "accepting TCP/IP connections?\n(Background on this error at: https://sqlalche.me/e/20/e3q8)",
-           "TEMPORARILY_UNAVAILABLE");
+    refuse(
+        "(psycopg2.OperationalError) connection to server failed: Connection refused\n\tIs the server running and "
+        "accepting TCP/IP connections?\n(Background on this error at: https://sqlalche.me/e/20/e3q8)",
+        "TEMPORARILY_UNAVAILABLE");
   }
   if (write && store.database == DatabaseState::read_only) {
-    refuse("(psycopg2.errors.ReadOnlySqlTransaction) cannot execute INSERT in a read-only transaction\n(Background on "
-           "this error at: https://sqlalche.me/e/20/2j85)",
-           "BAD_REQUEST");
+    refuse(
+        "(psycopg2.errors.ReadOnlySqlTransaction) cannot execute INSERT in a read-only transaction\n(Background on "
+        "this error at: https://sqlalche.me/e/20/2j85)",
+        "BAD_REQUEST");
   }
 }
 

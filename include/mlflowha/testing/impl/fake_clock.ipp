@@ -10,7 +10,8 @@ namespace testing {
 
 namespace detail {
 inline constexpr std::int64_t fake_clock_start = std::int64_t{3600} * 1'000'000'000;
-inline constexpr std::int64_t fake_wall_start = std::int64_t{1'767'225'600} * 1'000;  // milliseconds: 2026-01-01T00:00:00Z
+inline constexpr std::int64_t fake_wall_start =
+    std::int64_t{1'767'225'600} * 1'000;  // milliseconds: 2026-01-01T00:00:00Z
 inline constexpr std::int64_t nanoseconds_in_millisecond = 1'000'000;
 }  // namespace detail
 

@@ -135,9 +135,7 @@ MLFLOWHA_INLINE void FakeServer::resume() { state_->front().resume(); }
 MLFLOWHA_INLINE bool FakeServer::running() const { return state_->front().running(); }
 
 MLFLOWHA_INLINE void FakeServer::set_faults(FaultScript script) { state_->front().set_faults(std::move(script)); }
-MLFLOWHA_INLINE std::vector<FaultCount> FakeServer::fault_counts() const {
-  return state_->front().injector().counts();
-}
+MLFLOWHA_INLINE std::vector<FaultCount> FakeServer::fault_counts() const { return state_->front().injector().counts(); }
 MLFLOWHA_INLINE std::uint64_t FakeServer::requests() const { return state_->front().injector().requests(); }
 MLFLOWHA_INLINE std::uint64_t FakeServer::connections() const { return state_->front().injector().connections(); }
 

@@ -106,7 +106,9 @@ class FakeTransportState : public std::enable_shared_from_this<FakeTransportStat
     TransportResult result;
   };
   std::vector<Probe> probes;  // by `done`
-  [[nodiscard]] const std::map<std::string, std::unique_ptr<Endpoint>>& endpoints() const noexcept { return endpoints_; }
+  [[nodiscard]] const std::map<std::string, std::unique_ptr<Endpoint>>& endpoints() const noexcept {
+    return endpoints_;
+  }
 
  private:
   Duration latency() {
@@ -129,7 +131,8 @@ class FakeTransportState : public std::enable_shared_from_this<FakeTransportStat
     }
     const TimePoint now = clock_.now();
     if (timeouts.total <= Duration::zero()) {
-      attempt.result = transport_failure(TransportFault::connect_timeout, Progress::not_sent, "no time left to connect");
+      attempt.result =
+          transport_failure(TransportFault::connect_timeout, Progress::not_sent, "no time left to connect");
       return attempt;
     }
     const FaultPlan connection = server->injector.on_connection(now);
@@ -142,8 +145,7 @@ class FakeTransportState : public std::enable_shared_from_this<FakeTransportStat
     }
     if (attempt.fault == FaultKind::connect_hang) {
       attempt.duration = std::min(timeouts.connect, timeouts.total);
-      attempt.result =
-          transport_failure(TransportFault::connect_timeout, Progress::not_sent, "no connection in time");
+      attempt.result = transport_failure(TransportFault::connect_timeout, Progress::not_sent, "no connection in time");
       return attempt;
     }
     const FaultPlan plan =
@@ -176,9 +178,9 @@ class FakeTransportState : public std::enable_shared_from_this<FakeTransportStat
       case FaultKind::apply_late:
         attempt.applied = true;
         clock_.schedule(Deadline::after(clock_.now(), plan.delay + plan.action.time).at(),
-                         [self = shared_from_this(), base = uri.base(), &server, request] {
-                           static_cast<void>(self->respond(server, base, request));
-                         });
+                        [self = shared_from_this(), base = uri.base(), &server, request] {
+                          static_cast<void>(self->respond(server, base, request));
+                        });
         return plan.action.silent ? never() : lost("the server closed the connection without an answer");
       default:
         break;
@@ -217,16 +219,18 @@ class FakeTransportState : public std::enable_shared_from_this<FakeTransportStat
       constexpr double bytes_of_a_head = 150;
       const double seconds = (bytes_of_a_head + static_cast<double>(response->body.size())) / plan.bytes_per_second;
       constexpr double a_year = 365.0 * 24 * 3600;
-      attempt.duration += std::chrono::duration_cast<Duration>(std::chrono::duration<double>(std::min(seconds, a_year)));
+      attempt.duration +=
+          std::chrono::duration_cast<Duration>(std::chrono::duration<double>(std::min(seconds, a_year)));
     }
     if (response->status >= 300 && response->status <= 399 && response->status != 304 &&
         !response->header("location").empty()) {
-      attempt.result = transport_failure(TransportFault::redirect_refused, Progress::answered,
-                                         fmt::format("redirect to \"{}\"", sanitize(response->header("location"), 200)));
+      attempt.result =
+          transport_failure(TransportFault::redirect_refused, Progress::answered,
+                            fmt::format("redirect to \"{}\"", sanitize(response->header("location"), 200)));
     } else if (request.max_response_bytes != 0 && response->body.size() > request.max_response_bytes) {
-      attempt.result = transport_failure(
-          TransportFault::too_large, Progress::sent,
-          fmt::format("the body of the answer is larger than {} bytes", request.max_response_bytes));
+      attempt.result =
+          transport_failure(TransportFault::too_large, Progress::sent,
+                            fmt::format("the body of the answer is larger than {} bytes", request.max_response_bytes));
     }
   }
 
@@ -235,7 +239,8 @@ class FakeTransportState : public std::enable_shared_from_this<FakeTransportStat
     {
       const std::lock_guard<std::mutex> lock(mutex);
       for (Reply& reply : server.replies) {
-        if (reply.method != request.method || request.target.compare(0, reply.target.size(), reply.target) != 0) continue;
+        if (reply.method != request.method || request.target.compare(0, reply.target.size(), reply.target) != 0)
+          continue;
         if (reply.times != 0 && reply.used >= reply.times) continue;
         ++reply.used;
         return reply.result;
@@ -255,8 +260,9 @@ class FakeTransportState : public std::enable_shared_from_this<FakeTransportStat
       for (const Reply& reply : server->replies) {
         const bool same_target = request.target.compare(0, reply.target.size(), reply.target) == 0;
         const auto common = static_cast<std::size_t>(
-            std::mismatch(reply.target.begin(), reply.target.begin() + static_cast<std::ptrdiff_t>(std::min(
-                                                                           reply.target.size(), request.target.size())),
+            std::mismatch(reply.target.begin(),
+                          reply.target.begin() +
+                              static_cast<std::ptrdiff_t>(std::min(reply.target.size(), request.target.size())),
                           request.target.begin())
                 .first -
             reply.target.begin());
@@ -274,7 +280,8 @@ class FakeTransportState : public std::enable_shared_from_this<FakeTransportStat
         misses.emplace(distance, fmt::format("{} {}{} ({})", to_string(reply.method), address, reply.target, why));
       }
     }
-    std::string text = fmt::format("FakeTransport has nothing for {} {}{}", to_string(request.method), base, request.target);
+    std::string text =
+        fmt::format("FakeTransport has nothing for {} {}{}", to_string(request.method), base, request.target);
     int left = 5;
     const char* separator = "; near misses: ";
     for (const auto& [distance, miss] : misses) {
@@ -302,7 +309,8 @@ MLFLOWHA_INLINE FakeTransport::~FakeTransport() = default;
 
 MLFLOWHA_INLINE void FakeTransport::add(std::string_view endpoint, std::shared_ptr<FakeBackend> backend,
                                         FaultScript faults) {
-  add(endpoint,
+  add(
+      endpoint,
       [backend = std::move(backend)](const Request& request, WallTime now) { return backend->handle(request, now); },
       std::move(faults));
 }

@@ -87,9 +87,12 @@ class FaultLexer {
       if (c == '\n') break;
       if (quote == '"' && c == '\\' && at_ + 1 < text_.size()) {
         c = text_[++at_];
-        if (c == 'n') c = '\n';
-        else if (c == 'r') c = '\r';
-        else if (c == 't') c = '\t';
+        if (c == 'n')
+          c = '\n';
+        else if (c == 'r')
+          c = '\r';
+        else if (c == 't')
+          c = '\t';
         else if (c != '"' && c != '\\') {
           faults_.push_back(fmt::format("line {}: \"\\{}\" in quotes, expected \\n, \\r, \\t, \\\" or \\\\", opened,
                                         sanitize(std::string_view(&c, 1))));
@@ -169,9 +172,9 @@ class FaultStatementParser {
   [[nodiscard]] std::string_view text() const { return statement_.words[at_].text; }
 
   std::nullopt_t fail(std::string_view expected) {
-    const std::string where = done() ? fmt::format("line {}, at the end of the rule", statement_.line)
-                                     : fmt::format("line {}, word {} \"{}\"", statement_.line, at_ + 1,
-                                                   sanitize(text(), 80));
+    const std::string where =
+        done() ? fmt::format("line {}, at the end of the rule", statement_.line)
+               : fmt::format("line {}, word {} \"{}\"", statement_.line, at_ + 1, sanitize(text(), 80));
     faults_.push_back(fmt::format("{}: expected {}", where, expected));
     return std::nullopt;
   }
@@ -220,8 +223,8 @@ class FaultStatementParser {
     double value = 0;
     std::string_view unit;
     if (done() || !split_unit(text(), value, unit)) return false;
-    constexpr std::pair<std::string_view, double> units[] = {
-        {"ns", 1}, {"us", 1e3}, {"ms", 1e6}, {"s", 1e9}, {"min", 60e9}, {"h", 3600e9}};
+    constexpr std::pair<std::string_view, double> units[] = {{"ns", 1},  {"us", 1e3},   {"ms", 1e6},
+                                                             {"s", 1e9}, {"min", 60e9}, {"h", 3600e9}};
     constexpr double century = 100.0 * 366 * 24 * 3600e9;
     for (const auto& [name, nanoseconds] : units) {
       if (name != unit) continue;
@@ -235,7 +238,7 @@ class FaultStatementParser {
 
   bool ranges(std::vector<FaultRange>& list) {
     if (done()) return false;
-    for (std::string_view rest = text(); ;) {
+    for (std::string_view rest = text();;) {
       const std::size_t comma = rest.find(',');
       const std::string_view item = rest.substr(0, comma);
       const std::size_t dots = item.find("..");
@@ -254,7 +257,7 @@ class FaultStatementParser {
 
   bool methods() {
     if (done()) return false;
-    for (std::string_view rest = text(); ;) {
+    for (std::string_view rest = text();;) {
       const std::size_t comma = rest.find(',');
       std::string name(rest.substr(0, comma));
       constexpr std::string_view known[] = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"};

@@ -115,10 +115,10 @@ class FaultProxyState {
     front_options.faults = std::move(options.faults);
     front_options.seed = options.seed;
     front_options.apply_abandoned = true;  // whether to apply it is for the server behind to decide
-    front_ = std::make_unique<HttpFront>(std::move(front_options), [this](const WireMessage& request,
-                                                                         HttpFront::Deliver deliver) {
-      return forward(request, std::move(deliver));
-    });
+    front_ = std::make_unique<HttpFront>(std::move(front_options),
+                                         [this](const WireMessage& request, HttpFront::Deliver deliver) {
+                                           return forward(request, std::move(deliver));
+                                         });
     front_->start();
   }
   ~FaultProxyState() { shut(false); }
@@ -161,13 +161,13 @@ class FaultProxyState {
                           true);
     bytes += request.body;
     const std::uint64_t id = ++last_call_;
-    auto call = std::make_shared<UpstreamCall>(
-        front_->loop(), std::move(bytes), request.method == "HEAD",
-        [this, id, deliver = std::move(deliver)](std::optional<WireAnswer> answer) {
-          const auto keep = calls_.extract(id);  // alive until the end of this function
-          if (answer) ++forwarded;
-          deliver(std::move(answer));
-        });
+    auto call =
+        std::make_shared<UpstreamCall>(front_->loop(), std::move(bytes), request.method == "HEAD",
+                                       [this, id, deliver = std::move(deliver)](std::optional<WireAnswer> answer) {
+                                         const auto keep = calls_.extract(id);  // alive until the end of this function
+                                         if (answer) ++forwarded;
+                                         deliver(std::move(answer));
+                                       });
     calls_.emplace(id, call);
     call->start(address_, address_length_);
     return [this, id] { calls_.erase(id); };
@@ -207,9 +207,7 @@ MLFLOWHA_INLINE void FaultProxy::pause() { state_->front().pause(); }
 MLFLOWHA_INLINE void FaultProxy::resume() { state_->front().resume(); }
 
 MLFLOWHA_INLINE void FaultProxy::set_faults(FaultScript script) { state_->front().set_faults(std::move(script)); }
-MLFLOWHA_INLINE std::vector<FaultCount> FaultProxy::fault_counts() const {
-  return state_->front().injector().counts();
-}
+MLFLOWHA_INLINE std::vector<FaultCount> FaultProxy::fault_counts() const { return state_->front().injector().counts(); }
 MLFLOWHA_INLINE std::uint64_t FaultProxy::requests() const { return state_->front().injector().requests(); }
 MLFLOWHA_INLINE std::uint64_t FaultProxy::connections() const { return state_->front().injector().connections(); }
 MLFLOWHA_INLINE std::uint64_t FaultProxy::forwarded() const noexcept { return state_->forwarded.load(); }

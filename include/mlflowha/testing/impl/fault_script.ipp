@@ -15,21 +15,36 @@ namespace testing {
 
 MLFLOWHA_INLINE std::string_view to_string(FaultKind kind) noexcept {
   switch (kind) {
-    case FaultKind::none: return "none";
-    case FaultKind::refuse: return "refuse";
-    case FaultKind::connect_hang: return "connect_hang";
-    case FaultKind::black_hole: return "black_hole";
-    case FaultKind::reset: return "reset";
-    case FaultKind::drop_before: return "drop_before";
-    case FaultKind::apply_then_drop: return "apply_then_drop";
-    case FaultKind::apply_late: return "apply_late";
-    case FaultKind::status: return "status";
-    case FaultKind::apply_then_status: return "apply_then_status";
-    case FaultKind::garbage: return "garbage";
-    case FaultKind::truncate: return "truncate";
-    case FaultKind::wrong_length: return "wrong_length";
-    case FaultKind::delay: return "delay";
-    case FaultKind::drip: return "drip";
+    case FaultKind::none:
+      return "none";
+    case FaultKind::refuse:
+      return "refuse";
+    case FaultKind::connect_hang:
+      return "connect_hang";
+    case FaultKind::black_hole:
+      return "black_hole";
+    case FaultKind::reset:
+      return "reset";
+    case FaultKind::drop_before:
+      return "drop_before";
+    case FaultKind::apply_then_drop:
+      return "apply_then_drop";
+    case FaultKind::apply_late:
+      return "apply_late";
+    case FaultKind::status:
+      return "status";
+    case FaultKind::apply_then_status:
+      return "apply_then_status";
+    case FaultKind::garbage:
+      return "garbage";
+    case FaultKind::truncate:
+      return "truncate";
+    case FaultKind::wrong_length:
+      return "wrong_length";
+    case FaultKind::delay:
+      return "delay";
+    case FaultKind::drip:
+      return "drip";
   }
   return "unknown";
 }
@@ -51,7 +66,8 @@ MLFLOWHA_INLINE bool is_token(std::string_view text) {
 }
 
 MLFLOWHA_INLINE bool has_control_character(std::string_view text) {
-  return std::any_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; });
+  return std::any_of(text.begin(), text.end(),
+                     [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; });
 }
 
 /// What is wrong with one action, or "".
@@ -105,7 +121,8 @@ MLFLOWHA_INLINE std::string complaint(const FaultRule& rule) {
     const std::string_view name = to_string(rule.actions.front().kind);
     if (rule.actions.size() > 1) return "refuse and connect_hang can't be combined with another action";
     if (!match.methods.empty() || !match.path.empty() || !match.prefix.empty() || !match.requests.empty()) {
-      return fmt::format("{} happens before a request is sent: it can't depend on method, path, prefix or request", name);
+      return fmt::format("{} happens before a request is sent: it can't depend on method, path, prefix or request",
+                         name);
     }
   }
   for (const auto* ranges : {&match.connections, &match.requests, &match.nth}) {
@@ -116,7 +133,8 @@ MLFLOWHA_INLINE std::string complaint(const FaultRule& rule) {
     }
   }
   if (match.every < 1) return "every needs a number of 1 or more";
-  if (!(match.share >= 0 && match.share <= 1)) return fmt::format("share is {}, expected 0..1 or 0%..100%", match.share);
+  if (!(match.share >= 0 && match.share <= 1))
+    return fmt::format("share is {}, expected 0..1 or 0%..100%", match.share);
   if (match.from < Duration::zero() || match.until <= match.from) return "the time window is empty";
   return "";
 }
@@ -140,15 +158,22 @@ MLFLOWHA_INLINE std::string quote_word(std::string_view text) {
   std::string escaped = "\"";
   for (const char c : text) {
     switch (c) {
-      case '\n': escaped += "\\n"; break;
-      case '\r': escaped += "\\r"; break;
-      case '\t': escaped += "\\t"; break;
+      case '\n':
+        escaped += "\\n";
+        break;
+      case '\r':
+        escaped += "\\r";
+        break;
+      case '\t':
+        escaped += "\\t";
+        break;
       case '"':
       case '\\':
         escaped += '\\';
         escaped += c;
         break;
-      default: escaped += c;
+      default:
+        escaped += c;
     }
   }
   return escaped + '"';
@@ -358,8 +383,7 @@ MLFLOWHA_INLINE FaultScript::FaultScript(std::initializer_list<FaultRule> rules)
 
 MLFLOWHA_INLINE FaultScript& FaultScript::add(FaultRule rule) {
   if (const std::string text = detail::complaint(rule); !text.empty()) {
-    mlflowha::detail::throw_exception(
-        invalid_argument(fmt::format("fault rule \"{}\": {}", to_string(rule), text)));
+    mlflowha::detail::throw_exception(invalid_argument(fmt::format("fault rule \"{}\": {}", to_string(rule), text)));
   }
   rules_.push_back(std::move(rule));
   return *this;

@@ -62,7 +62,8 @@ class HttpFront {
   /// Takes the answer, or nothing when there is none and the client shall see a dead connection.
   using Deliver = std::function<void(std::optional<WireAnswer>)>;
   using Abandon = std::function<void()>;
-  /// Makes the answer, now or later, on the loop's thread. May return something to call when nobody waits for it any more.
+  /// Makes the answer, now or later, on the loop's thread. May return something to call when nobody waits for it any
+  /// more.
   using Handler = std::function<Abandon(const WireMessage& request, Deliver deliver)>;
 
   HttpFront(FrontOptions options, Handler handler)
@@ -122,14 +123,15 @@ class HttpFront {
   }
   /// Actions at a later time: not while paused, and never after the server was shut.
   void later(Duration delay, EventLoop::Action action) {
-    loop_.at(Deadline::after(EventLoop::now(), delay).at(), [this, epoch = epoch_, action = std::move(action)]() mutable {
-      if (epoch != epoch_) return;
-      if (paused_) {
-        deferred_.push_back(std::move(action));
-      } else {
-        action();
-      }
-    });
+    loop_.at(Deadline::after(EventLoop::now(), delay).at(),
+             [this, epoch = epoch_, action = std::move(action)]() mutable {
+               if (epoch != epoch_) return;
+               if (paused_) {
+                 deferred_.push_back(std::move(action));
+               } else {
+                 action();
+               }
+             });
   }
 
  private:
@@ -150,7 +152,8 @@ class HttpFront {
 
   void run(const EventLoop::Action& action) { loop_.run_and_wait(action); }
 
-  // --- listening -------------------------------------------------------------------------------------------------------
+  // --- listening
+  // -------------------------------------------------------------------------------------------------------
 
   [[nodiscard]] static Fd make_socket() {
     Fd fd(::socket(AF_INET, SOCK_STREAM, 0));
@@ -267,7 +270,8 @@ class HttpFront {
     }
   }
 
-  // --- connections -----------------------------------------------------------------------------------------------------
+  // --- connections
+  // -----------------------------------------------------------------------------------------------------
 
   void finish(Connection& connection, bool hard) {
     if (!connection.fd) return;
@@ -352,11 +356,11 @@ class HttpFront {
     serve(connection, std::move(request));
   }
 
-  // --- one request -----------------------------------------------------------------------------------------------------
+  // --- one request
+  // -----------------------------------------------------------------------------------------------------
 
   void serve(const ConnectionPtr& connection, WireMessage request) {
-    const FaultPlan plan =
-        injector_.on_request(request.method, request.target, connection->number, EventLoop::now());
+    const FaultPlan plan = injector_.on_request(request.method, request.target, connection->number, EventLoop::now());
     const auto after_delay = [this, &plan](EventLoop::Action action) {
       if (plan.delay > Duration::zero()) {
         later(plan.delay, std::move(action));
@@ -466,7 +470,8 @@ class HttpFront {
       if (count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) break;
       if (count < 0) return drop(connection);
       connection->out.erase(0, static_cast<std::size_t>(count));
-      if (connection->bytes_per_second > 0 && !connection->out.empty()) drip_next(connection, static_cast<double>(count));
+      if (connection->bytes_per_second > 0 && !connection->out.empty())
+        drip_next(connection, static_cast<double>(count));
     }
     if (connection->out.empty() && connection->busy && !connection->silent) return end_request(connection);
     update_events(*connection);

@@ -1,7 +1,8 @@
 #ifndef MLFLOWHA_TESTING_IMPL_HTTP_WIRE_IPP
 #define MLFLOWHA_TESTING_IMPL_HTTP_WIRE_IPP
 
-// HTTP/1.1 on the wire, as far as a server and a proxy for MLflow need it: where a message begins and ends. Without I/O.
+// HTTP/1.1 on the wire, as far as a server and a proxy for MLflow need it: where a message begins and ends. Without
+// I/O.
 
 #include <mlflowha/http/message.hpp>
 
@@ -22,7 +23,8 @@ namespace detail {
 
 MLFLOWHA_INLINE bool same_name(std::string_view a, std::string_view b) noexcept {
   const auto small = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; };
-  return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(), [&](char x, char y) { return small(x) == small(y); });
+  return a.size() == b.size() &&
+         std::equal(a.begin(), a.end(), b.begin(), [&](char x, char y) { return small(x) == small(y); });
 }
 
 MLFLOWHA_INLINE std::string_view trimmed(std::string_view text) noexcept {
@@ -223,33 +225,54 @@ class WireReader {
 
 MLFLOWHA_INLINE std::string_view reason_phrase(int status) noexcept {
   switch (status) {
-    case 200: return "OK";
-    case 204: return "No Content";
-    case 301: return "Moved Permanently";
-    case 302: return "Found";
-    case 307: return "Temporary Redirect";
-    case 308: return "Permanent Redirect";
-    case 400: return "Bad Request";
-    case 401: return "Unauthorized";
-    case 403: return "Forbidden";
-    case 404: return "Not Found";
-    case 405: return "Method Not Allowed";
-    case 409: return "Conflict";
-    case 413: return "Content Too Large";
-    case 429: return "Too Many Requests";
-    case 500: return "Internal Server Error";
-    case 501: return "Not Implemented";
-    case 502: return "Bad Gateway";
-    case 503: return "Service Unavailable";
-    case 504: return "Gateway Timeout";
-    default: return "Status";
+    case 200:
+      return "OK";
+    case 204:
+      return "No Content";
+    case 301:
+      return "Moved Permanently";
+    case 302:
+      return "Found";
+    case 307:
+      return "Temporary Redirect";
+    case 308:
+      return "Permanent Redirect";
+    case 400:
+      return "Bad Request";
+    case 401:
+      return "Unauthorized";
+    case 403:
+      return "Forbidden";
+    case 404:
+      return "Not Found";
+    case 405:
+      return "Method Not Allowed";
+    case 409:
+      return "Conflict";
+    case 413:
+      return "Content Too Large";
+    case 429:
+      return "Too Many Requests";
+    case 500:
+      return "Internal Server Error";
+    case 501:
+      return "Not Implemented";
+    case 502:
+      return "Bad Gateway";
+    case 503:
+      return "Service Unavailable";
+    case 504:
+      return "Gateway Timeout";
+    default:
+      return "Status";
   }
 }
 
 /// Headers that belong to one connection and are not passed on.
 MLFLOWHA_INLINE bool is_hop_by_hop(std::string_view name) noexcept {
-  static constexpr std::string_view names[] = {"connection",        "keep-alive", "proxy-connection", "te",     "trailer",
-                                               "transfer-encoding", "upgrade",    "content-length",   "expect"};
+  static constexpr std::string_view names[] = {"connection", "keep-alive",     "proxy-connection",
+                                               "te",         "trailer",        "transfer-encoding",
+                                               "upgrade",    "content-length", "expect"};
   return std::any_of(std::begin(names), std::end(names), [&](std::string_view hop) { return same_name(hop, name); });
 }
 

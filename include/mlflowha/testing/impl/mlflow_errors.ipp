@@ -23,12 +23,24 @@ MLFLOWHA_INLINE std::string json_string(std::string_view text) {
 /// MLflow's table (mlflow/exceptions.py, 3.17.2); 500 for everything else.
 MLFLOWHA_INLINE int http_status_of(std::string_view error_code) noexcept {
   constexpr std::pair<std::string_view, int> table[] = {
-      {"BAD_REQUEST", 400},          {"INVALID_PARAMETER_VALUE", 400}, {"RESOURCE_ALREADY_EXISTS", 400},
-      {"UNAUTHENTICATED", 401},      {"CUSTOMER_UNAUTHORIZED", 401},   {"PERMISSION_DENIED", 403},
-      {"NOT_FOUND", 404},            {"RESOURCE_DOES_NOT_EXIST", 404}, {"ENDPOINT_NOT_FOUND", 404},
-      {"ABORTED", 409},              {"ALREADY_EXISTS", 409},          {"RESOURCE_CONFLICT", 409},
-      {"REQUEST_LIMIT_EXCEEDED", 429}, {"RESOURCE_EXHAUSTED", 429},    {"CANCELLED", 499},
-      {"NOT_IMPLEMENTED", 501},      {"TEMPORARILY_UNAVAILABLE", 503}, {"DEADLINE_EXCEEDED", 504},
+      {"BAD_REQUEST", 400},
+      {"INVALID_PARAMETER_VALUE", 400},
+      {"RESOURCE_ALREADY_EXISTS", 400},
+      {"UNAUTHENTICATED", 401},
+      {"CUSTOMER_UNAUTHORIZED", 401},
+      {"PERMISSION_DENIED", 403},
+      {"NOT_FOUND", 404},
+      {"RESOURCE_DOES_NOT_EXIST", 404},
+      {"ENDPOINT_NOT_FOUND", 404},
+      {"ABORTED", 409},
+      {"ALREADY_EXISTS", 409},
+      {"RESOURCE_CONFLICT", 409},
+      {"REQUEST_LIMIT_EXCEEDED", 429},
+      {"RESOURCE_EXHAUSTED", 429},
+      {"CANCELLED", 499},
+      {"NOT_IMPLEMENTED", 501},
+      {"TEMPORARILY_UNAVAILABLE", 503},
+      {"DEADLINE_EXCEEDED", 504},
   };
   for (const auto& row : table) {
     if (row.first == error_code) return row.second;

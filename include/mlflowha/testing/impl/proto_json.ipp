@@ -1,9 +1,9 @@
 #ifndef MLFLOWHA_TESTING_IMPL_PROTO_JSON_IPP
 #define MLFLOWHA_TESTING_IMPL_PROTO_JSON_IPP
 
-// How an MLflow server reads a request: JSON (or a query) becomes a protobuf message field by field, in the order of the
-// JSON text, and stops silently at the first field that doesn't fit; only then is the raw JSON checked against a few
-// rules per field. This order decides what is stored for odd input (a bare NaN is stored as 0), so it is imitated.
+// How an MLflow server reads a request: JSON (or a query) becomes a protobuf message field by field, in the order of
+// the JSON text, and stops silently at the first field that doesn't fit; only then is the raw JSON checked against a
+// few rules per field. This order decides what is stored for odd input (a bare NaN is stored as 0), so it is imitated.
 
 #include <mlflowha/http/message.hpp>
 #include <mlflowha/testing/impl/mlflow_errors.ipp>
