@@ -18,7 +18,7 @@ if [ ${#files[@]} = 0 ]; then
   files=(src/mlflowha.cpp)
   if [ -f src/testing.cpp ]; then files+=(src/testing.cpp); fi
 fi
-# The path analysis of the test doubles spends minutes in Boost.Asio and finds nothing of ours: left out there.
+# The path analysis of the test doubles takes minutes and finds nothing: left out there.
 check() {
   local checks=
   case $1 in src/testing*) checks='-clang-analyzer-*' ;; esac
