@@ -153,7 +153,10 @@ MLFLOWHA_INLINE Result<void> Client::log_batch(std::string_view run_id, std::vec
     Result<void> result = log_batch(request, call);
     if (!result) {
       Error error = std::move(result).error();
-      if (all > most_entries) error.message = fmt::format("{} of {} entries stored; {}", stored, all, error.message);
+      if (stored > 0) {
+        error.message = fmt::format("{} of {} entries stored; {}", stored, all, error.message);
+        if (error.effect == Effect::none) error.effect = Effect::unknown;  // of the batch as a whole
+      }
       return error;
     }
   } while (metric_at + param_at + tag_at < all);
