@@ -150,6 +150,8 @@ TEST_CASE("a 200 that no MLflow server sent is seen before it is decoded", "[api
   CHECK(good(api::ops::delete_run, "OK"));
   CHECK_FALSE(good(api::ops::get_run, "<html>please log in</html>"));
   CHECK_FALSE(good(api::ops::get_run, "{\"run\": {\"info\""));
+  CHECK_FALSE(good(api::ops::get_run, R"({"run": {"info": {}})"));  // cut where a bracket happens to close
+  CHECK(good(api::ops::get_run, R"({"run": {"tags": [{"key": "}\"\\", "value": "{["}]}})"));
   CHECK_FALSE(good(api::ops::get_run, "[]"));
   CHECK(good(api::ops::get_server_version, "3.17.2"));
   CHECK_FALSE(good(api::ops::get_server_version, "<html>"));

@@ -46,6 +46,30 @@ MLFLOWHA_INLINE void decode(JsonReader& in, ErrorBody& body) {
   if (body.message.empty()) body.message = detail.empty() ? std::move(other) : std::move(detail);
 }
 
+/// Whether the bracket that opens at the first byte closes at the last one. No beginning of a JSON object passes, which
+/// is what a broken connection or a wrong Content-Length leaves of an answer.
+MLFLOWHA_INLINE bool closes_at_its_end(std::string_view text) noexcept {
+  std::size_t depth = 0;
+  bool quoted = false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (quoted) {
+      if (c == '\\') {
+        ++i;
+      } else if (c == '"') {
+        quoted = false;
+      }
+    } else if (c == '"') {
+      quoted = true;
+    } else if (c == '{' || c == '[') {
+      ++depth;
+    } else if ((c == '}' || c == ']') && (depth == 0 || --depth == 0)) {
+      return i + 1 == text.size();
+    }
+  }
+  return false;
+}
+
 }  // namespace detail
 
 namespace api {
@@ -148,8 +172,9 @@ MLFLOWHA_INLINE Error decode_error(const Response& response) {
 MLFLOWHA_INLINE Result<void> check_answer(const Operation& operation, const Response& response) {
   const std::string_view body = detail::object_of(response.body);
   const std::size_t first = body.find_first_not_of(" \t\r\n");
-  const bool good = operation.plain_text ? first != std::string_view::npos && body[first] != '<'
-                                         : first != std::string_view::npos && body[first] == '{' && body.back() == '}';
+  const bool good =
+      first != std::string_view::npos &&
+      (operation.plain_text ? body[first] != '<' : body[first] == '{' && detail::closes_at_its_end(body.substr(first)));
   if (good) return {};
   Error error = detail::bad_response(
       operation.name, "expected a JSON object in the answer, found \"" + sanitize(response.body, 64) + '"');

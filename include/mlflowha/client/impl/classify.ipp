@@ -1,7 +1,7 @@
 #ifndef MLFLOWHA_CLIENT_IMPL_CLASSIFY_IPP
 #define MLFLOWHA_CLIENT_IMPL_CLASSIFY_IPP
 
-#include <mlflowha/api/error_body.hpp>
+#include <mlflowha/api/impl/error_body.ipp>  // closes_at_its_end
 #include <mlflowha/client/classify.hpp>
 #include <mlflowha/resilience/backoff.hpp>
 
@@ -85,6 +85,10 @@ MLFLOWHA_INLINE bool is_switched_off(std::string_view message) noexcept {
          contains(message, "orkspaces are not enabled") || contains(message, "orkspaces are disabled");
 }
 
+MLFLOWHA_INLINE bool is_cut_short(std::string_view body) noexcept {
+  return !body.empty() && body.front() == '{' && !closes_at_its_end(object_of(body));
+}
+
 struct Judgement {
   Verdict verdict = Verdict::rejected;
   bool maybe_applied = false;
@@ -93,6 +97,8 @@ struct Judgement {
 MLFLOWHA_INLINE Judgement judge(const Response& response, const Error& error, bool asked_to_wait) {
   const int status = response.status;
   const std::string_view code = error.error_code;
+  // The beginning of MLflow's own words: what they said is lost, whatever the status.
+  if (code.empty() && is_cut_short(response.body)) return {Verdict::server_error, true};
   if (code == "TEMPORARILY_UNAVAILABLE") {
     // OperationalError: the database that all servers share. A connection lost at COMMIT looks the same.
     return {Verdict::shared_backend, true};
@@ -157,6 +163,9 @@ MLFLOWHA_INLINE Classification classify(const TransportResult& result, const Cla
   Error error = api::decode_error(response);
   const std::optional<Duration> wait = detail::asked_wait(response, wall_now);
   const detail::Judgement judgement = detail::judge(response, error, wait.has_value());
+  // A driver's error behind a 400 reads like the caller's fault by its code, and would never be tried again.
+  if (judgement.verdict == Verdict::endpoint_fault) error.code = Errc::unavailable;
+  if (error.error_code.empty() && detail::is_cut_short(response.body)) error.code = Errc::bad_response;
   c.outcome.verdict = judgement.verdict;
   c.outcome.maybe_applied = judgement.maybe_applied && detail::is_write(context.operation);
   if (context.respect_retry_after) c.outcome.retry_after = wait;
