@@ -102,6 +102,8 @@ class MLFLOWHA_EXPORT EndpointSet {
     [[nodiscard]] EndpointIndex index() const noexcept { return index_; }
     /// The endpoint has not shown yet that it fronts the same database: identify it before use.
     [[nodiscard]] bool needs_identity() const noexcept { return needs_identity_; }
+    /// The attempt decides whether a half-open breaker closes. As long as the lease lasts nobody else gets one.
+    [[nodiscard]] bool is_probe() const noexcept { return permit_.is_probe(); }
 
    private:
     friend class EndpointSet;

@@ -78,6 +78,7 @@ class MLFLOWHA_EXPORT Engine {
 
   /// Moves side jobs forward and starts those that are due. Two relaxed loads when there is nothing to do.
   void run_side_jobs(TimePoint now) noexcept;
+  [[nodiscard]] EndpointSet::Lease spare_lease(TimePoint now) noexcept;
   void settle(SideJob job, const TransportResult& result, TimePoint now);
   void start_job(SideJob job, const Request& request);
   Outcome judge_identity(EndpointIndex index, Classification& result, const TransportResult& answer);

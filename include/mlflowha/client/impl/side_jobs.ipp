@@ -16,6 +16,13 @@ MLFLOWHA_INLINE AttemptTimeouts Engine::side_timeouts() const noexcept {
   return {config.plan().connect_timeout, config.plan().attempt_timeout};
 }
 
+/// For work that can wait. Never the place that a call would need: a half-open breaker admits one attempt at a time,
+/// and this one ends only when another call moves it forward.
+MLFLOWHA_INLINE EndpointSet::Lease Engine::spare_lease(TimePoint now) noexcept {
+  EndpointSet::Lease lease = endpoints.pick_fresh(now, {});
+  return lease && !lease.needs_identity() && !lease.is_probe() ? std::move(lease) : EndpointSet::Lease();
+}
+
 MLFLOWHA_INLINE void Engine::run_side_jobs(TimePoint now) noexcept {
 #if defined(__cpp_exceptions)
   try {
@@ -38,15 +45,15 @@ MLFLOWHA_INLINE void Engine::run_side_jobs(TimePoint now) noexcept {
       start_job(std::move(job), identity_request());
     }
     while (std::optional<WatchedCreate> due = twins.next_due(now)) {
-      EndpointSet::Pick pick = endpoints.pick(now, {});
+      EndpointSet::Lease lease = spare_lease(now);
       const auto request = verify_request(api::Recipe::find_run_by_tag, due->scope, due->request_tag);
-      if (!pick.lease || pick.lease.needs_identity() || !pick.fresh || !request) {
+      if (!lease || !request) {
         twins.again(now, due->request_tag);
         break;
       }
       SideJob job;
       job.kind = SideJob::Kind::find_twins;
-      job.lease = std::move(pick.lease);
+      job.lease = std::move(lease);
       job.started = now;
       job.create = std::move(*due);
       start_job(std::move(job), *request);
@@ -110,15 +117,15 @@ MLFLOWHA_INLINE void Engine::settle(SideJob job, const TransportResult& result, 
     if (id == create.kept_id) continue;
     const bool remove = !create.kept_id.empty() && config.options().exactly_once.remove_twins;
     const auto request = remove_request(api::Recipe::find_run_by_tag, id);
-    EndpointSet::Pick pick = remove && request ? endpoints.pick(now, {}) : EndpointSet::Pick{};
-    if (!pick.lease || pick.lease.needs_identity()) {
+    EndpointSet::Lease lease = remove && request ? spare_lease(now) : EndpointSet::Lease();
+    if (!lease) {
       if (observer) observer->on_twin({create.operation, create.kept_id, id, false});
       if (remove) twins.again(now, create.request_tag);
       continue;
     }
     SideJob removal;
     removal.kind = SideJob::Kind::remove_twin;
-    removal.lease = std::move(pick.lease);
+    removal.lease = std::move(lease);
     removal.started = now;
     removal.create = create;
     removal.twin_id = id;
