@@ -1,0 +1,208 @@
+#!/usr/bin/env python3
+"""Puts known bugs into the client and insists that the simulation finds each of them.
+
+A test that can't fail proves nothing. Each entry of BUGS changes one line of the library so that it breaks a promise;
+the changes go into a copy of include/, all of them at once, each behind a number that a variable of the environment
+chooses when the program starts, so that one build serves all. The simulation must be green with number 0 and red with
+every other one.
+
+    tests/simulation/seeded_bugs.py              all bugs; a build of some 80 s of CPU time, then a second or less each
+    tests/simulation/seeded_bugs.py --only 3 7   some
+    tests/simulation/seeded_bugs.py --keep DIR   leaves the copy and the program in DIR
+
+Run by hand after changes to the client or to the simulation; not part of `make test`.
+"""
+
+import argparse
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+ROOM = "include/mlflowha/"
+PLAN = ROOM + "resilience/impl/call_plan.ipp"
+HEALTH = ROOM + "resilience/impl/endpoint_health.ipp"
+POOL = ROOM + "resilience/impl/endpoint_set.ipp"
+BREAKER = ROOM + "resilience/impl/circuit_breaker.ipp"
+ENGINE = ROOM + "client/impl/engine.ipp"
+SIDE = ROOM + "client/impl/side_jobs.ipp"
+CLASSIFY = ROOM + "client/impl/classify.ipp"
+
+# What it breaks; file; text, which must be there once; what takes its place, where BUG is true when the bug is chosen.
+BUGS = [
+    ("a create with unknown fate is sent again without a look", PLAN,
+     "if (idempotency_ == Idempotency::create_anonymous) purpose_ = Purpose::verify;",
+     "if (idempotency_ == Idempotency::create_anonymous && !BUG) purpose_ = Purpose::verify;"),
+    ("a run that the look found is made once more", PLAN,
+     "if (outcome.found == Found::present) return succeed(true);",
+     "if (outcome.found == Found::present && !BUG) return succeed(true);"),
+    ("a failed call always says that nothing was done", PLAN,
+     "return ambiguous_attempts_ > 0 || purpose_ == Purpose::verify ? Effect::unknown : Effect::none;",
+     "return !BUG && (ambiguous_attempts_ > 0 || purpose_ == Purpose::verify) ? Effect::unknown : Effect::none;"),
+    ("a request without an answer counts as not carried out", CLASSIFY,
+     "c.outcome.maybe_applied = c.outcome.sent && is_write(context.operation);",
+     "c.outcome.maybe_applied = c.outcome.sent && is_write(context.operation) && !BUG;"),
+    ("an attempt may outlive its call's deadline", PLAN,
+     "out.timeout = std::min(std::max(options_.attempt_timeout, floor), left);",
+     "out.timeout = BUG ? std::max(options_.attempt_timeout, floor)"
+     " : std::min(std::max(options_.attempt_timeout, floor), left);"),
+    ("a wait may outlive its call's deadline", PLAN,
+     "if (!enough_left(wake)) return fail(StopReason::deadline);",
+     "if (!BUG && !enough_left(wake)) return fail(StopReason::deadline);"),
+    ("retries don't wait", PLAN,
+     "std::max(backoff_delay(options_.backoff, retries_, overload, uniform(rng_), asked), detail::shortest_wait);",
+     "BUG ? detail::shortest_wait : std::max(backoff_delay(options_.backoff, retries_, overload, uniform(rng_), asked),"
+     " detail::shortest_wait);"),
+    ("a failure makes nobody suspect", HEALTH,
+     "if (health != EndpointHealth::suspect) suspect(node, now);",
+     "if (!BUG && health != EndpointHealth::suspect) suspect(node, now);"),
+    ("the end of an attempt isn't counted", POOL,
+     "node.in_flight.fetch_sub(1, std::memory_order_relaxed);",
+     "if (!BUG) node.in_flight.fetch_sub(1, std::memory_order_relaxed);"),
+    ("no panic: long open times lock everybody out", POOL,
+     "if (at_now < panic_at.load(std::memory_order_relaxed)) return {};",
+     "if (BUG || at_now < panic_at.load(std::memory_order_relaxed)) return {};"),
+    ("a dropped permit keeps the half-open breaker's only place", BREAKER,
+     "Permit::~Permit() {\n  if (breaker_ != nullptr && probe_) ",
+     "Permit::~Permit() {\n  if (breaker_ != nullptr && probe_ && !BUG) "),
+    ("a database outage opens the breakers", HEALTH,
+     "if (lease.permit_.is_probe()) lease.permit_.report(now, CallResult::success);",
+     "if (BUG) lease.permit_.report(now, CallResult::hard_failure);\n"
+     "        else if (lease.permit_.is_probe()) lease.permit_.report(now, CallResult::success);"),
+    ("reconcile removes the run that was returned", SIDE,
+     "    ++report.looked_after;\n    for (const std::string& id : finding->ids) {\n      if (id == create.kept_id) continue;",
+     "    ++report.looked_after;\n    for (const std::string& id : finding->ids) {\n"
+     "      if (id == create.kept_id && !BUG) continue;"),
+    ("looks that travel along remove the run that was returned", SIDE,
+     "twins.forget(create.request_tag);\n  for (const std::string& id : finding->ids) {\n"
+     "    if (id == create.kept_id) continue;",
+     "twins.forget(create.request_tag);\n  for (const std::string& id : finding->ids) {\n"
+     "    if (id == create.kept_id && !BUG) continue;"),
+    ("a look that travels along takes the place of a call", SIDE,
+     "!lease.needs_identity() && !lease.is_probe() ?",
+     "!lease.needs_identity() && (BUG || !lease.is_probe()) ?"),
+    ("nobody looks for the twins of a create that succeeded", ENGINE,
+     "if (done.ambiguous_attempts > 0) watch_twins(",
+     "if (done.ambiguous_attempts > 0 && !BUG) watch_twins("),
+    ("nobody looks for what a failed create left behind", ENGINE,
+     'if (error.effect == Effect::unknown) watch_twins(call, "");',
+     'if (error.effect == Effect::unknown && !BUG) watch_twins(call, "");'),
+    ("the retry budget grows without limit", ROOM + "resilience/impl/retry_budget.ipp",
+     "raised = gain > options_.capacity - tokens ? options_.capacity : tokens + gain;",
+     "raised = gain > options_.capacity - tokens && !BUG ? options_.capacity : tokens + gain;"),
+    ("a removal whose answer was lost fails as not found", PLAN,
+     "if (outcome.already_done && idempotency_ == Idempotency::once && repeated) return succeed(false);",
+     "if (outcome.already_done && idempotency_ == Idempotency::once && repeated && !BUG) return succeed(false);"),
+    ("an experiment of somebody else's passes for ours", ROOM + "client/impl/recipes.ipp",
+     "if (!ours) return finding;", "if (!ours && !BUG) return finding;"),
+    ("an experiment of ours passes for somebody else's", PLAN,
+     "if (outcome.already_done && idempotency_ == Idempotency::create_named) {",
+     "if (outcome.already_done && idempotency_ == Idempotency::create_named && !BUG) {"),
+    ("another database isn't noticed", ROOM + "client/impl/identity.ipp",
+     "if (!shared) return Verdict::other;", "if (!shared && !BUG) return Verdict::other;"),
+    ("endpoints are used before they are identified", PLAN,
+     "identifying_ = lease_.needs_identity() && !identified;",
+     "identifying_ = lease_.needs_identity() && !identified && !BUG;"),
+    ("a cut answer passes for a whole one", ROOM + "api/impl/error_body.ipp",
+     "return i + 1 == text.size();", "return BUG || i + 1 == text.size();"),
+    ("half a batch is stored and the error says nothing was", ROOM + "client/impl/client.ipp",
+     "if (error.effect == Effect::none) error.effect = Effect::unknown;",
+     "if (error.effect == Effect::none && !BUG) error.effect = Effect::unknown;"),
+    ("max_attempts is ignored", PLAN,
+     "return options_.max_attempts > 0 && call_attempts_ >= options_.max_attempts;",
+     "return options_.max_attempts > 0 && call_attempts_ >= options_.max_attempts && !BUG;"),
+    ("a read-only database passes for the caller's fault", CLASSIFY,
+     'if (status == 400 && (code == "BAD_REQUEST" || code.empty()) && shows_backend_fault(error.message)) {',
+     'if (!BUG && status == 400 && (code == "BAD_REQUEST" || code.empty()) && shows_backend_fault(error.message)) {'),
+]
+
+CHOICE = """#ifndef MLFLOWHA_SEEDED_BUGS
+#define MLFLOWHA_SEEDED_BUGS
+#include <cstdlib>
+inline int seeded_bug() {
+  static const int number = std::getenv("SEEDED_BUG") != nullptr ? std::atoi(std::getenv("SEEDED_BUG")) : 0;
+  return number;
+}
+#endif
+"""
+
+
+def plant(copy: pathlib.Path) -> list:
+    """Puts all bugs into the copy; returns what is wrong with the list."""
+    faults = []
+    for number, (what, file, old, new) in enumerate(BUGS, 1):
+        path = copy / file
+        text = path.read_text(encoding="utf-8")
+        if text.count(old) != 1:
+            faults.append(f"bug {number} ({what}): its text is {text.count(old)} times in {file}, expected once")
+            continue
+        path.write_text(text.replace(old, re.sub(r"\bBUG\b", f"(::seeded_bug() == {number})", new)), encoding="utf-8")
+    return faults
+
+
+def build(copy: pathlib.Path) -> pathlib.Path:
+    (copy / "seeded_bug.hpp").write_text(CHOICE, encoding="utf-8")
+    compiler = [*os.environ.get("CXX", "g++").split(), "-std=c++20", "-O1", "-include", str(copy / "seeded_bug.hpp"),
+                "-I", str(copy / "include"), "-I", str(ROOT / "tests")]
+    sources = [ROOT / "src/mlflowha.cpp", ROOT / "src/testing.cpp", ROOT / "tests/support/main.cpp",
+               *sorted((ROOT / "tests/simulation").glob("*.cpp"))]
+    objects = []
+    for source in sources:
+        objects.append(copy / (source.stem + ".o"))
+        subprocess.run([*compiler, "-c", str(source), "-o", str(objects[-1])], check=True)
+    program = copy / "simulation"
+    subprocess.run([*compiler, *map(str, objects), "-o", str(program), *os.environ.get("LDFLAGS", "").split(), "-lcurl",
+                    "-lfmt", "-lz", "-lpthread"], check=True)
+    return program
+
+
+def run(program: pathlib.Path, number: int) -> tuple:
+    """Whether the simulation was green, and its first complaint."""
+    environment = dict(os.environ, SEEDED_BUG=str(number))
+    environment.pop("SEED", None)
+    done = subprocess.run([str(program), "whatever fails*"], env=environment, capture_output=True, text=True, check=False,
+                          timeout=600)
+    # Catch2 breaks lines at 80 columns.
+    text = re.sub(r"\n  (?!WRONG|SEED)", " ", done.stdout)
+    seed = re.search(r"SEED=(\d+) fails", text)
+    complaint = re.search(r"WRONG: (.*)", text)
+    said = complaint.group(1) if complaint else text.strip()[-200:]
+    return done.returncode == 0, f"seed {seed.group(1)}: {said}" if seed else said
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", type=int, nargs="+", metavar="N", help="numbers of bugs (from 1)")
+    parser.add_argument("--keep", type=pathlib.Path, metavar="DIR", help="work in DIR and leave it")
+    arguments = parser.parse_args()
+
+    with tempfile.TemporaryDirectory(prefix="seeded-bugs-") as scratch:
+        copy = arguments.keep or pathlib.Path(scratch)
+        copy.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["cp", "-r", str(ROOT / "include"), str(copy)], check=True)
+        faults = plant(copy)
+        if faults:
+            print("\n".join(faults), file=sys.stderr)
+            return 2
+        began = time.monotonic()
+        program = build(copy)
+        print(f"built in {time.monotonic() - began:.0f} s")
+        green, said = run(program, 0)
+        if not green:
+            print(f"red without any bug: {said}")
+            return 1
+        missed = 0
+        for number in arguments.only or range(1, len(BUGS) + 1):
+            green, said = run(program, number)
+            missed += green
+            print(f"| {number} | {BUGS[number - 1][0]} | {'NOT CAUGHT' if green else said[:160]} |", flush=True)
+        print(f"{missed} not caught" if missed else "each caught")
+        return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
