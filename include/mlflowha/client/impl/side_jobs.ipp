@@ -98,6 +98,10 @@ MLFLOWHA_INLINE void Engine::settle(SideJob job, const TransportResult& result, 
 
   const WatchedCreate& create = job.create;
   if (c.outcome.verdict != Verdict::success) {
+    // A removal whose answer was lost may have been carried out: the next look would find nothing to tell of.
+    if (job.kind == SideJob::Kind::remove_twin && observer) {
+      observer->on_twin({create.operation, create.kept_id, job.twin_id, false});
+    }
     twins.again(now, create.request_tag);
     return;
   }
@@ -155,7 +159,10 @@ MLFLOWHA_INLINE Result<ReconcileReport> Engine::reconcile(const CallOptions& opt
       Twin twin{create.operation, create.kept_id, id, create.request_tag, false};
       if (!create.kept_id.empty() && config.options().exactly_once.remove_twins) {
         auto removed = call(api::ops::delete_run, remove_request(recipe, id));
-        if (!removed) return std::move(removed).error();
+        if (!removed) {
+          if (observer) observer->on_twin({twin.operation, twin.kept_id, twin.twin_id, false});
+          return std::move(removed).error();
+        }
         twin.removed = true;
       }
       if (observer) observer->on_twin({twin.operation, twin.kept_id, twin.twin_id, twin.removed});
