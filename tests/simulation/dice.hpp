@@ -14,7 +14,8 @@ namespace mlflowha_tests {
 
 class Dice {
  public:
-  explicit Dice(std::uint64_t seed) : rng_(seed * 0x9e3779b97f4a7c15U + 1) {}
+  /// The stream starts anywhere: those of neighbouring seeds have nothing in common.
+  explicit Dice(std::uint64_t seed) : rng_(mlflowha::SplitMixRng(seed).next()) {}
 
   [[nodiscard]] bool chance(double probability) { return mlflowha::uniform(rng_) < probability; }
   /// Both ends included.

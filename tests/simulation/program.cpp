@@ -94,6 +94,26 @@ void Program::complain(const Manner& manner, const std::string& text) {
   faults.push_back(fmt::format("{:.4f} s, {}: {}", seconds(clock_->now() - began_), manner.what, text));
 }
 
+/// How long a call may take that one server is there for. Each other server that may be silent costs an attempt's time
+/// at the most; twice if it is new (who are you?) or if a create must be looked for, too. With one silent server that
+/// everybody knows this is the attempt timeout + 200 ms.
+Duration Program::time_with(const Place& healthy, const Manner& manner, const Before& before) const {
+  const ClientOptions& o = world_.options;
+  int turns = 1;
+  if (before.unidentified > 0) ++turns;
+  if (manner.create) ++turns;
+  Duration bound = 200ms;
+  Duration wait = o.retry.backoff.throttled_base;
+  for (const Place& place : world_.places) {
+    if (&place == &healthy) continue;
+    if (place.silent) bound += o.timeouts.attempt * turns;
+    if (!place.waits) continue;
+    bound += std::min(wait, o.retry.backoff.cap) * turns;
+    wait *= 2;
+  }
+  return bound;
+}
+
 /// Whether this call had to succeed, and within which time.
 bool Program::promised(const Manner& manner, const Before& before, Duration& bound) {
   const ClientOptions& o = world_.options;
@@ -102,22 +122,25 @@ bool Program::promised(const Manner& manner, const Before& before, Duration& bou
 
   const Duration start = before.start - began_;
   const bool affordable = o.retry.budget.capacity == 0 || before.budget >= 4 * o.retry.budget.retry_cost;
-  if (world_.sound && affordable) {
-    // Each server that may be silent costs an attempt's time at the most; twice if it is new (who are you?) or if a
-    // create must be looked for, too. With one silent server that everybody knows this is the attempt timeout + 200 ms.
-    int turns = 1;
-    if (before.unidentified > 0) ++turns;
-    if (manner.create) ++turns;
-    bound = 200ms;
-    Duration wait = o.retry.backoff.throttled_base;
-    for (const Place& place : world_.places) {
-      if (place.silent) bound += o.timeouts.attempt * turns;
-      if (!place.waits) continue;
-      bound += std::min(wait, o.retry.backoff.cap) * turns;
-      wait *= 2;
-    }
-    if (bound + 50ms <= before.timeout) {
+  for (const Place& place : world_.places) {
+    if (!affordable || place.stranger) continue;
+    bound = time_with(place, manner, before);
+    if (place.sound && bound + 50ms <= before.timeout) {
       ++coverage.promised_by_sound;
+      return true;
+    }
+    // One that was in trouble and is well now, which nobody may have noticed: a probe may be waiting for it for an
+    // attempt's time, and if everybody's breaker is open the turn of panic comes once a second, to each in turn.
+    bound += (place.silent ? o.timeouts.attempt : Duration::zero()) + 1500ms * world_.places.size();
+    const bool well = std::none_of(place.windows.begin(), place.windows.end(), [&](const Window& window) {
+      return window.from < start + bound && window.until > start;
+    });
+    const bool database = std::any_of(world_.database.begin(), world_.database.end(), [&](const DatabaseFault& fault) {
+      return fault.window.from < start + bound && fault.window.until > start;
+    });
+    if (well && !database && o.retry.when_all_open == AllOpen::wait && !world_.server_errors && !world_.asks_to_wait &&
+        bound + 50ms <= before.timeout) {
+      ++coverage.promised_by_recovered;
       return true;
     }
   }

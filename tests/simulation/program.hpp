@@ -61,6 +61,7 @@ class Program {
   void judge(const Manner& manner, const Before& before, const mlflowha::Error* error);
   void judge_health(const Manner& manner);
   void judge_error(const Manner& manner, const Before& before, const mlflowha::Error& error);
+  [[nodiscard]] mlflowha::Duration time_with(const Place& healthy, const Manner& manner, const Before& before) const;
   [[nodiscard]] bool promised(const Manner& manner, const Before& before, mlflowha::Duration& bound);
   void complain(const Manner& manner, const std::string& text);
   template <class T>

@@ -217,6 +217,7 @@ Coverage& Coverage::operator+=(const Coverage& other) noexcept {
   twins_travelled += other.twins_travelled;
   strangers_refused += other.strangers_refused;
   promised_by_sound += other.promised_by_sound;
+  promised_by_recovered += other.promised_by_recovered;
   promised_by_time += other.promised_by_time;
   slow_returns += other.slow_returns;
   return *this;
@@ -227,11 +228,12 @@ std::string describe(const Coverage& c) {
       "{} worlds, {} calls, {} requests, {} probes; {} calls failed: {} writes with unknown effect, {} without, {} "
       "cancelled, {} by open breakers; {} failovers, breakers seen open {}, {} calls with a spent budget; {} looks for "
       "a create, twins: {} removed, {} reported, {} found by looks that travelled along; strangers seen refused {}; "
-      "{} calls had to succeed because a server was sound, {} because the trouble ended in time; {} slow returns",
+      "{} calls had to succeed because a server was sound, {} because one was well meanwhile, {} because the trouble "
+      "ended in time; {} slow returns",
       c.worlds, c.calls, c.requests, c.probes, c.failed_calls, c.failed_with_unknown_effect, c.failed_without_effect,
       c.cancelled, c.failed_fast, c.failovers, c.breakers_opened, c.spent_budgets, c.verified_creates, c.twins_removed,
-      c.twins_reported, c.twins_travelled, c.strangers_refused, c.promised_by_sound, c.promised_by_time,
-      c.slow_returns);
+      c.twins_reported, c.twins_travelled, c.strangers_refused, c.promised_by_sound, c.promised_by_recovered,
+      c.promised_by_time, c.slow_returns);
 }
 
 }  // namespace mlflowha_tests

@@ -30,9 +30,10 @@ struct Coverage {
   std::uint64_t twins_reported = 0;
   std::uint64_t twins_travelled = 0;  ///< twins found without anybody reconciling
   std::uint64_t strangers_refused = 0;
-  std::uint64_t promised_by_sound = 0;  ///< calls that had to succeed, quickly, because one endpoint was sound
-  std::uint64_t promised_by_time = 0;   ///< calls that had to succeed because the trouble ended long before their time
-  std::uint64_t slow_returns = 0;       ///< worlds where the first success took more than 0.5 s after the last fault
+  std::uint64_t promised_by_sound = 0;      ///< calls that had to succeed, quickly, because one endpoint was sound
+  std::uint64_t promised_by_recovered = 0;  ///< the same, because one endpoint was well while the call lasted
+  std::uint64_t promised_by_time = 0;  ///< calls that had to succeed because the trouble ended long before their time
+  std::uint64_t slow_returns = 0;      ///< worlds where the first success took more than 0.5 s after the last fault
 
   Coverage& operator+=(const Coverage& other) noexcept;
 };
