@@ -32,7 +32,7 @@ TEST_CASE("the manual: a server that loses an answer", "[testing][manual]") {
 }
 
 TEST_CASE("the manual: its fault scripts are good", "[testing][manual]") {
-  std::ifstream file(std::string(MLFLOWHA_TESTS_SOURCE_DIR) + "/../docs/testing.md");
+  std::ifstream file(MLFLOWHA_TESTS_SOURCE_DIR "/../docs/testing.md");
   REQUIRE(file);
   const std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
   const std::string fence = "```faults\n";
