@@ -1,15 +1,9 @@
 #!/usr/bin/env python3
-"""Checks the manual: links lead somewhere, quoted code is what the example says, generated pages are fresh.
+"""Checks the manual: links lead somewhere, C++ is what the examples say, generated pages are fresh.
 
-Reads README.md, CHANGELOG.md, CONTRIBUTING.md, docs/ and the README files of the examples. A code block that quotes a
-file follows a comment that names it, and must stand in that file word for word (indentation of the block aside):
-
-    <!-- quote: examples/quickstart/quickstart.cpp -->
-    ```cpp
-    ...
-    ```
-
-Writes the findings to --report (JSON); exits 1 when there are faults.
+Links of README.md, CHANGELOG.md, CONTRIBUTING.md, docs/ and the examples' pages are followed here (--links: only that);
+the rest is asked of tests/lint/manual.py and of the generator. Writes what was found to --report (JSON); exits 1 when
+there are faults.
 """
 
 from __future__ import annotations
@@ -19,13 +13,11 @@ import json
 import re
 import subprocess
 import sys
-import textwrap
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 
 _FENCE = re.compile(r"^( *)(```+|~~~+)[^\n]*\n(.*?)^\1\2[ \t]*$", re.MULTILINE | re.DOTALL)
-_QUOTE = re.compile(r"<!--\s*quote:\s*(\S+)\s*-->\s*\n( *)(```+)[^\n]*\n(.*?)^\2\3[ \t]*$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"!?\[(?:[^\[\]]|\[[^\]]*\])*\]\(\s*<?([^)\s>]+)>?(?:\s+\"[^\"]*\")?\s*\)")
 _HEADING = re.compile(r"^#{1,6}[ \t]+(.+?)[ \t]*#*[ \t]*$", re.MULTILINE)
 
@@ -78,73 +70,42 @@ def check_links(root: Path, page: Path, text: str) -> tuple[int, list[str]]:
     return count, faults
 
 
-def normal(code: str) -> str:
-    return "\n".join(line.rstrip() for line in textwrap.dedent(code).strip("\n").split("\n"))
-
-
-def is_quoted(block: str, source: str) -> bool:
-    """Whether `block` is a run of whole lines of `source`, at any indentation."""
-    wanted = normal(block).split("\n")
-    lines = source.split("\n")
-    return any(
-        lines[start].strip() == wanted[0].strip() and normal("\n".join(lines[start : start + len(wanted)])) == normal(block)
-        for start in range(len(lines) - len(wanted) + 1)
-    )
-
-
-def check_quotes(root: Path, page: Path, text: str) -> tuple[int, list[str]]:
-    """(number of quotes, faults)."""
-    faults = []
-    quotes = list(_QUOTE.finditer(text))
-    for match in quotes:
-        where = f"{page.relative_to(root)}:{text.count(chr(10), 0, match.start()) + 1}: quote of {match.group(1)}"
-        source = root / match.group(1)
-        if not source.is_file():
-            faults.append(f"{where}: there is no such file")
-        elif not is_quoted(match.group(4), source.read_text(encoding="utf-8")):
-            faults.append(f"{where}: the file says something else")
-    announced = len(re.findall(r"<!--\s*quote:", _FENCE.sub("", text)))
-    if announced > len(quotes):
-        faults.append(f"{page.relative_to(root)}: a quote comment without a code block right below it")
-    return len(quotes), faults
+def run(script: Path, *arguments: str) -> list[str]:
+    """The lines that a checking script prints when it fails; nothing when it is content."""
+    done = subprocess.run([sys.executable, "-B", str(script), *arguments], capture_output=True, text=True, check=False)
+    return (done.stdout + done.stderr).strip().splitlines() if done.returncode else []
 
 
 def check(root: Path) -> dict[str, object]:
-    """The report over the manual at `root`."""
+    """The report over the links of the manual at `root`."""
     faults: list[str] = []
-    links = quotes = 0
+    links = 0
     read = pages(root)
     for page in read:
-        text = page.read_text(encoding="utf-8")
-        for counted, (count, found) in (
-            ("links", check_links(root, page, text)),
-            ("quotes", check_quotes(root, page, text)),
-        ):
-            links += count if counted == "links" else 0
-            quotes += count if counted == "quotes" else 0
-            faults += found
+        count, found = check_links(root, page, page.read_text(encoding="utf-8"))
+        links += count
+        faults += found
     if not read:
         faults.append("there are no pages")
-    generator = root / "src/codegen/generate.py"
-    if generator.is_file():
-        done = subprocess.run([sys.executable, "-B", str(generator), "--check"], capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            faults.append(f"generated pages are stale: {(done.stdout + done.stderr).strip()}")
-    return {"pages": len(read), "links": links, "quotes": quotes, "faults": faults}
+    return {"pages": len(read), "links": links, "faults": faults}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--report", type=Path)
+    parser.add_argument("--links", action="store_true", help="follow links only")
     arguments = parser.parse_args()
     report = check(ROOT)
-    for fault in report["faults"]:  # type: ignore[attr-defined]
+    faults: list[str] = report["faults"]  # type: ignore[assignment]
+    if not arguments.links:
+        faults += run(ROOT / "tests/lint/manual.py") + run(ROOT / "src/codegen/generate.py", "--check")
+    for fault in faults:
         print(fault)
-    print("{pages} pages, {links} links, {quotes} quotes: {bad} fault(s)".format(bad=len(report["faults"]), **report))  # type: ignore[arg-type]
+    print(f"{report['pages']} pages, {report['links']} links: {len(faults)} fault(s)")
     if arguments.report:
         arguments.report.parent.mkdir(parents=True, exist_ok=True)
         arguments.report.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    return 1 if report["faults"] else 0
+    return 1 if faults else 0
 
 
 if __name__ == "__main__":

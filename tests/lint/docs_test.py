@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""tools/docs.py sees a dead link, a missing heading, a quote that has gone stale; and leaves good pages alone."""
+"""tools/docs.py sees a dead link and a missing heading, and leaves good pages alone."""
 
 from __future__ import annotations
 
@@ -13,15 +13,13 @@ from cxx import ROOT
 sys.path.insert(0, str(ROOT / "tools"))
 import docs  # noqa: E402
 
-CODE = "int main() {\n  if (true) {\n    run();\n  }\n}\n"
-
 
 class Docs(unittest.TestCase):
     def check(self, readme: str, **files: str) -> dict[str, object]:
         with tempfile.TemporaryDirectory() as folder:
             root = Path(folder).resolve()
             for name, text in {"README_md": readme, **files}.items():
-                path = root / name.replace("__", "/").replace("_md", ".md").replace("_cpp", ".cpp")
+                path = root / name.replace("__", "/").replace("_md", ".md")
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(text, encoding="utf-8")
             return docs.check(root)
@@ -35,20 +33,12 @@ class Docs(unittest.TestCase):
     def test_good_pages_have_no_fault(self) -> None:
         readme = "# A `b` c\n\n## Twice\n## Twice\n[x](docs/a.md#one-more) [y](#a-b-c) [z](#twice-1) [w](https://e.org)\n"
         report = self.check(readme, docs__a_md="## One, more!\n`[no](link)`\n```\n[no](link)\n```\n")
-        self.assertEqual(report, {"pages": 2, "links": 3, "quotes": 0, "faults": []})
+        self.assertEqual(report, {"pages": 2, "links": 3, "faults": []})
 
     def test_dead_links_are_seen(self) -> None:
         self.assertIn("README.md:2: link to 'gone.md': there is no such file", self.fault("\n[x](gone.md)\n"))
         self.assertIn("no such heading", self.fault("[x](docs/a.md#two)\n", docs__a_md="# One\n"))
         self.assertIn("leaves the repository", self.fault("[x](..)\n"))
-
-    def test_quotes_must_match(self) -> None:
-        quote = "<!-- quote: examples/a.cpp -->\n```cpp\n{}```\n"
-        good = quote.format("if (true) {\n  run();\n}\n")
-        self.assertEqual(self.check(good, examples__a_cpp=CODE)["faults"], [])
-        self.assertIn("something else", self.fault(quote.format("if (true) {\n  walk();\n}\n"), examples__a_cpp=CODE))
-        self.assertIn("no such file", self.fault(good))
-        self.assertIn("without a code block", self.fault("<!-- quote: examples/a.cpp -->\n\ntext\n", examples__a_cpp=CODE))
 
     def test_no_pages_is_a_fault(self) -> None:
         with tempfile.TemporaryDirectory() as folder:

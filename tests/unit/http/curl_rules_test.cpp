@@ -1,7 +1,9 @@
+#include <mlflowha/http/curl_transport.hpp>
+#include <mlflowha/http/impl/curl_rules.hpp>
+
 #include <curl/curl.h>
 
 #include <chrono>
-#include <mlflowha/http/curl_rules.hpp>
 #include <string>
 #include <vector>
 

@@ -4,9 +4,9 @@
 // CurlExchange: one easy handle and the request and answer that are on it. Used by the slots (calls) and by the side
 // probes. prepare() -> somebody drives the handle -> finish(). Not thread-safe: one thread at a time.
 
-#include <mlflowha/http/curl_rules.hpp>
 #include <mlflowha/http/impl/curl_library.ipp>
 #include <mlflowha/http/impl/curl_options.ipp>
+#include <mlflowha/http/impl/curl_rules.hpp>
 #include <mlflowha/http/impl/curl_rules.ipp>
 
 #include <fcntl.h>

@@ -3,8 +3,8 @@
 
 // Checking of CurlTransportOptions and the search for certificates of authorities.
 
-#include <mlflowha/http/curl_rules.hpp>
 #include <mlflowha/http/curl_transport.hpp>
+#include <mlflowha/http/impl/curl_rules.hpp>
 #include <mlflowha/http/impl/curl_rules.ipp>
 
 #include <fmt/format.h>

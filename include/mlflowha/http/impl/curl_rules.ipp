@@ -2,7 +2,7 @@
 #define MLFLOWHA_HTTP_IMPL_CURL_RULES_IPP
 
 #include <mlflowha/core/error.hpp>
-#include <mlflowha/http/curl_rules.hpp>
+#include <mlflowha/http/impl/curl_rules.hpp>
 
 #include <curl/curl.h>
 #include <fmt/format.h>

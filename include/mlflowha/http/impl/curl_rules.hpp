@@ -1,9 +1,9 @@
-#ifndef MLFLOWHA_HTTP_CURL_RULES_HPP
-#define MLFLOWHA_HTTP_CURL_RULES_HPP
+#ifndef MLFLOWHA_HTTP_IMPL_CURL_RULES_HPP
+#define MLFLOWHA_HTTP_IMPL_CURL_RULES_HPP
 
 // The pure half of CurlTransport: which requests may be sent, what the way in which a transfer ended means, where the
 // certificates of authorities are. No I/O and no libcurl type, so that the unit tests can ask every question. Not part
-// of the public API.
+// of the public API; in header-only mode curl_transport.hpp is included before it.
 
 #include <mlflowha/core/uri.hpp>
 #include <mlflowha/http/curl_transport.hpp>
