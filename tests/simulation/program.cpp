@@ -372,7 +372,7 @@ void Program::delete_tag(RunBook& run) {
 
 void Program::log_batch(RunBook& run) {
   const int metrics = dice_.between(0, 8);
-  const int params = dice_.chance(0.05) ? dice_.between(101, 130) : dice_.between(0, 3);
+  const int params = dice_.chance(0.2) ? dice_.between(101, 130) : dice_.between(0, 3);
   const int tags = dice_.between(metrics + params == 0 ? 1 : 0, 3);
   std::vector<Metric> points;
   for (int i = 0; i < metrics; ++i) {

@@ -87,7 +87,8 @@ FaultRule draw_rule(Hurt hurt, Dice& dice, World& world, Place& place) {
       const bool longer = dice.chance(0.5);
       place.silent = place.silent || longer;
       world.server_errors = true;
-      return rule.wrong_length(longer ? 10 : -10);
+      const int by = dice.between(1, 12);
+      return rule.wrong_length(longer ? by : -by);
     }
     case Hurt::internal_error:
       world.server_errors = true;
