@@ -41,6 +41,8 @@ class MLFLOWHA_EXPORT TwinWatch {
   [[nodiscard]] std::vector<WatchedCreate> all() const;
   /// Looks at `request_tag` again as soon as possible (a look or a removal failed).
   void again(TimePoint now, const std::string& request_tag);
+  /// A look succeeded. After one at or past its end a create is forgotten, so that none is forgotten unlooked-at.
+  void looked(TimePoint now, const std::string& request_tag);
   /// Nothing more can come of it.
   void forget(const std::string& request_tag);
   [[nodiscard]] std::size_t size() const noexcept { return size_.load(std::memory_order_relaxed); }

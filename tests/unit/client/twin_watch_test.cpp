@@ -16,7 +16,9 @@ TEST_CASE("looks come with growing gaps until the watch ends, the last one after
   CHECK_FALSE(watch.next_due(start + 999ms));
   std::vector<Duration> looks;
   for (Duration at = 0s; at < 60s; at += 100ms) {
-    if (watch.next_due(start + at)) looks.push_back(at);
+    if (!watch.next_due(start + at)) continue;
+    looks.push_back(at);
+    watch.looked(start + at, "t");
   }
   CHECK(looks == std::vector<Duration>{1s, 3s, 7s, 15s, 20s});
   CHECK(watch.size() == 0);
@@ -29,6 +31,17 @@ TEST_CASE("a look that failed is due again soon", "[client][twins]") {
   CHECK_FALSE(watch.next_due(start + 11s));
   watch.again(start + 11s, "t");
   CHECK(watch.next_due(start + 12s));
+}
+
+TEST_CASE("a create is not forgotten before a look at its end has succeeded", "[client][twins]") {
+  TwinWatch watch(20s, 1s, 8s);
+  watch.add(start, create("t"));
+  int looks = 0;
+  for (Duration at = 0s; at < 30s; at += 100ms) looks += watch.next_due(start + at) ? 1 : 0;  // all of them fail
+  CHECK(watch.size() == 1);
+  REQUIRE(watch.next_due(start + 40s));  // the last one
+  CHECK(watch.size() == 0);
+  CHECK(looks >= 6);
 }
 
 TEST_CASE("each create is looked after on its own", "[client][twins]") {

@@ -117,6 +117,9 @@ MLFLOWHA_INLINE void Engine::settle(SideJob job, const TransportResult& result, 
   }
   // A create that failed has one object at the most: once reported there is nothing more to find.
   if (create.kept_id.empty() && !finding->ids.empty()) twins.forget(create.request_tag);
+  const bool alone = std::all_of(finding->ids.begin(), finding->ids.end(),
+                                 [&](const std::string& id) { return id == create.kept_id; });
+  if (alone) twins.looked(now, create.request_tag);
   for (const std::string& id : finding->ids) {
     if (id == create.kept_id) continue;
     const bool remove = !create.kept_id.empty() && config.options().exactly_once.remove_twins;

@@ -19,18 +19,14 @@ MLFLOWHA_INLINE std::optional<WatchedCreate> TwinWatch::next_due(TimePoint now) 
   if (now.time_since_epoch().count() < earliest_.load(std::memory_order_relaxed)) return std::nullopt;
   const std::lock_guard<std::mutex> lock(mutex_);
   std::optional<WatchedCreate> due;
-  // An entry gets its last look at or after its end, so that nothing is forgotten unlooked-at.
-  for (std::size_t i = 0; i < entries_.size(); ++i) {
+  for (std::size_t i = 0; i < entries_.size() && !due; ++i) {
     Entry& entry = entries_[i];
     if (entry.next > now) continue;
     due = entry.create;
-    if (now >= entry.end) {
-      entries_.erase(entries_.begin() + static_cast<std::ptrdiff_t>(i));
-    } else {
-      entry.gap = std::min(entry.gap * 2, last_gap_);
-      entry.next = std::min(now + entry.gap, std::max(entry.end, now + first_gap_));
-    }
-    break;
+    entry.gap = std::min(entry.gap * 2, last_gap_);
+    entry.next = now < entry.end ? std::min(now + entry.gap, std::max(entry.end, now + first_gap_)) : now + entry.gap;
+    // Nobody can be searched for longer than that; the twin, if any, keeps its tag.
+    if (now >= entry.end + watch_for_) entries_.erase(entries_.begin() + static_cast<std::ptrdiff_t>(i));
   }
   update_earliest();
   return due;
@@ -52,6 +48,13 @@ MLFLOWHA_INLINE void TwinWatch::again(TimePoint now, const std::string& request_
       entry.next = now + first_gap_;
     }
   }
+  update_earliest();
+}
+
+MLFLOWHA_INLINE void TwinWatch::looked(TimePoint now, const std::string& request_tag) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  std::erase_if(entries_,
+                [&](const Entry& entry) { return entry.create.request_tag == request_tag && now >= entry.end; });
   update_earliest();
 }
 
