@@ -11,9 +11,9 @@
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace mlflowha::testing;
   static constexpr const char* targets[] = {
-      "experiments/create", "experiments/search", "experiments/update",  "runs/create",   "runs/update",
-      "runs/search",        "runs/log-metric",    "runs/log-parameter",  "runs/set-tag",  "runs/delete-tag",
-      "runs/log-batch",     "experiments/get",    "metrics/get-history", "runs/get",      "experiments/search",
+      "experiments/create", "experiments/search", "experiments/update",  "runs/create",  "runs/update",
+      "runs/search",        "runs/log-metric",    "runs/log-parameter",  "runs/set-tag", "runs/delete-tag",
+      "runs/log-batch",     "experiments/get",    "metrics/get-history", "runs/get",     "experiments/search",
   };
   constexpr std::size_t first_get = 11;
   if (size == 0) return 0;
