@@ -213,6 +213,36 @@ TEST_CASE("FakeServer: pausing holds back delayed answers", "[testing][fault]") 
   CHECK_THAT(client.read_until("\"inputs\""), contains("HTTP/1.1 200"));
 }
 
+TEST_CASE("FakeServer: a partition holds back what is on its way", "[testing][fault]") {
+  FakeServer server;
+  server.set_faults({when().delay(100ms)});
+  RawClient client(server.port());
+  client.send(raw_create_run());
+  REQUIRE(eventually([&] { return server.requests() == 1; }));
+  server.set_faults({when().connect_hang()});
+  CHECK(client.read_until("HTTP", 250ms).empty());
+  CHECK_FALSE(client.closed());
+  server.set_faults({});
+  CHECK_THAT(client.read_until("\"inputs\""), contains("HTTP/1.1 200"));
+}
+
+TEST_CASE("FakeServer: once pause has returned nothing is handled, whatever had just arrived", "[testing][fault]") {
+  FakeServer server;
+  RawClient client(server.port());
+  const std::string end = "\"inputs\": {}\n  }\n}";
+  int late = 0;
+  for (int i = 0; i < 300; ++i) {
+    client.send(raw_create_run());
+    server.pause();
+    const std::uint64_t handled = server.requests();
+    std::this_thread::sleep_for(200us);
+    late += server.requests() == handled ? 0 : 1;
+    server.resume();
+    REQUIRE_THAT(client.read_until(end), contains("HTTP/1.1 200"));
+  }
+  CHECK(late == 0);
+}
+
 TEST_CASE("FakeServer: latency, and many clients at once", "[testing][fault]") {
   FakeServerOptions options;
   options.latency = 20ms;
