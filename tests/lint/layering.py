@@ -152,10 +152,40 @@ def check(include_dir: Path) -> list[str]:
     return faults
 
 
+def reachable(include_dir: Path, starts: list[str]) -> set[str]:
+    """The files that including `starts` pulls in, as "mlflowha/..."; conditions are taken as true."""
+    seen: set[str] = set()
+    pending = list(starts)
+    while pending:
+        name = pending.pop()
+        path = include_dir / name
+        if name not in seen and path.is_file():
+            seen.add(name)
+            pending += [t for _, _, t in includes(path.read_text(encoding="utf-8")) if t.startswith("mlflowha/")]
+    return seen
+
+
+def check_complete(include_dir: Path) -> list[str]:
+    """Definitions that one of the two targets would miss, which only a user's linker would tell."""
+    base = include_dir / "mlflowha"
+    names = [p.relative_to(include_dir).as_posix() for p in sorted(base.rglob("*")) if p.suffix in {".hpp", ".ipp"}]
+    definitions = {name for name in names if name.endswith(".ipp")}
+    public = [name for name in names if name.endswith(".hpp") and "/impl/" not in name]
+    units = [name for name in names if name.endswith("impl/src.hpp")]
+    return [
+        f"{name}:1: no public header leads to it: missing in mlflowha::header_only"
+        for name in sorted(definitions - reachable(include_dir, public))
+    ] + [
+        f"{name}:1: no impl/src.hpp leads to it: missing in the compiled library"
+        for name in sorted(definitions - reachable(include_dir, units))
+    ]
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--include", type=Path, default=ROOT / "include")
-    return report("layering", check(parser.parse_args().include))
+    include = parser.parse_args().include
+    return report("layering", check(include) + check_complete(include))
 
 
 if __name__ == "__main__":

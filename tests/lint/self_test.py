@@ -6,6 +6,7 @@ from __future__ import annotations
 import tempfile
 import unittest
 from pathlib import Path
+from typing import Callable
 
 import cxx
 import format as clang_format
@@ -30,13 +31,13 @@ class Cxx(unittest.TestCase):
 
 
 class Layering(unittest.TestCase):
-    def run_on(self, files: dict[str, str]) -> list[str]:
+    def run_on(self, files: dict[str, str], check: Callable[[Path], list[str]] = layering.check) -> list[str]:
         with tempfile.TemporaryDirectory() as folder:
             for name, text in files.items():
                 path = Path(folder) / "mlflowha" / name
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(text, encoding="utf-8")
-            return layering.check(Path(folder))
+            return check(Path(folder))
 
     def assert_fault(self, files: dict[str, str], text: str) -> None:
         faults = self.run_on(files)
@@ -86,6 +87,20 @@ class Layering(unittest.TestCase):
             {"client/client.hpp": "#include <mlflowha/mlflowha.hpp>\n", "mlflowha.hpp": ""}, "never included"
         )
         self.assert_fault({"client/client.hpp": "#include <mlflowha/json.hpp>\n", "json.hpp": ""}, "by nobody")
+
+    def test_definitions_that_a_target_would_miss_are_seen(self) -> None:
+        files = {
+            "core/a.hpp": "#include <mlflowha/core/impl/a.ipp>\n",
+            "core/impl/a.ipp": "#include <mlflowha/core/impl/b.hpp>\n",
+            "core/impl/b.hpp": "#include <mlflowha/core/impl/b.ipp>\n",
+            "core/impl/b.ipp": "",
+            "impl/src.hpp": "#include <mlflowha/core/impl/a.ipp>\n#include <mlflowha/core/impl/b.ipp>\n",
+        }
+        self.assertEqual(self.run_on(files, layering.check_complete), [])
+        faults = self.run_on({**files, "core/impl/b.hpp": ""}, layering.check_complete)
+        self.assertEqual(faults, ["mlflowha/core/impl/b.ipp:1: no public header leads to it: missing in mlflowha::header_only"])
+        faults = self.run_on({**files, "core/impl/c.ipp": "", "core/c.hpp": "#include <mlflowha/core/impl/c.ipp>\n"}, layering.check_complete)
+        self.assertEqual(faults, ["mlflowha/core/impl/c.ipp:1: no impl/src.hpp leads to it: missing in the compiled library"])
 
     def test_unknown_places_and_spellings_are_refused(self) -> None:
         self.assert_fault({"attic/old.hpp": "#include <mlflowha/core/a.hpp>\n", "core/a.hpp": ""}, "is not a room")

@@ -106,6 +106,10 @@ class Scenarios:
     def testing(self) -> None:
         self.consume("testing", COMPONENTS="testing", SUBJECT="mlflowha::testing", PROGRAM="testing")
 
+    def testing_header_only(self) -> None:
+        options = {"COMPONENTS": "testing_header_only", "SUBJECT": "mlflowha::testing_header_only"}
+        self.consume("testing_header_only", PROGRAM="testing", **options)
+
     def pkg_config(self) -> None:
         folders = list(self.prefix.rglob("pkgconfig"))
         if len(folders) != 1:

@@ -1,8 +1,8 @@
-// A user's program: reads the endpoint list it is given and prints the first endpoint.
+// A user's program, without a server: addresses, a refused call, health.
 
-#include <mlflowha/core/uri.hpp>
-#include <mlflowha/version.hpp>
+#include <mlflowha/mlflowha.hpp>
 
+#include <chrono>
 #include <cstdio>
 
 std::size_t count_in_second_unit(const char* text);
@@ -17,6 +17,14 @@ int main() {
     // caught across the library's border, in a shared build too
     if (refused.error().code != mlflowha::Errc::invalid_endpoint) return 3;
   }
+  mlflowha::ClientOptions options;
+  options.endpoints = {"http://127.0.0.1:1"};  // nobody listens there
+  const auto client = mlflowha::Client::create(options).value();
+  mlflowha::CallOptions call;
+  call.timeout = std::chrono::milliseconds(300);
+  const auto run = client.get_run("0123456789abcdef0123456789abcdef", call);
+  if (run || run.error().attempts.empty()) return 4;
+  if (to_json(client.health()).find("127.0.0.1:1") == std::string::npos) return 5;
   std::printf("mlflowha %s: %s\n", MLFLOWHA_VERSION_STRING, endpoints->front().base().c_str());
   return 0;
 }

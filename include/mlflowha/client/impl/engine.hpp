@@ -95,4 +95,9 @@ class MLFLOWHA_EXPORT Engine {
 }  // namespace detail
 MLFLOWHA_END_NAMESPACE
 
+#if defined(MLFLOWHA_HEADER_ONLY)
+#include <mlflowha/client/impl/engine.ipp>
+#include <mlflowha/client/impl/side_jobs.ipp>
+#endif
+
 #endif

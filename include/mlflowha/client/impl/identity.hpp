@@ -46,4 +46,8 @@ class MLFLOWHA_EXPORT IdentityBook {
 }  // namespace detail
 MLFLOWHA_END_NAMESPACE
 
+#if defined(MLFLOWHA_HEADER_ONLY)
+#include <mlflowha/client/impl/identity.ipp>
+#endif
+
 #endif

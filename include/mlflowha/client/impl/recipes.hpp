@@ -42,4 +42,8 @@ struct Finding {
 }  // namespace detail
 MLFLOWHA_END_NAMESPACE
 
+#if defined(MLFLOWHA_HEADER_ONLY)
+#include <mlflowha/client/impl/recipes.ipp>
+#endif
+
 #endif
