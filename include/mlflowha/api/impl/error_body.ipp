@@ -63,8 +63,9 @@ MLFLOWHA_INLINE bool closes_at_its_end(std::string_view text) noexcept {
       quoted = true;
     } else if (c == '{' || c == '[') {
       ++depth;
-    } else if ((c == '}' || c == ']') && (depth == 0 || --depth == 0)) {
-      return i + 1 == text.size();
+    } else if (c == '}' || c == ']') {
+      if (depth <= 1) return i + 1 == text.size();
+      --depth;
     }
   }
   return false;
