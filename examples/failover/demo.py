@@ -204,6 +204,7 @@ def report_of(
         "failovers": story.failovers(),
         "longest_call_ms_with_a_healthy_server": round(stories.longest_with_a_healthy_server(story.calls, hosts), 1),
         "longest_call_ms": round(stories.longest(story.calls), 1),
+        "attempt_timeout_ms": story.attempt_timeout_ms,
     }
     for name, calls in (("calm", calm), ("faults", faults)):
         figures = asdict(stories.latency(calls))

@@ -159,7 +159,8 @@ class Sweep {
     if (parent_.empty()) throw std::runtime_error("there is no parent run");
 
     began_ = std::chrono::steady_clock::now();
-    report_.write("start", json::object());
+    const auto attempt = client_.config().options().timeouts.attempt;
+    report_.write("start", {{"attempt_timeout_ms", std::chrono::duration<double, std::milli>(attempt).count()}});
     std::vector<std::thread> workers;
     for (int worker = 0; worker < arguments_.workers; ++worker) {
       workers.emplace_back([this, worker] {

@@ -47,6 +47,7 @@ class Story:
         self.happenings: list[Happening] = []
         self.breakers: dict[str, str] = {}  # endpoint -> state of its breaker, as far as the program has told
         self.started: float | None = None  # when the workload began; monotonic
+        self.attempt_timeout_ms: float | None = None  # of the client, where it has such a thing
         self.finished = False
         self.failed = 0
         self.tells_attempts = False
@@ -91,6 +92,8 @@ class Story:
 
     def _on_start(self, event: dict[str, object]) -> None:
         self.started = float(str(event["t"]))
+        if "attempt_timeout_ms" in event:
+            self.attempt_timeout_ms = float(str(event["attempt_timeout_ms"]))
 
     def _on_attempt(self, event: dict[str, object]) -> None:
         self.tells_attempts = True

@@ -9,6 +9,7 @@ every other one.
     tests/simulation/seeded_bugs.py              all bugs; a build of about a minute of CPU time, then seconds each
     tests/simulation/seeded_bugs.py --only 3 7   some
     tests/simulation/seeded_bugs.py --keep DIR   leaves the copy and the program in DIR
+    tests/simulation/seeded_bugs.py --check      only whether each bug can still be put in; the lint suite asks this
 
 Run by hand after changes to the client or to the simulation; not part of `make test`.
 """
@@ -78,10 +79,8 @@ BUGS = [
      "    ++report.looked_after;\n    for (const std::string& id : finding->ids) {\n"
      "      if (id == create.kept_id && !BUG) continue;"),
     ("looks that travel along remove the run that was returned", SIDE,
-     "twins.forget(create.request_tag);\n  for (const std::string& id : finding->ids) {\n"
-     "    if (id == create.kept_id) continue;",
-     "twins.forget(create.request_tag);\n  for (const std::string& id : finding->ids) {\n"
-     "    if (id == create.kept_id && !BUG) continue;"),
+     "if (id == create.kept_id) continue;\n    const bool remove =",
+     "if (id == create.kept_id && !BUG) continue;\n    const bool remove ="),
     ("a look that travels along takes the place of a call", SIDE,
      "!lease.needs_identity() && !lease.is_probe() ?",
      "!lease.needs_identity() && (BUG || !lease.is_probe()) ?"),
@@ -110,8 +109,8 @@ BUGS = [
      "identifying_ = lease_.needs_identity() && !identified;",
      "identifying_ = lease_.needs_identity() && !identified && !BUG;"),
     ("a cut answer passes for a whole one", ROOM + "api/impl/error_body.ipp",
-     "return i + 1 == text.size();\n    }\n  }\n  return false;",
-     "return i + 1 == text.size();\n    }\n  }\n  return BUG && text.back() == '}';"),
+     "--depth;\n    }\n  }\n  return false;",
+     "--depth;\n    }\n  }\n  return BUG && text.back() == '}';"),
     ("half a batch is stored and the error says nothing was", ROOM + "client/impl/client.ipp",
      "if (error.effect == Effect::none) error.effect = Effect::unknown;",
      "if (error.effect == Effect::none && !BUG) error.effect = Effect::unknown;"),
@@ -182,6 +181,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", type=int, nargs="+", metavar="N", help="numbers of bugs (from 1)")
     parser.add_argument("--keep", type=pathlib.Path, metavar="DIR", help="work in DIR and leave it")
+    parser.add_argument("--check", action="store_true", help="build nothing")
     arguments = parser.parse_args()
 
     with tempfile.TemporaryDirectory(prefix="seeded-bugs-") as scratch:
@@ -192,6 +192,8 @@ def main() -> int:
         if faults:
             print("\n".join(faults), file=sys.stderr)
             return 2
+        if arguments.check:
+            return 0
         began = time.monotonic()
         program = build(copy)
         print(f"built in {time.monotonic() - began:.0f} s")
