@@ -180,6 +180,7 @@ void draw_faults(Dice& dice, World& world) {
   if (dice.chance(0.2)) {  // requests whose fate is unknown, and many of them creates
     kinds = {Hurt::apply_late, Hurt::apply_then_drop, Hurt::drop_before};
     world.create_percent = 35;
+    if (dice.chance(0.5)) world.travelling = true;
   }
   for (Place& place : world.places) {
     if (place.sound) continue;
@@ -250,6 +251,13 @@ World make_world(std::uint64_t seed) {
   for (const Place& place : world.places) world.options.endpoints.push_back(place.url);
 
   if (!world.only_database) draw_faults(dice, world);
+  if (world.travelling && !world.only_database) {
+    // Afterwards nobody but a removal that travels along deletes runs: it is carried out and its answer lost.
+    for (Place& place : world.places) {
+      if (place.stranger || !dice.chance(0.7)) continue;
+      place.script.add(FaultRule().apply_then_drop().path("runs/delete").from(world.horizon).times(1));
+    }
+  }
   if (world.only_database || (!world.sound && dice.chance(0.3))) {
     const int faults = dice.between(1, 2);
     for (int i = 0; i < faults; ++i) {
