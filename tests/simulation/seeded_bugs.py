@@ -11,7 +11,7 @@ every other one.
     tests/simulation/seeded_bugs.py --keep DIR   leaves the copy and the program in DIR
     tests/simulation/seeded_bugs.py --check      only whether each bug can still be put in; the lint suite asks this
 
-Run by hand after changes to the client or to the simulation; not part of `make test`.
+Part of the gate, not of `make test`.
 """
 
 import argparse
