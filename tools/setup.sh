@@ -16,7 +16,8 @@ installed() {  # PACKAGE: whether dpkg has it
   [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
 }
 known() {  # PACKAGE: whether apt could install it
-  apt-cache policy "$1" 2>/dev/null | grep -Eq '^ +Candidate: [^(]'
+  local policy # not a pipe into grep -q, whose early end would kill apt-cache and fail the pipe
+  policy=$(apt-cache policy "$1" 2>/dev/null) && grep -Eq '^ +Candidate: [^(]' <<<"$policy"
 }
 
 # GROUP...: prints "<must|may> <names>" for each line of these groups of which nothing is there.
