@@ -99,6 +99,8 @@ class MLFLOWHA_EXPORT FakeBackend {
 
   /// Answers one request as it arrives at a server; `now` is what the server's clock shows.
   [[nodiscard]] Response handle(const Request& request, WallTime now);
+  /// As a server of that release on the same database: a cluster in the middle of an upgrade.
+  [[nodiscard]] Response handle(const Request& request, WallTime now, ServerVersion version);
 
   void set_database(DatabaseState state);
   [[nodiscard]] ServerVersion version() const noexcept { return options_.version; }

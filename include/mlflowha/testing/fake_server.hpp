@@ -26,7 +26,9 @@ struct FakeServerOptions {
   std::uint16_t port = 0;  ///< 0 = a free one
   FaultScript faults;
   std::uint64_t seed = 1;  ///< of the faults' shares
-  Duration latency{0};     ///< before each answer
+  /// The server that is imitated. Without it the backend's; servers of different versions may share a backend.
+  std::optional<ServerVersion> version;
+  Duration latency{0};  ///< before each answer
   /// Whether connections are kept for further requests. Without it as the imitated server does: 3.x keeps them, 2.22
   /// (gunicorn's sync workers) doesn't.
   std::optional<bool> keep_alive;
@@ -69,6 +71,8 @@ class MLFLOWHA_EXPORT FakeServer {
   void resume();
   [[nodiscard]] bool running() const;
 
+  /// Answers as that version from now on, as after an upgrade. (Connections are kept or not as from the beginning.)
+  void set_version(ServerVersion version);
   /// Replaces the faults; their clock starts now.
   void set_faults(FaultScript script);
   [[nodiscard]] std::vector<FaultCount> fault_counts() const;

@@ -63,6 +63,9 @@ class MLFLOWHA_EXPORT FakeTransport final : public Transport {
 
   /// An in-memory MLflow. Endpoints that share a backend are a cluster on one database.
   void add(std::string_view endpoint, std::shared_ptr<FakeBackend> backend, FaultScript faults = {});
+  /// The same with a server of that release, whatever the backend's own is.
+  void add(std::string_view endpoint, std::shared_ptr<FakeBackend> backend, ServerVersion version,
+           FaultScript faults = {});
   /// Anything that answers.
   void add(std::string_view endpoint, Handler handler, FaultScript faults = {});
   /// Prepares an answer (or a failure) for requests with this method whose target begins with `target`. Prepared

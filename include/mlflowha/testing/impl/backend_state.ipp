@@ -16,7 +16,7 @@ class BackendState {
  public:
   explicit BackendState(const BackendOptions& options) : store(options), version_(options.version) {}
 
-  Response answer(const Request& request, WallTime now);
+  Response answer(const Request& request, WallTime now, ServerVersion version);
 
   std::mutex mutex;
   Store store;
@@ -76,7 +76,8 @@ class BackendState {
   void store_metric(RunRow& row, const Json& metric);
   void store_tag(RunRow& row, const std::string& key, const std::string& value);
 
-  const ServerVersion version_;
+  // Of the server that answers the request in hand.
+  ServerVersion version_;
   std::int64_t now_ms_ = 0;
 };
 

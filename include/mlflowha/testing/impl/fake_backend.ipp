@@ -157,13 +157,14 @@ MLFLOWHA_INLINE Response BackendState::dispatch(const Request& request, std::str
   return response;
 }
 
-MLFLOWHA_INLINE Response BackendState::answer(const Request& request, WallTime now) {
+MLFLOWHA_INLINE Response BackendState::answer(const Request& request, WallTime now, ServerVersion version) {
   const std::string_view target = request.target;
   const std::string_view path = target.substr(0, target.find('?'));
   const std::string_view query = path.size() == target.size() ? std::string_view{} : target.substr(path.size() + 1);
   ++store.counts.requests;
   ++store.counts.by_path[std::string(path)];
   now_ms_ = now.time_since_epoch().count();
+  version_ = version;
   try {
     return dispatch(request, path, query);
   } catch (const Refusal& refusal) {
@@ -204,8 +205,12 @@ MLFLOWHA_INLINE FakeBackend::FakeBackend(BackendOptions options)
 MLFLOWHA_INLINE FakeBackend::~FakeBackend() = default;
 
 MLFLOWHA_INLINE Response FakeBackend::handle(const Request& request, WallTime now) {
+  return handle(request, now, options_.version);
+}
+
+MLFLOWHA_INLINE Response FakeBackend::handle(const Request& request, WallTime now, ServerVersion version) {
   const std::lock_guard<std::mutex> lock(state_->mutex);
-  return state_->answer(request, now);
+  return state_->answer(request, now, version);
 }
 
 MLFLOWHA_INLINE void FakeBackend::set_database(DatabaseState state) {

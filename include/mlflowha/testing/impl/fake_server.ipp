@@ -4,6 +4,7 @@
 #include <mlflowha/testing/fake_server.hpp>
 #include <mlflowha/testing/impl/http_front.ipp>
 
+#include <atomic>
 #include <utility>
 
 MLFLOWHA_BEGIN_NAMESPACE
@@ -29,7 +30,9 @@ MLFLOWHA_INLINE std::string base64(std::string_view text) {
 class FakeServerState {
  public:
   FakeServerState(std::shared_ptr<FakeBackend> backend, const FakeServerOptions& options)
-      : backend_(std::move(backend)), latency_(options.latency) {
+      : backend_(std::move(backend)),
+        latency_(options.latency),
+        version_(options.version.value_or(backend_->version())) {
     if (!options.username.empty()) {
       authorization_ = "Basic " + base64(options.username + ":" + options.password);
       challenge_ = "Basic realm=\"mlflow\"";
@@ -37,7 +40,7 @@ class FakeServerState {
       authorization_ = "Bearer " + options.bearer;
       challenge_ = "Bearer";
     }
-    const bool old = backend_->version() == ServerVersion::v2;
+    const bool old = version_ == ServerVersion::v2;
     FrontOptions front_options;
     front_options.port = options.port;
     front_options.faults = options.faults;
@@ -53,6 +56,7 @@ class FakeServerState {
   [[nodiscard]] const std::shared_ptr<FakeBackend>& backend() const noexcept { return backend_; }
 
   [[nodiscard]] HttpFront& front() noexcept { return *front_; }
+  void set_version(ServerVersion version) noexcept { version_ = version; }
 
  private:
   HttpFront::Abandon handle(const WireMessage& request, const HttpFront::Deliver& deliver) {
@@ -92,7 +96,7 @@ class FakeServerState {
     request.headers = wire.headers;
     request.body = wire.body;
     request.content_type = wire.header("content-type");
-    Response response = backend_->handle(request, system_clock()->wall_now());
+    Response response = backend_->handle(request, system_clock()->wall_now(), version_);
     answer.status = response.status;
     answer.headers = std::move(response.headers);
     answer.body = std::move(response.body);
@@ -101,6 +105,7 @@ class FakeServerState {
 
   const std::shared_ptr<FakeBackend> backend_;
   const Duration latency_;
+  std::atomic<ServerVersion> version_;
   std::string authorization_;
   std::string challenge_;
   std::unique_ptr<HttpFront> front_;  // last: its thread uses all of the above until it is gone
@@ -134,6 +139,7 @@ MLFLOWHA_INLINE void FakeServer::pause() { state_->front().pause(); }
 MLFLOWHA_INLINE void FakeServer::resume() { state_->front().resume(); }
 MLFLOWHA_INLINE bool FakeServer::running() const { return state_->front().running(); }
 
+MLFLOWHA_INLINE void FakeServer::set_version(ServerVersion version) { state_->set_version(version); }
 MLFLOWHA_INLINE void FakeServer::set_faults(FaultScript script) { state_->front().set_faults(std::move(script)); }
 MLFLOWHA_INLINE std::vector<FaultCount> FakeServer::fault_counts() const { return state_->front().injector().counts(); }
 MLFLOWHA_INLINE std::uint64_t FakeServer::requests() const { return state_->front().injector().requests(); }

@@ -315,6 +315,16 @@ MLFLOWHA_INLINE void FakeTransport::add(std::string_view endpoint, std::shared_p
       std::move(faults));
 }
 
+MLFLOWHA_INLINE void FakeTransport::add(std::string_view endpoint, std::shared_ptr<FakeBackend> backend,
+                                        ServerVersion version, FaultScript faults) {
+  add(
+      endpoint,
+      [backend = std::move(backend), version](const Request& request, WallTime now) {
+        return backend->handle(request, now, version);
+      },
+      std::move(faults));
+}
+
 MLFLOWHA_INLINE void FakeTransport::add(std::string_view endpoint, Handler handler, FaultScript faults) {
   const std::lock_guard<std::mutex> lock(state_->mutex);
   auto& place = state_->endpoint(endpoint);
