@@ -28,6 +28,8 @@ struct EndpointStatus {
   double latency_ms = 0;                    ///< moving average
   std::int32_t in_flight = 0;
   bool identified = false;  ///< known to front the same database as the others
+  /// MLflow's release, e.g. "3.17.2"; "" while no call has needed to know it, and when the server doesn't tell.
+  std::string version;
 };
 
 struct HealthSnapshot {

@@ -41,9 +41,10 @@ enum class Errc : std::int32_t {
   rate_limited = 304,
   rejected = 305,  ///< a 4xx without a better name, e.g. INVALID_PARAMETER_VALUE
   conflict = 306,
-  server_error = 307,     ///< a 5xx that is not an outage
-  unavailable = 308,      ///< 502, 503, 504, or an answer that shows the backend database failing
-  not_implemented = 309,  ///< the server doesn't know the operation
+  server_error = 307,           ///< a 5xx that is not an outage
+  unavailable = 308,            ///< 502, 503, 504, or an answer that shows the backend database failing
+  not_implemented = 309,        ///< the server doesn't know the operation
+  unsupported_by_server = 310,  ///< every endpoint runs a release that is too old for the operation
 
   // 4xx: an answer that can't be used
   bad_response = 400,      ///< not HTTP, not JSON, wrong shape, too large, too deep, bad encoding
@@ -91,12 +92,13 @@ enum class StopReason : std::uint8_t {
   circuit_open,        ///< no breaker admits a call before the deadline
   no_endpoint,         ///< every endpoint is refused or forced open
   cancelled,
+  unsupported,  ///< every endpoint runs a release that is too old
 };
 
 /// How one attempt ended, for the story in Error::attempts.
 struct AttemptRecord {
   std::string endpoint;                 ///< origin, e.g. "http://a:5000"; never credentials
-  std::string purpose;                  ///< "call", "verify", "identify" or "probe"
+  std::string purpose;                  ///< "call", "verify", "identify", "version" or "probe"
   std::string outcome;                  ///< e.g. "connect refused", "503 TEMPORARILY_UNAVAILABLE", "timeout"
   std::chrono::nanoseconds started{0};  ///< since the start of the call
   std::chrono::nanoseconds duration{0};

@@ -14,6 +14,7 @@
 #include <mlflowha/client/impl/health.ipp>
 #include <mlflowha/client/impl/identity.ipp>
 #include <mlflowha/client/impl/recipes.ipp>
+#include <mlflowha/client/impl/releases.ipp>
 #include <mlflowha/client/impl/side_jobs.ipp>
 #include <mlflowha/client/impl/twin_watch.ipp>
 #include <mlflowha/core/impl/clock.ipp>

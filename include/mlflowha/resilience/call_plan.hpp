@@ -24,8 +24,12 @@
 //     server's Retry-After, unless that came from one endpoint and another is fresh), then the best endpoint;
 //   * nobody may be tried: wait for the next breaker that admits a probe, or give up (`when_all_open`);
 //   * a wait that would leave less than `minimum_attempt` is not begun: the call is over at once.
-// An endpoint not yet identified gets an identify attempt first. Its failures are those of an unsent request; a
-// rejected one ends the call (a driver that accepts an endpoint it may not identify reports success).
+// An endpoint not yet identified gets an identify attempt first; and one of unknown release an ask_release attempt, if
+// the call needs a release. Their failures are those of an unsent request; a rejected one ends the call (a driver that
+// accepts an endpoint it may not identify, or that doesn't tell its release, reports success). An endpoint that is too
+// old is left out of this call; when all are, the call is over at once (StopReason::unsupported), and as long as one
+// may be new enough it waits for that one as for any other. An endpoint that answers "no such operation" is asked for
+// its release, too: if it tells one its answer stands, and only fresh endpoints are tried after it.
 //
 // Effect of a failed call: unknown as soon as one attempt may have been applied and for as long as a verification is
 // owed, whatever the last answer was; none otherwise, and always for reads.
@@ -39,6 +43,7 @@
 #include <mlflowha/resilience/retry_budget.hpp>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -93,10 +98,11 @@ class MLFLOWHA_EXPORT CallPlan {
   };
   using Action = std::variant<Attempt, Sleep, Done>;
 
-  /// The set and the budget are shared by all calls; they, options and rng must outlive the plan. No allocation. A plan
-  /// may be dropped at any point: what it holds is released.
+  /// The set and the budget are shared by all calls; they, options and rng must outlive the plan. `needs`: the oldest
+  /// release that has the operation; the default is any. No allocation. A plan may be dropped at any point: what it
+  /// holds is released.
   CallPlan(const CallPlanOptions& options, Idempotency idempotency, Deadline deadline, EndpointSet& endpoints,
-           RetryBudget& budget, Rng& rng) noexcept;
+           RetryBudget& budget, Rng& rng, Release needs = {}) noexcept;
 
   [[nodiscard]] Action start(TimePoint now);
   /// After an Attempt. `detail` is kept as the endpoint's last error when the outcome blames it.
@@ -111,10 +117,11 @@ class MLFLOWHA_EXPORT CallPlan {
 
  private:
   Action next(TimePoint now);
-  Action attempt(TimePoint now, EndpointSet::Lease lease, bool identified);
-  Action go_on(TimePoint now, EndpointIndex endpoint, bool identified);
-  Action after_identify(TimePoint now, EndpointIndex endpoint, const Outcome& outcome);
+  Action attempt(TimePoint now, EndpointSet::Lease lease, Purpose settled);
+  Action go_on(TimePoint now, EndpointIndex endpoint, Purpose settled);
+  Action after_question(TimePoint now, EndpointIndex endpoint, const Outcome& outcome, Purpose question);
   Action after_call(TimePoint now, EndpointIndex endpoint, const Outcome& outcome);
+  Action after_missing(TimePoint now, EndpointIndex endpoint, const Outcome& outcome);
   Action after_verify(TimePoint now, EndpointIndex endpoint, const Outcome& outcome);
   Action slow_down(TimePoint now);
   Action retry(TimePoint now, EndpointIndex endpoint, const Outcome& outcome, bool unsent);
@@ -134,9 +141,11 @@ class MLFLOWHA_EXPORT CallPlan {
   Rng& rng_;
   EndpointSet::Tried tried_;
   EndpointSet::Lease lease_;
-  Purpose purpose_ = Purpose::call;  // what the call needs next; identify attempts come in between
-  bool identifying_ = false;
-  bool blocked_ = false;  // the last pick found nobody
+  Purpose purpose_ = Purpose::call;     // what the call needs next; questions to the endpoint come in between
+  Purpose current_ = Purpose::call;     // of the attempt that is handed out
+  bool missing_ = false;                // the endpoint is asked because it doesn't have the operation
+  std::optional<EndpointIndex> asked_;  // whose release was asked for last
+  bool blocked_ = false;                // the last pick found nobody
   std::int32_t attempts_ = 0;
   std::int32_t call_attempts_ = 0;
   std::int32_t ambiguous_attempts_ = 0;

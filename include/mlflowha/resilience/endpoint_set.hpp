@@ -15,6 +15,10 @@
 //     `panic_interval` (jittered), so that a long open time never locks out a cluster that is back.
 // An outage of the shared database is nobody's breaker: Verdict::shared_backend leaves health alone.
 //
+// A call may need a release. An endpoint known to be too old for it is passed over by this call's picks, and nothing
+// else: it is as healthy as before. What is known of an endpoint's release is forgotten when the endpoint fails hard or
+// is taken out of use, since it may come back as another one.
+//
 // How pick() orders the endpoints, best first:
 //   1. those believed to work (healthy, recovering): the least tried in this call, then healthy before recovering, then
 //      the lower group, then list order. Health comes before the group: a suspect or recovering primary doesn't cost
@@ -75,16 +79,22 @@ using EndpointIndex = std::uint32_t;
 /// Thread-safe. pick and report take no lock and allocate nothing while all is well.
 class MLFLOWHA_EXPORT EndpointSet {
  public:
-  /// One call's memory of what it has tried. Allocates only after a failure, and no more than the list is long.
+  /// What one call brings to its picks: what it has tried, and the release it needs. Allocates only after a failure,
+  /// and no more than the list is long.
   class MLFLOWHA_EXPORT Tried {
    public:
+    Tried() noexcept = default;
+    explicit Tried(Release needs) noexcept : needs_(needs) {}
     void add(EndpointIndex index);
     [[nodiscard]] std::uint32_t count(EndpointIndex index) const noexcept {
       return index < counts_.size() ? counts_[index] : 0;
     }
     [[nodiscard]] bool empty() const noexcept { return counts_.empty(); }
+    /// The default: any release will do.
+    [[nodiscard]] Release needs() const noexcept { return needs_; }
 
    private:
+    Release needs_;
     std::vector<std::uint32_t> counts_;
   };
 
@@ -119,6 +129,7 @@ class MLFLOWHA_EXPORT EndpointSet {
     Lease lease;                        ///< falsy: nobody may be tried now
     std::optional<TimePoint> retry_at;  ///< without a lease: when the next one may be tried; nothing = never by itself
     bool all_refused = false;           ///< without a lease: every endpoint is refused or forced open
+    bool all_too_old = false;           ///< without a lease: every other endpoint is too old for this call
     bool fresh = false;                 ///< the endpoint is untried in this call and believed to work
   };
 
@@ -128,6 +139,7 @@ class MLFLOWHA_EXPORT EndpointSet {
     EndpointHealth health = EndpointHealth::healthy;
     CircuitBreaker::Snapshot breaker;
     bool identified = false;
+    Release release;
     std::string last_error;  ///< "" when none
     std::optional<TimePoint> last_error_at;
     std::optional<TimePoint> last_success_at;
@@ -162,11 +174,15 @@ class MLFLOWHA_EXPORT EndpointSet {
   ///   shared_backend     neutral; a half-open probe's success, because the endpoint did answer
   ///   wrong_endpoint     refuse()
   ///   cancelled          neutral
+  /// Outcome::release is kept, unless the endpoint's health has changed since the attempt began.
   /// A result of an attempt that began before the endpoint's health last changed is counted but changes no health.
   void report(Lease lease, TimePoint now, const Outcome& outcome, std::string_view detail = {}) noexcept;
 
   /// The endpoint fronts the same database as the others (or is the first to be asked).
   void mark_identified(EndpointIndex index) noexcept;
+  /// Whether the endpoint may serve a call that needs `needs`. One relaxed load, two for an endpoint that is too old.
+  [[nodiscard]] Fit fit(EndpointIndex index, TimePoint now, Release needs) const noexcept;
+  [[nodiscard]] Release release(EndpointIndex index) const noexcept;
   /// Takes the endpoint out for good, with the reason as last_error. Only reset() brings it back.
   void refuse(EndpointIndex index, TimePoint now, std::string_view reason) noexcept;
 

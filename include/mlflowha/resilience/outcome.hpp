@@ -6,6 +6,7 @@
 
 #include <mlflowha/core/clock.hpp>
 #include <mlflowha/core/idempotency.hpp>
+#include <mlflowha/resilience/release.hpp>
 
 #include <cstdint>
 #include <optional>
@@ -34,13 +35,16 @@ struct Outcome {
   bool maybe_applied = false;  ///< the server may have carried out the write
   bool already_done =
       false;  ///< rejected with the code that a repetition of this operation gets (class once / create_named)
+  /// The endpoint answers that there is no such operation. With Verdict::rejected or server_error.
+  bool missing_operation = false;
   Found found = Found::not_asked;       ///< for Purpose::verify with Verdict::success
+  Release release;                      ///< for Purpose::ask_release with Verdict::success
   std::optional<Duration> retry_after;  ///< as the server asked, not yet capped
   Duration latency{};                   ///< of the attempt
 };
 
 /// What an attempt is for.
-enum class Purpose : std::uint8_t { call, verify, identify };
+enum class Purpose : std::uint8_t { call, verify, identify, ask_release };
 
 MLFLOWHA_END_NAMESPACE
 

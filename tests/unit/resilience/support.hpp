@@ -120,11 +120,11 @@ class Recorder final : public Observer {
 class Call {
  public:
   Call(EndpointSet& set, Idempotency idempotency, Duration timeout = seconds(60), CallPlanOptions options = {},
-       RetryBudget* budget = nullptr, std::uint64_t draw = largest)
+       RetryBudget* budget = nullptr, std::uint64_t draw = largest, Release needs = {})
       : options_(options),
         rng_(draw),
         budget_(budget != nullptr ? *budget : own_budget_),
-        plan_(options_, idempotency, Deadline::after(at(Duration::zero()), timeout), set, budget_, rng_) {}
+        plan_(options_, idempotency, Deadline::after(at(Duration::zero()), timeout), set, budget_, rng_, needs) {}
 
   CallPlan::Action start() { return plan_.start(now); }
   CallPlan::Action resume(const Outcome& result) { return plan_.resume(now, result, "what happened"); }
@@ -150,9 +150,10 @@ class Call {
 /// table.
 inline std::string show(const CallPlan::Action& action, TimePoint now = TimePoint::max()) {
   if (const auto* attempt = std::get_if<CallPlan::Attempt>(&action)) {
-    const char* purpose = attempt->purpose == Purpose::call     ? "call"
-                          : attempt->purpose == Purpose::verify ? "verify"
-                                                                : "identify";
+    const char* purpose = attempt->purpose == Purpose::call       ? "call"
+                          : attempt->purpose == Purpose::verify   ? "verify"
+                          : attempt->purpose == Purpose::identify ? "identify"
+                                                                  : "version";
     return std::string(purpose) + " e" + std::to_string(attempt->endpoint);
   }
   if (const auto* sleep = std::get_if<CallPlan::Sleep>(&action)) {

@@ -121,7 +121,7 @@ MLFLOWHA_INLINE Judgement judge(const Response& response, const Error& error, bo
   if (status == 403 && code.empty() && contains(error.message, "Invalid Host header")) {
     return {Verdict::server_error, false};  // this server's allow-list; another may accept the name
   }
-  if (status == 404 && code.empty()) {
+  if (status == 404 && (code.empty() || code == "ENDPOINT_NOT_FOUND")) {
     // Not MLflow's JSON: a proxy without a backend, a wrong prefix, or an operation that this version doesn't have.
     return {Verdict::server_error, false};
   }
@@ -169,6 +169,8 @@ MLFLOWHA_INLINE Classification classify(const TransportResult& result, const Cla
   c.outcome.verdict = judgement.verdict;
   c.outcome.maybe_applied = judgement.maybe_applied && detail::is_write(context.operation);
   if (context.respect_retry_after) c.outcome.retry_after = wait;
+  c.outcome.missing_operation =
+      error.code == Errc::not_implemented && (response.status == 404 || response.status == 405);
   c.outcome.already_done = context.operation.is_already_done(error.error_code);
   c.summary = fmt::format("{}{}{}", response.status, error.error_code.empty() ? "" : " ", error.error_code);
   c.error = std::move(error);

@@ -11,6 +11,7 @@
 #include <mlflowha/client/health.hpp>
 #include <mlflowha/client/impl/identity.hpp>
 #include <mlflowha/client/impl/recipes.hpp>
+#include <mlflowha/client/impl/releases.hpp>
 #include <mlflowha/client/options.hpp>
 #include <mlflowha/client/reconcile.hpp>
 #include <mlflowha/client/twin_watch.hpp>
@@ -69,16 +70,18 @@ class MLFLOWHA_EXPORT Engine {
   Outcome attempt_call(Call& call, const CallPlan::Attempt& attempt, TimePoint began);
   Outcome attempt_verify(Call& call, const CallPlan::Attempt& attempt, TimePoint began);
   Outcome attempt_identify(Call& call, const CallPlan::Attempt& attempt, TimePoint began);
+  Outcome attempt_ask_release(Call& call, const CallPlan::Attempt& attempt, TimePoint began);
   TransportResult carry(Call& call, const CallPlan::Attempt& attempt, const Request& request) noexcept;
   void note_attempt(Call& call, const CallPlan::Attempt& attempt, TimePoint began, const Classification& result,
                     int http_status, int transport_code);
   Result<Response> finish(Call& call, const CallPlan::Done& done);
   Error give_up(Call& call, const CallPlan::Done& done);
+  void explain_missing_operation(const Call& call, StopReason reason, Error& error) const;
   void watch_twins(Call& call, const std::string& kept_id);
 
   /// Moves side jobs forward and starts those that are due. Two relaxed loads when there is nothing to do.
   void run_side_jobs(TimePoint now) noexcept;
-  [[nodiscard]] EndpointSet::Lease spare_lease(TimePoint now) noexcept;
+  [[nodiscard]] EndpointSet::Lease spare_lease(TimePoint now, const api::Operation& operation) noexcept;
   void settle(SideJob job, const TransportResult& result, TimePoint now);
   void start_job(SideJob job, const Request& request);
   Outcome judge_identity(EndpointIndex index, Classification& result, const TransportResult& answer);

@@ -17,6 +17,7 @@ struct Engine::Call {
   api::PreparedRequest& prepared;
   const CallOptions& options;
   TimePoint start;
+  Deadline deadline;
   std::string id;
   int attempts = 0;
   std::vector<AttemptRecord> story{};    // failures only, unless an observer listens
@@ -34,6 +35,8 @@ MLFLOWHA_INLINE std::string_view to_string(Purpose purpose) noexcept {
       return "verify";
     case Purpose::identify:
       return "identify";
+    case Purpose::ask_release:
+      return "version";
   }
   return "call";
 }
@@ -72,12 +75,12 @@ MLFLOWHA_INLINE std::string Engine::next_call_id() {
 MLFLOWHA_INLINE Result<Response> Engine::execute(const api::Operation& operation, api::PreparedRequest&& prepared,
                                                  const CallOptions& options) {
   const TimePoint start = clock->now();
-  Call call{operation, prepared, options, start, next_call_id()};
+  const Duration timeout = options.timeout.value_or(config.options().timeouts.call);
+  Call call{operation, prepared, options, start, Deadline::after(start, timeout), next_call_id()};
   prepared.http.headers.push_back({"X-Request-Id", call.id});
 
   run_side_jobs(start);
-  const Duration timeout = options.timeout.value_or(config.options().timeouts.call);
-  CallPlan plan(config.plan(), prepared.idempotency, Deadline::after(start, timeout), endpoints, budget, *rng);
+  CallPlan plan(config.plan(), prepared.idempotency, call.deadline, endpoints, budget, *rng, release_needed(operation));
   CallPlan::Action action = options.cancel.stop_requested() ? CallPlan::Action(plan.cancel()) : plan.start(start);
   TimePoint now = start;
   for (;;) {
@@ -93,6 +96,9 @@ MLFLOWHA_INLINE Result<Response> Engine::execute(const api::Operation& operation
           break;
         case Purpose::identify:
           outcome = attempt_identify(call, *attempt, now);
+          break;
+        case Purpose::ask_release:
+          outcome = attempt_ask_release(call, *attempt, now);
           break;
       }
       now = clock->now();
@@ -200,6 +206,33 @@ MLFLOWHA_INLINE Outcome Engine::attempt_identify(Call& call, const CallPlan::Att
   return c.outcome;
 }
 
+MLFLOWHA_INLINE Outcome Engine::attempt_ask_release(Call& call, const CallPlan::Attempt& attempt, TimePoint began) {
+  const TransportResult result = carry(call, attempt, release_request());
+  Classification c = classify(result, context_of(release_operation()), clock->wall_now());
+  c.outcome.latency = clock->now() - began;
+  note_attempt(call, attempt, began, c, status_of(result), code_of(result));
+  switch (c.outcome.verdict) {
+    case Verdict::success:
+      c.outcome.release = read_release(std::get<Response>(result));
+      break;
+    case Verdict::rejected:
+    case Verdict::server_error:
+      // It answers, but doesn't tell: a proxy that keeps /version to itself, a login that may not read it. Whether it
+      // has the operation shows when it is tried.
+      c.outcome.verdict = Verdict::success;
+      c.outcome.release = Release::untold();
+      break;
+    case Verdict::overload:
+    case Verdict::shared_backend:
+    case Verdict::endpoint_fault:
+    case Verdict::wrong_endpoint:
+    case Verdict::cancelled:
+      if (c.error) call.last_obstacle = std::move(c.error);
+      break;
+  }
+  return c.outcome;
+}
+
 /// Turns the answer to identity_request into an outcome; marks the endpoint where it is one of us.
 MLFLOWHA_INLINE Outcome Engine::judge_identity(EndpointIndex index, Classification& c, const TransportResult& answer) {
   if (c.outcome.verdict == Verdict::rejected && c.error) {
@@ -262,12 +295,17 @@ MLFLOWHA_INLINE Error Engine::give_up(Call& call, const CallPlan::Done& done) {
     case StopReason::cancelled:
       rename(Errc::cancelled, "cancelled by the caller");
       break;
+    case StopReason::unsupported:
+      error = Error();
+      rename(Errc::unsupported_by_server, explain_releases(call.operation, endpoints));
+      break;
     case StopReason::none:
     case StopReason::permanent:
     case StopReason::non_idempotent:
     case StopReason::attempts_exhausted:
       break;
   }
+  if (done.reason != StopReason::unsupported) explain_missing_operation(call, done.reason, error);
   error.stop_reason = done.reason;
   error.effect = done.effect;
   error.request_id = call.id;
@@ -278,6 +316,19 @@ MLFLOWHA_INLINE Error Engine::give_up(Call& call, const CallPlan::Done& done) {
   std::erase_if(call.story, [](const AttemptRecord& record) { return record.outcome == "ok"; });
   error.attempts = std::move(call.story);
   return error;
+}
+
+/// Whoever gets "no such operation", or waited in vain for a newer server, wants to know who runs what.
+MLFLOWHA_INLINE void Engine::explain_missing_operation(const Call& call, StopReason reason, Error& error) const {
+  const Release needs = release_needed(call.operation);
+  bool left_out = false;
+  const bool in_vain = reason != StopReason::permanent && reason != StopReason::cancelled && reason != StopReason::none;
+  for (EndpointIndex index = 0; in_vain && index < endpoints.size(); ++index) {
+    left_out = left_out || (endpoints.release(index).is_known() && endpoints.release(index) < needs);
+  }
+  if (error.code == Errc::not_implemented || left_out) {
+    error.message += fmt::format("; {}", explain_releases(call.operation, endpoints));
+  }
 }
 
 MLFLOWHA_INLINE void Engine::watch_twins(Call& call, const std::string& kept_id) {

@@ -33,7 +33,9 @@ MLFLOWHA_INLINE nlohmann::ordered_json endpoint_json(const EndpointStatus& endpo
           {"next_probe_time", iso_time(endpoint.next_probe_time)},
           {"latency_ms", endpoint.latency_ms},
           {"in_flight", endpoint.in_flight},
-          {"identified", endpoint.identified}};
+          {"identified", endpoint.identified},
+          {"version",
+           endpoint.version.empty() ? nlohmann::ordered_json(nullptr) : nlohmann::ordered_json(endpoint.version)}};
 }
 
 }  // namespace detail

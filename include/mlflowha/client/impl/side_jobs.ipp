@@ -18,8 +18,8 @@ MLFLOWHA_INLINE AttemptTimeouts Engine::side_timeouts() const noexcept {
 
 /// For work that can wait. Never the place that a call would need: a half-open breaker admits one attempt at a time,
 /// and this one ends only when another call moves it forward.
-MLFLOWHA_INLINE EndpointSet::Lease Engine::spare_lease(TimePoint now) noexcept {
-  EndpointSet::Lease lease = endpoints.pick_fresh(now, {});
+MLFLOWHA_INLINE EndpointSet::Lease Engine::spare_lease(TimePoint now, const api::Operation& operation) noexcept {
+  EndpointSet::Lease lease = endpoints.pick_fresh(now, EndpointSet::Tried(release_needed(operation)));
   return lease && !lease.needs_identity() && !lease.is_probe() ? std::move(lease) : EndpointSet::Lease();
 }
 
@@ -45,7 +45,7 @@ MLFLOWHA_INLINE void Engine::run_side_jobs(TimePoint now) noexcept {
       start_job(std::move(job), identity_request());
     }
     while (std::optional<WatchedCreate> due = twins.next_due(now)) {
-      EndpointSet::Lease lease = spare_lease(now);
+      EndpointSet::Lease lease = spare_lease(now, verify_operation(api::Recipe::find_run_by_tag));
       const auto request = verify_request(api::Recipe::find_run_by_tag, due->scope, due->request_tag);
       if (!lease || !request) {
         twins.again(now, due->request_tag);
@@ -124,7 +124,7 @@ MLFLOWHA_INLINE void Engine::settle(SideJob job, const TransportResult& result, 
     if (id == create.kept_id) continue;
     const bool remove = !create.kept_id.empty() && config.options().exactly_once.remove_twins;
     const auto request = remove_request(api::Recipe::find_run_by_tag, id);
-    EndpointSet::Lease lease = remove && request ? spare_lease(now) : EndpointSet::Lease();
+    EndpointSet::Lease lease = remove && request ? spare_lease(now, api::ops::delete_run) : EndpointSet::Lease();
     if (!lease) {
       if (observer) observer->on_twin({create.operation, create.kept_id, id, false});
       if (remove) twins.again(now, create.request_tag);
@@ -199,6 +199,7 @@ MLFLOWHA_INLINE HealthSnapshot Engine::health() const {
     status.latency_ms = std::chrono::duration<double, std::milli>(one.latency_ewma).count();
     status.in_flight = one.in_flight;
     status.identified = one.identified;
+    status.version = to_text(one.release);
     health.failure_count += status.failure_count;
     health.success_count += status.success_count;
     if (status.last_error_time && (!health.last_failure_time || *health.last_failure_time < *status.last_error_time)) {

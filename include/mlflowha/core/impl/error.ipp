@@ -47,6 +47,7 @@ MLFLOWHA_INLINE ErrorKind Error::kind() const noexcept {
     case Errc::conflict:
       return ErrorKind::conflict;
     case Errc::not_implemented:
+    case Errc::unsupported_by_server:
       return ErrorKind::not_implemented;
     case Errc::bad_response:
     case Errc::redirect_refused:
@@ -101,6 +102,8 @@ MLFLOWHA_INLINE std::string_view to_string(Errc code) noexcept {
       return "unavailable";
     case Errc::not_implemented:
       return "not_implemented";
+    case Errc::unsupported_by_server:
+      return "unsupported_by_server";
     case Errc::bad_response:
       return "bad_response";
     case Errc::redirect_refused:
@@ -181,6 +184,8 @@ MLFLOWHA_INLINE std::string_view to_string(StopReason reason) noexcept {
       return "no_endpoint";
     case StopReason::cancelled:
       return "cancelled";
+    case StopReason::unsupported:
+      return "unsupported";
   }
   return "unknown";
 }

@@ -35,13 +35,14 @@ MLFLOWHA_INLINE std::string CallPlanOptions::faults() const {
 }
 
 MLFLOWHA_INLINE CallPlan::CallPlan(const CallPlanOptions& options, Idempotency idempotency, Deadline deadline,
-                                   EndpointSet& endpoints, RetryBudget& budget, Rng& rng) noexcept
+                                   EndpointSet& endpoints, RetryBudget& budget, Rng& rng, Release needs) noexcept
     : options_(options),
       idempotency_(idempotency),
       deadline_(deadline),
       endpoints_(endpoints),
       budget_(budget),
-      rng_(rng) {}
+      rng_(rng),
+      tried_(needs) {}
 
 // ------------------------------------------------------------------------------------------------------------- steps
 
@@ -50,7 +51,7 @@ MLFLOWHA_INLINE CallPlan::Action CallPlan::start(TimePoint now) { return next(no
 MLFLOWHA_INLINE CallPlan::Action CallPlan::wake(TimePoint now) { return next(now); }
 
 MLFLOWHA_INLINE CallPlan::Done CallPlan::cancel() noexcept {
-  const bool on_its_way = lease_ && !identifying_ && purpose_ == Purpose::call && idempotency_ != Idempotency::read;
+  const bool on_its_way = lease_ && current_ == Purpose::call && idempotency_ != Idempotency::read;
   if (on_its_way) ++ambiguous_attempts_;
   lease_ = EndpointSet::Lease();
   return fail(StopReason::cancelled);
@@ -58,11 +59,17 @@ MLFLOWHA_INLINE CallPlan::Done CallPlan::cancel() noexcept {
 
 MLFLOWHA_INLINE CallPlan::Action CallPlan::resume(TimePoint now, const Outcome& outcome, std::string_view detail) {
   const EndpointIndex endpoint = lease_.index();
-  const bool identifying = std::exchange(identifying_, false);
   if (outcome.verdict == Verdict::server_error) ++server_errors_;
   endpoints_.report(std::move(lease_), now, outcome, detail);
-  if (identifying) return after_identify(now, endpoint, outcome);
-  if (purpose_ == Purpose::verify) return after_verify(now, endpoint, outcome);
+  switch (current_) {
+    case Purpose::identify:
+    case Purpose::ask_release:
+      return after_question(now, endpoint, outcome, current_);
+    case Purpose::verify:
+      return after_verify(now, endpoint, outcome);
+    case Purpose::call:
+      break;
+  }
   return after_call(now, endpoint, outcome);
 }
 
@@ -71,7 +78,8 @@ MLFLOWHA_INLINE CallPlan::Action CallPlan::next(TimePoint now) {
   if (!enough_left(now)) return fail(blocked_ ? StopReason::circuit_open : StopReason::deadline);
   EndpointSet::Pick pick = endpoints_.pick(now, tried_);
   blocked_ = !pick.lease;
-  if (pick.lease) return attempt(now, std::move(pick.lease), false);
+  if (pick.lease) return attempt(now, std::move(pick.lease), Purpose::call);
+  if (pick.all_too_old) return fail(StopReason::unsupported);
   if (pick.all_refused) return fail(StopReason::no_endpoint);
   if (options_.when_all_open == AllOpen::fail_fast || !pick.retry_at) return fail(StopReason::circuit_open);
   const TimePoint wake = std::max(*pick.retry_at, Deadline::after(now, detail::shortest_wait).at());
@@ -79,11 +87,21 @@ MLFLOWHA_INLINE CallPlan::Action CallPlan::next(TimePoint now) {
   return Sleep{wake};
 }
 
-MLFLOWHA_INLINE CallPlan::Action CallPlan::attempt(TimePoint now, EndpointSet::Lease lease, bool identified) {
+/// `settled`: the question that this endpoint has just answered (identify, then ask_release); call when none.
+MLFLOWHA_INLINE CallPlan::Action CallPlan::attempt(TimePoint now, EndpointSet::Lease lease, Purpose settled) {
   lease_ = std::move(lease);
-  identifying_ = lease_.needs_identity() && !identified;
+  current_ = purpose_;
+  if (missing_) {
+    current_ = Purpose::ask_release;
+  } else if (lease_.needs_identity() && settled == Purpose::call) {
+    current_ = Purpose::identify;
+  } else if (tried_.needs().is_known() && settled != Purpose::ask_release &&
+             endpoints_.fit(lease_.index(), now, tried_.needs()) == Fit::ask) {
+    current_ = Purpose::ask_release;
+  }
+  if (current_ == Purpose::ask_release) asked_ = lease_.index();
   Attempt out;
-  out.purpose = identifying_ ? Purpose::identify : purpose_;
+  out.purpose = current_;
   if (out.purpose == Purpose::call) ++call_attempts_;
   out.number = ++attempts_;
   out.endpoint = lease_.index();
@@ -97,19 +115,22 @@ MLFLOWHA_INLINE CallPlan::Action CallPlan::attempt(TimePoint now, EndpointSet::L
 }
 
 /// On with the same endpoint, which has just answered; elsewhere if it doesn't take us any more.
-MLFLOWHA_INLINE CallPlan::Action CallPlan::go_on(TimePoint now, EndpointIndex endpoint, bool identified) {
+MLFLOWHA_INLINE CallPlan::Action CallPlan::go_on(TimePoint now, EndpointIndex endpoint, Purpose settled) {
   if (!enough_left(now)) return fail(StopReason::deadline);
   EndpointSet::Lease lease = endpoints_.acquire(endpoint, now);
-  return lease ? attempt(now, std::move(lease), identified) : next(now);
+  return lease ? attempt(now, std::move(lease), settled) : next(now);
 }
 
 // ---------------------------------------------------------------------------------------------------------- outcomes
 
-MLFLOWHA_INLINE CallPlan::Action CallPlan::after_identify(TimePoint now, EndpointIndex endpoint,
-                                                          const Outcome& outcome) {
+MLFLOWHA_INLINE CallPlan::Action CallPlan::after_question(TimePoint now, EndpointIndex endpoint, const Outcome& outcome,
+                                                          Purpose question) {
+  const bool missing = std::exchange(missing_, false);
   switch (outcome.verdict) {
     case Verdict::success:
-      return go_on(now, endpoint, true);
+      if (outcome.release.is_known() && outcome.release < tried_.needs()) return next(now);  // left out of this call
+      if (missing) return after_missing(now, endpoint, outcome);
+      return go_on(now, endpoint, question);
     case Verdict::rejected:
       return fail(StopReason::permanent);
     case Verdict::cancelled:
@@ -133,12 +154,13 @@ MLFLOWHA_INLINE CallPlan::Action CallPlan::after_call(TimePoint now, EndpointInd
   if (ambiguous) ++ambiguous_attempts_;
 
   if (outcome.verdict == Verdict::cancelled) return fail(StopReason::cancelled);
+  if (outcome.missing_operation) return after_missing(now, endpoint, outcome);
   if (outcome.verdict == Verdict::rejected) {
     if (outcome.already_done && idempotency_ == Idempotency::once && repeated) return succeed(false);
     if (outcome.already_done && idempotency_ == Idempotency::create_named) {
       // Even without an ambiguous attempt of ours: a proxy on the way may have sent the request twice.
       purpose_ = Purpose::verify;
-      return go_on(now, endpoint, false);
+      return go_on(now, endpoint, Purpose::call);
     }
     return fail(StopReason::permanent);
   }
@@ -154,6 +176,30 @@ MLFLOWHA_INLINE CallPlan::Action CallPlan::after_call(TimePoint now, EndpointInd
   }
   if (outcome.verdict == Verdict::wrong_endpoint) return next(now);
   return retry(now, endpoint, outcome, !outcome.sent && !outcome.maybe_applied);
+}
+
+/// The endpoint doesn't have the operation: an older (or much newer) MLflow, or no MLflow at all behind a proxy? Comes
+/// here twice where that must be asked first, the second time with the answer to the question.
+MLFLOWHA_INLINE CallPlan::Action CallPlan::after_missing(TimePoint now, EndpointIndex endpoint,
+                                                         const Outcome& outcome) {
+  if (!enough_left(now)) return fail(StopReason::deadline);
+  if (asked_ != endpoint) {
+    if (EndpointSet::Lease lease = endpoints_.acquire(endpoint, now)) {
+      missing_ = true;
+      return attempt(now, std::move(lease), Purpose::call);
+    }
+  }
+  if (attempts_spent()) return fail(StopReason::attempts_exhausted);
+  if (server_errors_ >= options_.max_server_errors) return fail(StopReason::permanent);
+  if (!endpoints_.release(endpoint).is_known()) {
+    Outcome failure = outcome;
+    failure.verdict = Verdict::server_error;
+    return retry(now, endpoint, failure, false);
+  }
+  tried_.add(endpoint);
+  EndpointSet::Lease fresh = endpoints_.pick_fresh(now, tried_);
+  if (!fresh) return fail(StopReason::permanent);
+  return pay(false) ? attempt(now, std::move(fresh), Purpose::call) : slow_down(now);
 }
 
 MLFLOWHA_INLINE CallPlan::Action CallPlan::after_verify(TimePoint now, EndpointIndex endpoint, const Outcome& outcome) {
@@ -179,7 +225,7 @@ MLFLOWHA_INLINE CallPlan::Action CallPlan::after_verify(TimePoint now, EndpointI
   if (idempotency_ != Idempotency::create_anonymous) return fail(StopReason::permanent);  // the name is somebody else's
   if (attempts_spent()) return fail(StopReason::attempts_exhausted);
   if (server_errors_ >= options_.max_server_errors) return fail(StopReason::permanent);
-  return go_on(now, endpoint, false);
+  return go_on(now, endpoint, Purpose::call);
 }
 
 /// After a failure that another attempt may cure. `unsent`: it cost no server anything, so it costs no budget either.
@@ -191,7 +237,7 @@ MLFLOWHA_INLINE CallPlan::Action CallPlan::retry(TimePoint now, EndpointIndex en
   tried_.add(endpoint);
   EndpointSet::Lease fresh = endpoints_.pick_fresh(now, tried_);
   if (fresh && (outcome.verdict == Verdict::endpoint_fault || outcome.verdict == Verdict::server_error)) {
-    return unsent || pay(false) ? attempt(now, std::move(fresh), false) : slow_down(now);
+    return unsent || pay(false) ? attempt(now, std::move(fresh), Purpose::call) : slow_down(now);
   }
   const bool overload = outcome.verdict == Verdict::overload;
   // What one endpoint asked for its own relief is no reason to wait for another; the set keeps us away from it.

@@ -63,7 +63,7 @@ MLFLOWHA_INLINE void EndpointSet::report(Lease lease, TimePoint now, const Outco
       settled = node.successes.fetch_add(1, std::memory_order_relaxed) + 1 < impl.options.failback_successes ||
                 at_now - node.last_fault.load(std::memory_order_relaxed) < impl.options.failback_after.count();
     }
-    if (settled && !lease.side_probe_ && !lease.permit_.is_probe()) {
+    if (settled && !outcome.release.is_asked() && !lease.side_probe_ && !lease.permit_.is_probe()) {
       lease.permit_.report(now, CallResult::success);  // never opens the breaker: nothing to see, nothing to tell
       return;
     }
@@ -90,6 +90,12 @@ MLFLOWHA_INLINE void EndpointSet::Impl::report_slowly(Lease& lease, TimePoint no
         lease.permit_.report(now, CallResult::hard_failure);
         break;
       case Verdict::server_error:
+        if (outcome.missing_operation && node.release.load(std::memory_order_relaxed).is_known()) {
+          // An MLflow without this operation, and not a proxy without an MLflow: it is as well as ever.
+          lease.permit_.report(now, CallResult::success);
+          break;
+        }
+        [[fallthrough]];
       case Verdict::overload:
         lease.permit_.report(now, CallResult::soft_failure);
         break;
@@ -100,6 +106,10 @@ MLFLOWHA_INLINE void EndpointSet::Impl::report_slowly(Lease& lease, TimePoint no
       case Verdict::wrong_endpoint:
       case Verdict::cancelled:
         break;
+    }
+    if (epoch == lease.epoch_ && outcome.release.is_asked()) {
+      node.release_at.store(at_now, std::memory_order_relaxed);
+      node.release.store(outcome.release, std::memory_order_relaxed);
     }
     learn(node, at_now, outcome, detail, epoch == lease.epoch_);
     if (node.breaker.state(now) == BreakerState::open && before.breaker != BreakerState::open) {
@@ -184,8 +194,13 @@ MLFLOWHA_INLINE void EndpointSet::Impl::learn(Node& node, Ticks now, const Outco
 
 MLFLOWHA_INLINE void EndpointSet::Impl::suspect(Node& node, Ticks now) noexcept {
   node.successes.store(0, std::memory_order_relaxed);
+  forget_release(node);  // what comes back may be another one
   set_health(node, EndpointHealth::suspect, true);
   schedule_probe(node, now, true);
+}
+
+MLFLOWHA_INLINE void EndpointSet::Impl::forget_release(Node& node) noexcept {
+  node.release.store(Release(), std::memory_order_relaxed);
 }
 
 MLFLOWHA_INLINE void EndpointSet::Impl::set_health(Node& node, EndpointHealth health, bool new_epoch) noexcept {
@@ -366,6 +381,7 @@ MLFLOWHA_INLINE void EndpointSet::reset(TimePoint now, std::optional<EndpointInd
       before = impl_->view(*node, now);
       node->breaker.reset(now);
       impl_->set_flags(*node, 0, Impl::forced_open_flag);
+      Impl::forget_release(*node);
       impl_->set_health(*node, EndpointHealth::healthy, true);
       node->held_until.store(Impl::long_ago, std::memory_order_relaxed);
       node->last_fault.store(Impl::long_ago, std::memory_order_relaxed);
@@ -389,6 +405,7 @@ MLFLOWHA_INLINE void EndpointSet::set_override(TimePoint now, CircuitBreaker::Ov
       node->breaker.set_override(now, order);
       const bool open = order == CircuitBreaker::Override::forced_open;
       impl_->set_flags(*node, open ? Impl::forced_open_flag : 0, open ? 0 : Impl::forced_open_flag);
+      if (open) Impl::forget_release(*node);  // maintenance, perhaps an upgrade
       if (!open) impl_->schedule_probe(*node, Impl::ticks(now), true);
       after = impl_->view(*node, now);
     }

@@ -146,7 +146,7 @@ MLFLOWHA_INLINE EndpointSet::Pick EndpointSet::pick(TimePoint now, const Tried& 
   if (tried.empty() && impl.options.selection == Selection::primary_first && !impl.nodes.empty()) {
     Impl::Node& first = *impl.nodes.front();
     if ((first.word.load(std::memory_order_relaxed) & (Impl::health_mask | Impl::forced_open_flag)) == 0 &&
-        !first.held(Impl::ticks(now))) {
+        !first.held(Impl::ticks(now)) && Impl::suits(first, Impl::ticks(now), tried)) {
       pick.lease = impl.try_lease(first, now);
       if (pick.lease) {
         pick.fresh = true;
@@ -164,7 +164,7 @@ MLFLOWHA_INLINE EndpointSet::Pick EndpointSet::pick(TimePoint now, const Tried& 
   if (!pick.lease) pick.lease = impl.pick_in_panic(now, tried, true);
   if (!pick.lease) pick.lease = impl.pick_doubtful(now, tried, false);
   if (!pick.lease) pick.lease = impl.pick_in_panic(now, tried, false);
-  if (!pick.lease) impl.explain_empty_pick(now, pick);
+  if (!pick.lease) impl.explain_empty_pick(now, tried, pick);
   return pick;
 }
 
@@ -198,7 +198,7 @@ MLFLOWHA_INLINE EndpointSet::Lease EndpointSet::Impl::pick_in_order(TimePoint no
       const std::uint64_t word = node.word.load(std::memory_order_relaxed);
       if (!works(word) || node.held(at_now)) continue;
       const std::uint64_t count = tried.count(node.index);
-      if (fresh_only && count != 0) continue;
+      if ((fresh_only && count != 0) || !suits(node, at_now, tried)) continue;
       const std::uint64_t key = (std::min<std::uint64_t>(count, 0xFFFF) << 40) | ((word & health_mask) << 36) | (i + 1);
       if (key > floor && key < best_key) {
         best = &node;
@@ -225,7 +225,7 @@ MLFLOWHA_INLINE EndpointSet::Lease EndpointSet::Impl::pick_of_two(TimePoint now,
   constexpr int rounds = 4;
   const auto usable = [&](const Node& node) {
     return works(node.word.load(std::memory_order_relaxed)) && !node.held(at_now) &&
-           !(fresh_only && tried.count(node.index) != 0);
+           !(fresh_only && tried.count(node.index) != 0) && suits(node, at_now, tried);
   };
   const auto recovering = [](const Node& node) { return node.opinion() != EndpointHealth::healthy; };
 
@@ -302,13 +302,14 @@ MLFLOWHA_INLINE bool EndpointSet::Impl::admitted_by_ramp(const Node& node, Ticks
 /// Those that may not work: set back by a Retry-After, suspect, or with a breaker that admits a probe.
 MLFLOWHA_INLINE EndpointSet::Lease EndpointSet::Impl::pick_doubtful(TimePoint now, const Tried& tried,
                                                                     bool fresh_only) noexcept {
+  const Ticks at_now = ticks(now);
   for (std::uint64_t floor = 0;;) {
     Node* best = nullptr;
     std::uint64_t best_key = std::numeric_limits<std::uint64_t>::max();
     for (std::size_t i = 0; i < nodes.size(); ++i) {
       Node& node = *nodes[i];
       const std::uint64_t word = node.word.load(std::memory_order_relaxed);
-      if (barred(word) || !node.breaker.would_admit(now)) continue;
+      if (barred(word) || !suits(node, at_now, tried) || !node.breaker.would_admit(now)) continue;
       if (fresh_only && tried.count(node.index) != 0) continue;
       const BreakerState state = node.breaker.state(now);
       const std::uint64_t rank = state == BreakerState::open || state == BreakerState::half_open ? 2
@@ -334,7 +335,7 @@ MLFLOWHA_INLINE EndpointSet::Lease EndpointSet::Impl::pick_in_panic(TimePoint no
   Node* rested = nullptr;
   for (const auto& node : nodes) {
     if (barred(node->word.load(std::memory_order_relaxed)) || node->breaker.state(now) != BreakerState::open) continue;
-    if (fresh_only && tried.count(node->index) != 0) continue;
+    if ((fresh_only && tried.count(node->index) != 0) || !suits(*node, at_now, tried)) continue;
     const Ticks fault = node->last_fault.load(std::memory_order_relaxed);
     if (at_now - fault < options.panic_interval.count()) continue;
     if (rested == nullptr || fault < rested->last_fault.load(std::memory_order_relaxed)) rested = node.get();
@@ -352,14 +353,19 @@ MLFLOWHA_INLINE bool EndpointSet::Impl::pass_panic_gate(Ticks now) noexcept {
 }
 
 /// Why nobody could be picked, and when to come back.
-MLFLOWHA_INLINE void EndpointSet::Impl::explain_empty_pick(TimePoint now, Pick& pick) noexcept {
-  pick.all_refused = true;
+MLFLOWHA_INLINE void EndpointSet::Impl::explain_empty_pick(TimePoint now, const Tried& tried, Pick& pick) noexcept {
+  bool too_old = false;
+  bool others = false;
   const auto consider = [&pick](TimePoint at) {
     if (!pick.retry_at || at < *pick.retry_at) pick.retry_at = at;
   };
   for (const auto& node : nodes) {
     if (barred(node->word.load(std::memory_order_relaxed))) continue;
-    pick.all_refused = false;
+    if (!suits(*node, ticks(now), tried)) {
+      too_old = true;
+      continue;
+    }
+    others = true;
     if (node->breaker.state(now) != BreakerState::open) {  // half-open: another call is finding out
       consider(now);
       continue;
@@ -368,6 +374,8 @@ MLFLOWHA_INLINE void EndpointSet::Impl::explain_empty_pick(TimePoint now, Pick& 
     const Ticks rested = node->last_fault.load(std::memory_order_relaxed) + options.panic_interval.count();
     consider(time_point(std::max(rested, panic_at.load(std::memory_order_relaxed))));
   }
+  pick.all_too_old = too_old && !others;
+  pick.all_refused = !too_old && !others;
   if (pick.retry_at && *pick.retry_at <= now) pick.retry_at = now + jittered(watch_interval);
 }
 
@@ -377,6 +385,14 @@ MLFLOWHA_INLINE Duration EndpointSet::Impl::jittered(Duration interval) noexcept
 }
 
 // ------------------------------------------------------------------------------------------------------ what is seen
+
+MLFLOWHA_INLINE Fit EndpointSet::fit(EndpointIndex index, TimePoint now, Release needs) const noexcept {
+  return Impl::fit(impl_->at(index), Impl::ticks(now), needs);
+}
+
+MLFLOWHA_INLINE Release EndpointSet::release(EndpointIndex index) const noexcept {
+  return impl_->at(index).release.load(std::memory_order_relaxed);
+}
 
 MLFLOWHA_INLINE EndpointHealth EndpointSet::health(EndpointIndex index, TimePoint now) const noexcept {
   return impl_->view(impl_->at(index), now).health;
@@ -397,6 +413,7 @@ MLFLOWHA_INLINE std::vector<EndpointSet::EndpointSnapshot> EndpointSet::snapshot
     shot.health = impl.view(*node, now).health;
     shot.breaker = node->breaker.snapshot(now);
     shot.identified = (node->word.load(std::memory_order_relaxed) & Impl::identified_flag) != 0;
+    shot.release = node->release.load(std::memory_order_relaxed);
     shot.last_error = node->last_error;
     shot.last_error_at = node->last_error_at;
     shot.last_success_at = when(node->last_success.load(std::memory_order_relaxed));

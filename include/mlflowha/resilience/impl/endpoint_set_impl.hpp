@@ -22,6 +22,9 @@ struct EndpointSet::Impl {
   static constexpr Ticks end_of_time = std::numeric_limits<Ticks>::max();
   /// How soon to look again when another call is probing the only candidate.
   static constexpr Duration watch_interval = std::chrono::milliseconds(50);
+  /// How long an endpoint is believed to be too old, or unable to tell: a server that nobody called meanwhile may have
+  /// been upgraded unnoticed. Costs one small request a minute at the most.
+  static constexpr Duration release_lifetime = std::chrono::minutes(1);
   /// The most that a failure can make an endpoint look slow.
   static constexpr Duration punishment_max = std::chrono::seconds(5);
 
@@ -49,6 +52,8 @@ struct EndpointSet::Impl {
 
     alignas(64) std::atomic<Ticks> last_fault{long_ago};
     std::atomic<Ticks> recovering_since{long_ago};
+    std::atomic<Release> release{Release()};  // of the server; read by those calls only that need one
+    std::atomic<Ticks> release_at{long_ago};  // when it was learnt
     std::atomic<Ticks> probe_due{long_ago};
     std::atomic<bool> probing{false};
     Duration probe_gap{};  // from here on: under the mutex, or constant
@@ -83,6 +88,19 @@ struct EndpointSet::Impl {
   [[nodiscard]] static bool barred(std::uint64_t word) noexcept {
     return health_in(word) == EndpointHealth::refused || (word & forced_open_flag) != 0;
   }
+  [[nodiscard]] static Fit fit(const Node& node, Ticks now, Release needs) noexcept {
+    if (!needs.is_known()) return Fit::fits;
+    const Release release = node.release.load(std::memory_order_relaxed);
+    if (release >= needs) return Fit::fits;
+    if (!release.is_asked() || now - node.release_at.load(std::memory_order_relaxed) > release_lifetime.count()) {
+      return Fit::ask;
+    }
+    return release.is_known() ? Fit::too_old : Fit::fits;
+  }
+  /// May this call be sent there at all, as far as releases go?
+  [[nodiscard]] static bool suits(const Node& node, Ticks now, const Tried& tried) noexcept {
+    return fit(node, now, tried.needs()) != Fit::too_old;
+  }
   [[nodiscard]] static Ticks ticks(TimePoint at) noexcept { return at.time_since_epoch().count(); }
   [[nodiscard]] static TimePoint time_point(Ticks at) noexcept { return TimePoint(Duration(at)); }
 
@@ -97,7 +115,7 @@ struct EndpointSet::Impl {
   [[nodiscard]] Lease elect(Node& first, Node& second, TimePoint now) noexcept;
   [[nodiscard]] bool admitted_by_ramp(const Node& node, Ticks now) noexcept;
   [[nodiscard]] bool pass_panic_gate(Ticks now) noexcept;
-  void explain_empty_pick(TimePoint now, Pick& pick) noexcept;
+  void explain_empty_pick(TimePoint now, const Tried& tried, Pick& pick) noexcept;
   [[nodiscard]] Duration jittered(Duration interval) noexcept;
   void release(Lease& lease) noexcept;
 
@@ -107,6 +125,7 @@ struct EndpointSet::Impl {
   void set_health(Node& node, EndpointHealth health, bool new_epoch) noexcept;
   void set_flags(Node& node, std::uint64_t set, std::uint64_t clear) noexcept;
   void suspect(Node& node, Ticks now) noexcept;
+  static void forget_release(Node& node) noexcept;
   void schedule_probe(Node& node, Ticks now, bool from_start, bool refused = false) noexcept;
   void lower_earliest_due(Ticks due) noexcept;
   void recompute_earliest_due(Ticks now, const Node* spared) noexcept;
