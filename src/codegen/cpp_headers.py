@@ -230,6 +230,12 @@ def codec_header(table: Table, target: Target, group: Group) -> str:
     return file(target, f"{group.name}_codec.hpp", f"{group.name}.table", about, body)
 
 
+def tag_list(op: Operation) -> str:
+    """The request's list of tags, if that is where the recipe's tag goes."""
+    is_list = op.tag and "." not in op.tag and op.request.field(op.tag).kind == "repeated"
+    return op.tag if is_list else ""
+
+
 def operations_header(table: Table, target: Target) -> str:
     body = ["#include <mlflowha/api/operation.hpp>", "", "#include <array>", "", "MLFLOWHA_BEGIN_NAMESPACE", ""]
     inner = ["namespace ops {", ""]
@@ -248,6 +254,8 @@ def operations_header(table: Table, target: Target) -> str:
             f"    .already_done = {{{done}}}," if done else "    .already_done = {},",
             f"    .plain_text = {'true' if op.returns == 'text' else 'false'},",
             f"    .since = {{{op.since[0]}, {op.since[1]}, 0}},",
+            f'    .scope_field = "{op.scope}",',
+            f'    .tag_field = "{tag_list(op)}",',
             "};",
             "",
         ]

@@ -55,6 +55,10 @@ struct Operation {
   std::array<std::string_view, 2> already_done{};
   bool plain_text = false;  ///< the answer is text, not JSON
   ServerVersion since{};    ///< first release with it; 0.0.0: every release that this library supports
+  /// Members of the request that the recipe needs: what narrows the look, and the list of tags (objects with `key` and
+  /// `value`) that takes the request tag; "" where there is none of that kind.
+  std::string_view scope_field{};
+  std::string_view tag_field{};
 
   /// True when a repetition of this operation is answered with `error_code`.
   [[nodiscard]] constexpr bool is_already_done(std::string_view error_code) const noexcept {

@@ -28,6 +28,8 @@ inline constexpr api::Operation create_experiment{
     .already_done = {"RESOURCE_ALREADY_EXISTS"},
     .plain_text = false,
     .since = {0, 0, 0},
+    .scope_field = "name",
+    .tag_field = "tags",
 };
 
 /// Lists experiments, a page at a time. Repetition: Reads.
@@ -41,6 +43,8 @@ inline constexpr api::Operation search_experiments{
     .already_done = {},
     .plain_text = false,
     .since = {0, 0, 0},
+    .scope_field = "",
+    .tag_field = "",
 };
 
 /// Reads an experiment, also a deleted one. Repetition: Reads.
@@ -54,6 +58,8 @@ inline constexpr api::Operation get_experiment{
     .already_done = {},
     .plain_text = false,
     .since = {0, 0, 0},
+    .scope_field = "",
+    .tag_field = "",
 };
 
 /// Reads the experiment of that name, also a deleted one. Repetition: Reads.
@@ -67,6 +73,8 @@ inline constexpr api::Operation get_experiment_by_name{
     .already_done = {},
     .plain_text = false,
     .since = {0, 0, 0},
+    .scope_field = "",
+    .tag_field = "",
 };
 
 /// Moves an experiment and its runs to the deleted ones. Repetition: The second answer is 404, because only an active
@@ -81,6 +89,8 @@ inline constexpr api::Operation delete_experiment{
     .already_done = {"RESOURCE_DOES_NOT_EXIST"},
     .plain_text = false,
     .since = {0, 0, 0},
+    .scope_field = "",
+    .tag_field = "",
 };
 
 /// Brings a deleted experiment and its runs back. Repetition: The second answer is 404, because only a deleted
@@ -95,6 +105,8 @@ inline constexpr api::Operation restore_experiment{
     .already_done = {"RESOURCE_DOES_NOT_EXIST"},
     .plain_text = false,
     .since = {0, 0, 0},
+    .scope_field = "",
+    .tag_field = "",
 };
 
 /// Renames an experiment. Repetition: Overwrites; giving an experiment the name that it has is no conflict.
@@ -108,6 +120,8 @@ inline constexpr api::Operation update_experiment{
     .already_done = {},
     .plain_text = false,
     .since = {0, 0, 0},
+    .scope_field = "",
+    .tag_field = "",
 };
 
 /// Sets a tag of an experiment. Repetition: Overwrites with the same value.
@@ -121,6 +135,8 @@ inline constexpr api::Operation set_experiment_tag{
     .already_done = {},
     .plain_text = false,
     .since = {0, 0, 0},
+    .scope_field = "",
+    .tag_field = "",
 };
 
 /// Removes a tag of an experiment. Repetition: The second answer is 404: the tag is gone.
@@ -134,6 +150,8 @@ inline constexpr api::Operation delete_experiment_tag{
     .already_done = {"RESOURCE_DOES_NOT_EXIST"},
     .plain_text = false,
     .since = {3, 2, 0},
+    .scope_field = "",
+    .tag_field = "",
 };
 
 /// Lists the datasets that the runs of up to 20 experiments used, at most 1,000. Repetition: Reads. The descriptor's
@@ -148,6 +166,8 @@ inline constexpr api::Operation search_datasets{
     .already_done = {},
     .plain_text = false,
     .since = {0, 0, 0},
+    .scope_field = "",
+    .tag_field = "",
 };
 
 /// Creates a run. Repetition: The server makes a new id each time, so a second sending makes a second run. Our request
@@ -162,6 +182,8 @@ inline constexpr api::Operation create_run{
     .already_done = {},
     .plain_text = false,
     .since = {0, 0, 0},
+    .scope_field = "experiment_id",
+    .tag_field = "tags",
 };
 
 /// Changes the status, end time or name of an active run. Repetition: Overwrites with the same values.
@@ -175,6 +197,8 @@ inline constexpr api::Operation update_run{
     .already_done = {},
     .plain_text = false,
     .since = {0, 0, 0},
+    .scope_field = "",
+    .tag_field = "",
 };
 
 /// Moves a run to the deleted ones. Repetition: Deleting a deleted run is 200.
@@ -188,6 +212,8 @@ inline constexpr api::Operation delete_run{
     .already_done = {},
     .plain_text = false,
     .since = {0, 0, 0},
+    .scope_field = "",
+    .tag_field = "",
 };
 
 /// Brings a deleted run back. Repetition: Restoring an active run is 200.
@@ -201,6 +227,8 @@ inline constexpr api::Operation restore_run{
     .already_done = {},
     .plain_text = false,
     .since = {0, 0, 0},
+    .scope_field = "",
+    .tag_field = "",
 };
 
 /// Reads a run with the latest point of each metric. Repetition: Reads.
@@ -214,6 +242,8 @@ inline constexpr api::Operation get_run{
     .already_done = {},
     .plain_text = false,
     .since = {0, 0, 0},
+    .scope_field = "",
+    .tag_field = "",
 };
 
 /// Lists runs, a page at a time. Repetition: Reads.
@@ -227,6 +257,8 @@ inline constexpr api::Operation search_runs{
     .already_done = {},
     .plain_text = false,
     .since = {0, 0, 0},
+    .scope_field = "",
+    .tag_field = "",
 };
 
 /// Adds one point to a metric of a run. Repetition: The database's primary key (key, timestamp, step, run, value) keeps
@@ -241,6 +273,8 @@ inline constexpr api::Operation log_metric{
     .already_done = {},
     .plain_text = false,
     .since = {0, 0, 0},
+    .scope_field = "",
+    .tag_field = "",
 };
 
 /// Sets a param of a run. Another value for a key that has one is an error. Repetition: The same value again is 200.
@@ -254,6 +288,8 @@ inline constexpr api::Operation log_param{
     .already_done = {},
     .plain_text = false,
     .since = {0, 0, 0},
+    .scope_field = "",
+    .tag_field = "",
 };
 
 /// Sets a tag of a run. Repetition: Overwrites with the same value.
@@ -267,6 +303,8 @@ inline constexpr api::Operation set_tag{
     .already_done = {},
     .plain_text = false,
     .since = {0, 0, 0},
+    .scope_field = "",
+    .tag_field = "",
 };
 
 /// Removes a tag of a run. Repetition: The second answer is 404: the tag is gone.
@@ -280,6 +318,8 @@ inline constexpr api::Operation delete_tag{
     .already_done = {"RESOURCE_DOES_NOT_EXIST"},
     .plain_text = false,
     .since = {0, 0, 0},
+    .scope_field = "",
+    .tag_field = "",
 };
 
 /// Lists all points of a metric, a page at a time. Repetition: Reads.
@@ -293,6 +333,8 @@ inline constexpr api::Operation get_metric_history{
     .already_done = {},
     .plain_text = false,
     .since = {0, 0, 0},
+    .scope_field = "",
+    .tag_field = "",
 };
 
 /// Points of one metric in up to 100 runs, thinned out evenly over the steps. Repetition: Reads.
@@ -306,6 +348,8 @@ inline constexpr api::Operation get_metric_history_bulk_interval{
     .already_done = {},
     .plain_text = false,
     .since = {0, 0, 0},
+    .scope_field = "",
+    .tag_field = "",
 };
 
 /// Adds metrics, params and tags to a run. Not atomic: a refused param leaves the rest unwritten. Repetition: Params
@@ -321,6 +365,8 @@ inline constexpr api::Operation log_batch{
     .already_done = {},
     .plain_text = false,
     .since = {0, 0, 0},
+    .scope_field = "",
+    .tag_field = "",
 };
 
 /// Adds a model to the tag `mlflow.log-model.history` of a run. Repetition: Appends: a second sending adds a second
@@ -335,6 +381,8 @@ inline constexpr api::Operation log_model{
     .already_done = {},
     .plain_text = false,
     .since = {0, 0, 0},
+    .scope_field = "",
+    .tag_field = "",
 };
 
 /// Records what a run used. Repetition: Datasets are told apart by name and digest and stored once; each sending of
@@ -349,6 +397,8 @@ inline constexpr api::Operation log_inputs{
     .already_done = {},
     .plain_text = false,
     .since = {0, 0, 0},
+    .scope_field = "",
+    .tag_field = "",
 };
 
 /// Records what a run made. Repetition: Each sending stores new links.
@@ -362,6 +412,8 @@ inline constexpr api::Operation log_outputs{
     .already_done = {},
     .plain_text = false,
     .since = {3, 0, 0},
+    .scope_field = "",
+    .tag_field = "",
 };
 
 /// "OK" from any live server. Proves only that a worker answers: the database may be away. Repetition: Reads a
@@ -376,6 +428,8 @@ inline constexpr api::Operation get_health{
     .already_done = {},
     .plain_text = true,
     .since = {0, 0, 0},
+    .scope_field = "",
+    .tag_field = "",
 };
 
 /// The server's MLflow release, e.g. "3.17.2". Touches no database; needs a login where authentication is on.
@@ -390,6 +444,8 @@ inline constexpr api::Operation get_server_version{
     .already_done = {},
     .plain_text = true,
     .since = {0, 0, 0},
+    .scope_field = "",
+    .tag_field = "",
 };
 
 /// How the server is set up. Touches no database. Repetition: Reads the server's settings.
@@ -403,6 +459,8 @@ inline constexpr api::Operation get_server_info{
     .already_done = {},
     .plain_text = false,
     .since = {3, 10, 0},
+    .scope_field = "",
+    .tag_field = "",
 };
 
 }  // namespace ops

@@ -11,6 +11,7 @@
 //   client.set_terminated(run.info.run_id).value();
 
 #include <mlflowha/api/calls.hpp>
+#include <mlflowha/api/json_call.hpp>
 #include <mlflowha/client/health.hpp>
 #include <mlflowha/client/options.hpp>
 #include <mlflowha/client/reconcile.hpp>
@@ -87,6 +88,18 @@ class MLFLOWHA_EXPORT Client final : public api::Calls {
   [[nodiscard]] Result<std::optional<Experiment>> find_experiment_by_name(std::string_view name,
                                                                           const CallOptions& options = {}) const;
 
+  // --- past the typed calls ----------------------------------------------------------------------------------------
+
+  /// Any operation of the table by its name, with its request as JSON; gives the answer's body as it came. Class,
+  /// recipe and release are the operation's: a create is looked for by its tag before it is sent again. For members
+  /// that a newer server knows and the typed request doesn't. MLflow's limits are not checked, only that `json` is an
+  /// object and has what the path needs.
+  [[nodiscard]] Result<std::string> call(std::string_view operation, std::string_view json,
+                                         const CallOptions& options = {}) const;
+  /// An operation that the table doesn't have.
+  [[nodiscard]] Result<std::string> call(const CustomOperation& operation, std::string_view json,
+                                         const CallOptions& options = {}) const;
+
   // --- exactly once
   // ---------------------------------------------------------------------------------------------------
 
@@ -118,6 +131,8 @@ class MLFLOWHA_EXPORT Client final : public api::Calls {
 
  private:
   explicit Client(std::shared_ptr<detail::Engine> engine) noexcept;
+  [[nodiscard]] Result<std::string> call_row(const api::Operation& operation, std::string_view json,
+                                             const CallOptions& options) const;
   [[nodiscard]] Result<std::optional<EndpointIndex>> find_endpoint(std::string_view endpoint) const;
 
   std::shared_ptr<detail::Engine> engine_;

@@ -5,6 +5,7 @@
 
 #include <mlflowha/api/impl/calls.ipp>
 #include <mlflowha/api/impl/error_body.ipp>
+#include <mlflowha/api/impl/json_call.ipp>
 #include <mlflowha/api/impl/operation.ipp>
 #include <mlflowha/client/impl/classify.ipp>
 #include <mlflowha/client/impl/client.ipp>

@@ -103,6 +103,12 @@ class RequestBuilder {
     return *this;
   }
 
+  /// A body that is in bytes already.
+  RequestBuilder& raw_body(std::string body) {
+    prepared_.http.body = std::move(body);
+    return *this;
+  }
+
   [[nodiscard]] Result<api::PreparedRequest> finish() {
     if (!fault_.empty()) return invalid_argument(std::string(operation_.name) + ": " + fault_);
     prepared_.http.target += rest_of_path_;

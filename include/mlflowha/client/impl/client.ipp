@@ -163,6 +163,46 @@ MLFLOWHA_INLINE Result<void> Client::log_batch(std::string_view run_id, std::vec
   return {};
 }
 
+// --- past the typed calls
+// ----------------------------------------------------------------------------------------------
+
+MLFLOWHA_INLINE Result<std::string> Client::call_row(const api::Operation& operation, std::string_view json,
+                                                     const CallOptions& options) const {
+  const bool tagged = operation.recipe != api::Recipe::none;
+  Result<api::PreparedRequest> prepared =
+      api::prepare_json(operation, json, tagged ? new_request_tag() : std::string());
+  if (!prepared) return std::move(prepared).error();
+  Result<Response> response = execute(operation, std::move(*prepared), options);
+  if (!response) return std::move(response).error();
+  return std::move(response->body);
+}
+
+MLFLOWHA_INLINE Result<std::string> Client::call(std::string_view operation, std::string_view json,
+                                                 const CallOptions& options) const {
+  if (const api::Operation* row = api::find_operation(operation)) return call_row(*row, json, options);
+  const api::Operation* nearest = api::nearest_operation(operation);
+  return invalid_argument(fmt::format("operation is \"{}\", expected a name of the table{}", sanitize(operation, 100),
+                                      nearest == nullptr ? std::string() : fmt::format(", perhaps {}", nearest->name)));
+}
+
+MLFLOWHA_INLINE Result<std::string> Client::call(const CustomOperation& operation, std::string_view json,
+                                                 const CallOptions& options) const {
+  if (const std::string fault = api::faults(operation); !fault.empty()) {
+    return invalid_argument(fmt::format("custom operation: {}", fault));
+  }
+  const std::string name = fmt::format("{} {}", to_string(operation.method), operation.path);
+  api::Operation row;  // lives as long as the call; what outlives it (a watched create) has a recipe, which this hasn't
+  row.name = name;
+  row.method = operation.method;
+  row.path = operation.path;
+  row.idempotency =
+      operation.idempotency.value_or(operation.method == Method::get ? Idempotency::read : Idempotency::never);
+  row.already_done = {operation.already_done[0], operation.already_done[1]};
+  row.plain_text = operation.plain_text;
+  row.since = operation.since;
+  return call_row(row, json, options);
+}
+
 // --- control
 // -----------------------------------------------------------------------------------------------------------
 

@@ -26,6 +26,8 @@ inline constexpr api::Operation create_animal{
     .already_done = {"ALREADY_EXISTS", "EXISTS"},
     .plain_text = false,
     .since = {0, 0, 0},
+    .scope_field = "name",
+    .tag_field = "tags",
 };
 
 /// Feeds. Repetition: Test.
@@ -39,6 +41,8 @@ inline constexpr api::Operation feed_animal{
     .already_done = {},
     .plain_text = false,
     .since = {3, 2, 0},
+    .scope_field = "",
+    .tag_field = "",
 };
 
 /// Removes. Repetition: Test.
@@ -52,6 +56,8 @@ inline constexpr api::Operation remove_animal{
     .already_done = {"GONE"},
     .plain_text = false,
     .since = {0, 0, 0},
+    .scope_field = "",
+    .tag_field = "",
 };
 
 /// Finds. Repetition: Test.
@@ -65,6 +71,8 @@ inline constexpr api::Operation find_animals{
     .already_done = {},
     .plain_text = false,
     .since = {0, 0, 0},
+    .scope_field = "",
+    .tag_field = "",
 };
 
 /// An entity as a request. Repetition: Test.
@@ -78,6 +86,8 @@ inline constexpr api::Operation put_animal{
     .already_done = {},
     .plain_text = false,
     .since = {0, 0, 0},
+    .scope_field = "",
+    .tag_field = "",
 };
 
 }  // namespace ops
