@@ -63,6 +63,29 @@ TEST_CASE("NaN and infinities are kept as the server keeps them", "[contract][me
   CHECK(history(id, "minus")[0].value <= -1.79e308);
 }
 
+TEST_CASE("NaN points may be repeated, as any other", "[contract][metrics]") {
+  const Client& client = contract_client();
+  const std::string id = fresh_run().info.run_id;
+  constexpr double nan_value = std::numeric_limits<double>::quiet_NaN();
+  const auto point = [](const std::string& key, double value) {
+    return Metric{.key = key, .value = value, .timestamp = 1};
+  };
+  for (int i = 0; i < 3; ++i) REQUIRE(client.log_metric(id, "single", nan_value, {.timestamp = 1}));
+  CHECK(history(id, "single").size() == 1);
+  for (int i = 0; i < 3; ++i) {
+    REQUIRE(client.log_batch(id,
+                             {point("n", nan_value), point("n", nan_value), point("f", 1), point("f", 1),
+                              point("i", std::numeric_limits<double>::infinity()),
+                              point("i", std::numeric_limits<double>::max()), point("new" + std::to_string(i), 1)},
+                             {}, {{"t" + std::to_string(i), "v", {}}}));
+    CHECK(history(id, "new" + std::to_string(i)).size() == 1);
+  }
+  CHECK(history(id, "n").size() == 1);
+  CHECK(history(id, "f").size() == 1);
+  CHECK(history(id, "i").size() == 1);
+  CHECK(client.get_run(id).value().data.tags.size() >= 3);
+}
+
 TEST_CASE("a run shows the latest point of each metric", "[contract][metrics]") {
   const Client& client = contract_client();
   const std::string id = fresh_run().info.run_id;

@@ -13,7 +13,7 @@ TEST_CASE("the server says what it is", "[contract][server]") {
   const auto info = client.get_server_info();
   if (contract_server().major < 3) {
     REQUIRE_FALSE(info);
-    CHECK(info.error().code == Errc::not_implemented);
+    CHECK(info.error().code == Errc::unsupported_by_server);
   } else {
     CHECK(info.value().store_type == "SqlStore");
   }

@@ -354,7 +354,8 @@ inline constexpr api::Operation get_metric_history_bulk_interval{
 
 /// Adds metrics, params and tags to a run. Not atomic: a refused param leaves the rest unwritten. Repetition: Params
 /// pass with the same value, points collapse on the primary key, tags overwrite: the identical body again completes
-/// what the first sending began.
+/// what the first sending began. MLflow 2.x refuses a NaN point that it has already (400, a primary key), and the whole
+/// batch with it; the client then sends such a batch in parts.
 inline constexpr api::Operation log_batch{
     .name = "log_batch",
     .rpc = "logBatch",

@@ -188,7 +188,7 @@ struct Run {
 
 /// A new run.
 struct CreateRun {
-  std::string experiment_id{};  ///< empty: the default experiment, "0"
+  std::string experiment_id{};  ///< "0" is the default experiment; servers refuse an empty one; required
   std::string user_id{};
   std::string run_name{};  ///< empty: the server makes one up
   std::int64_t start_time = now_at_call;  ///< milliseconds since the epoch

@@ -34,6 +34,10 @@ struct Classification {
 [[nodiscard]] MLFLOWHA_EXPORT Classification classify(const TransportResult& result, const ClassifyContext& context,
                                                       WallTime wall_now);
 
+/// True for the answer of MLflow 2.x to a metric point that it has already, which it recognises by everything but NaN:
+/// the primary key's refusal. 3.x answers such a point with 200.
+[[nodiscard]] MLFLOWHA_EXPORT bool shows_stored_point(const Error& error) noexcept;
+
 /// True for the text of a database driver or connection pool in an error message: the backend failed, not the caller.
 [[nodiscard]] MLFLOWHA_EXPORT bool shows_backend_fault(std::string_view message) noexcept;
 

@@ -74,8 +74,10 @@ class MLFLOWHA_EXPORT Client final : public api::Calls {
   [[nodiscard]] Result<void> set_tag(std::string_view run_id, std::string_view key, std::string_view value,
                                      const CallOptions& options = {}) const;
   /// Any number of metrics, params and tags: split over the server's limits (1,000 entries, of them 100 params and 100
-  /// tags, a request) in order, params and tags first. On failure the error says how many entries had been stored;
-  /// sending the same batch again is safe. `options.timeout` is for all requests together.
+  /// tags, a request) in order, params and tags first. Metric points that a server keeps as one are sent once. On
+  /// failure the error says how many entries had been stored; sending the same batch again is safe, also with NaN,
+  /// which MLflow 2.x refuses to repeat: its batch is then sent in parts. `options.timeout` is for all requests
+  /// together.
   [[nodiscard]] Result<void> log_batch(std::string_view run_id, std::vector<Metric> metrics,
                                        std::vector<Param> params = {}, std::vector<RunTag> tags = {},
                                        const CallOptions& options = {}) const;
@@ -131,6 +133,7 @@ class MLFLOWHA_EXPORT Client final : public api::Calls {
 
  private:
   explicit Client(std::shared_ptr<detail::Engine> engine) noexcept;
+  [[nodiscard]] Result<void> log_batch_in_parts(LogBatch batch, Deadline deadline, const CallOptions& options) const;
   [[nodiscard]] Result<std::string> call_row(const api::Operation& operation, std::string_view json,
                                              const CallOptions& options) const;
   [[nodiscard]] Result<std::optional<EndpointIndex>> find_endpoint(std::string_view endpoint) const;

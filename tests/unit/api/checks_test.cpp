@@ -64,7 +64,7 @@ TEST_CASE("ids", "[api]") {
       {get("a\n"), "run_id is \"a\\x0A\""},
       {[](Calls c) { return error_of(c.get_experiment({.experiment_id = std::string(65, '1')})); },
        "experiment_id has 65 characters; expected at most 64"},
-      {[](Calls c) { return error_of(c.create_run({})); }, ""},
+      {[](Calls c) { return error_of(c.create_run({})); }, "create_run: experiment_id is empty; expected a value"},
       {[](Calls c) { return error_of(c.create_run({.experiment_id = "no id"})); }, "create_run: experiment_id is"},
       {[](Calls c) { return error_of(c.search_runs({.experiment_ids = {"1", "2 3"}})); },
        "search_runs: experiment_ids[1] is \"2 3\""},

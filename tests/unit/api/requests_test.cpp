@@ -150,7 +150,8 @@ TEST_CASE("timestamps are fixed before the first attempt, and only where the cal
   CHECK(batch["metrics"][0]["timestamp"] == 1700000000123);
   CHECK(batch["metrics"][1]["timestamp"] == 0);
   CHECK(batch["metrics"][2]["timestamp"] == 5);
-  CHECK(json::parse(sent_by([](auto& c) { (void)c.create_run({}); }).http.body)["start_time"] == 1700000000123);
+  CHECK(json::parse(sent_by([](auto& c) { (void)c.create_run({.experiment_id = "0"}); }).http.body)["start_time"] ==
+        1700000000123);
   // An entity that was never sent has no time to tell.
   CHECK(api::to_json(Metric{.key = "a"}).value() == R"({"key":"a","value":0})");
 }
@@ -170,8 +171,9 @@ TEST_CASE("creates carry a request tag", "[api]") {
   CHECK(kept.scope == "n");
   CHECK(json::parse(kept.http.body)["tags"].size() == 1);
 
-  const auto empty =
-      sent_by([](auto& c) { (void)c.create_run({.tags = {{.key = "mlflowha.request_id", .value = ""}}}); });
+  const auto empty = sent_by([](auto& c) {
+    (void)c.create_run({.experiment_id = "0", .tags = {{.key = "mlflowha.request_id", .value = ""}}});
+  });
   CHECK(empty.request_tag == "tag-1");
   CHECK(json::parse(empty.http.body)["tags"].size() == 1);
 }
@@ -181,7 +183,7 @@ TEST_CASE("what the connection may resend by itself", "[api]") {
   CHECK(sent_by([](auto& c) { (void)c.log_param({.run_id = run, .key = "k"}); }).http.resend == Resend::allowed);
   // A silent second sending would be answered with "already done" although the call succeeded.
   CHECK(sent_by([](auto& c) { (void)c.delete_tag({.run_id = run, .key = "k"}); }).http.resend == Resend::forbidden);
-  CHECK(sent_by([](auto& c) { (void)c.create_run({}); }).http.resend == Resend::forbidden);
+  CHECK(sent_by([](auto& c) { (void)c.create_run({.experiment_id = "0"}); }).http.resend == Resend::forbidden);
   CHECK(sent_by([](auto& c) { (void)c.log_model({.run_id = run, .model_json = "{}"}); }).http.resend ==
         Resend::forbidden);
 }

@@ -171,3 +171,24 @@ TEST_CASE("foreign text is made harmless before anybody sees it", "[client][clas
   CHECK_THAT(c.error->message, !contains("\x1b"));
   CHECK(c.error->message.size() < 4096);
 }
+
+TEST_CASE("the refusal of a point that is there is recognised, and nothing like it", "[client][classify]") {
+  const auto shows = [](int status, const std::string& code, const std::string& message) {
+    Error error;
+    error.http_status = status;
+    error.error_code = code;
+    error.message = message;
+    return shows_stored_point(error);
+  };
+  const std::string sqlite = "(sqlite3.IntegrityError) UNIQUE constraint failed: metrics.key, metrics.timestamp";
+  CHECK(shows(400, "BAD_REQUEST", sqlite));
+  CHECK(shows(400, "BAD_REQUEST",
+              "(psycopg2.errors.UniqueViolation) duplicate key value violates unique constraint \"metric_pk\""));
+  CHECK(shows(400, "BAD_REQUEST",
+              "(pymysql.err.IntegrityError) (1062, \"Duplicate entry 'x' for key 'metrics.PRIMARY'\")"));
+  CHECK_FALSE(shows(500, "BAD_REQUEST", sqlite));
+  CHECK_FALSE(shows(400, "INVALID_PARAMETER_VALUE", sqlite));
+  CHECK_FALSE(shows(400, "BAD_REQUEST", "UNIQUE constraint failed: latest_metrics.key, latest_metrics.run_uuid"));
+  CHECK_FALSE(shows(400, "BAD_REQUEST", "duplicate key value violates unique constraint \"latest_metric_pk\""));
+  CHECK_FALSE(shows(400, "BAD_REQUEST", "FOREIGN KEY constraint failed"));
+}

@@ -66,7 +66,8 @@ TEST_CASE("the deadline bounds everything", "[client][engine][deadline]") {
   cluster.options.timeouts.attempt = 4s;
   const Client client = cluster.client();
   Error error;
-  const Duration took = cluster.time([&] { error = client.create_run({}, {.timeout = 10s}).error(); });
+  const Duration took =
+      cluster.time([&] { error = client.create_run({.experiment_id = "0"}, {.timeout = 10s}).error(); });
   CHECK(took <= Duration(10s));
   CHECK(error.kind() == ErrorKind::timeout);
   CHECK(error.stop_reason == StopReason::deadline);
@@ -171,7 +172,7 @@ TEST_CASE("a caller may cancel before and while waiting", "[client][engine][canc
   const Client client = cluster.client();
   CancellationSource source;
   source.request_stop();
-  const Error before = client.create_run({}, {.cancel = source.get_token()}).error();
+  const Error before = client.create_run({.experiment_id = "0"}, {.cancel = source.get_token()}).error();
   CHECK(before.code == Errc::cancelled);
   CHECK(before.effect == Effect::none);
   CHECK(cluster.transport->count(Cluster::name(0)) == 0);
@@ -179,7 +180,8 @@ TEST_CASE("a caller may cancel before and while waiting", "[client][engine][canc
   CancellationSource later;
   cluster.clock->schedule(cluster.clock->now() + 3s, [&] { later.request_stop(); });
   Error during;
-  const Duration took = cluster.time([&] { during = client.create_run({}, {.cancel = later.get_token()}).error(); });
+  const Duration took =
+      cluster.time([&] { during = client.create_run({.experiment_id = "0"}, {.cancel = later.get_token()}).error(); });
   CHECK(during.code == Errc::cancelled);
   CHECK(took <= Duration(3s + 10ms));
 }

@@ -364,7 +364,7 @@ MLFLOWHA_INLINE void decode(JsonReader& in, Run& value) {
 
 MLFLOWHA_INLINE void encode(JsonWriter& out, const CreateRun& value) {
   out.begin_object();
-  out.member_unless_empty("experiment_id", value.experiment_id);
+  out.member("experiment_id", value.experiment_id);
   out.member_unless_empty("user_id", value.user_id);
   out.member_unless_empty("run_name", value.run_name);
   out.time("start_time", value.start_time);

@@ -95,6 +95,7 @@ MLFLOWHA_INLINE void check(Checker& at, const ModelOutput& value) {
 }
 
 MLFLOWHA_INLINE void check(Checker& at, const CreateRun& value) {
+  at.required("experiment_id", value.experiment_id);
   at.id("experiment_id", value.experiment_id, 64);
   if (value.start_time != now_at_call) at.time("start_time", value.start_time);
   at.each("tags", value.tags, Rules{});

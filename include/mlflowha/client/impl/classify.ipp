@@ -2,6 +2,7 @@
 #define MLFLOWHA_CLIENT_IMPL_CLASSIFY_IPP
 
 #include <mlflowha/api/impl/error_body.ipp>  // closes_at_its_end
+#include <mlflowha/api/operations.hpp>
 #include <mlflowha/client/classify.hpp>
 #include <mlflowha/resilience/backoff.hpp>
 
@@ -141,6 +142,15 @@ MLFLOWHA_INLINE bool shows_backend_fault(std::string_view message) noexcept {
   return false;
 }
 
+MLFLOWHA_INLINE bool shows_stored_point(const Error& error) noexcept {
+  if (error.http_status != 400 || error.error_code != "BAD_REQUEST") return false;
+  // SQLite names the columns, the others the key of table `metrics` (`latest_metrics` has one, too).
+  const std::string_view message = error.message;
+  return detail::contains(message, "UNIQUE constraint failed: metrics.") ||
+         detail::contains(message, "\"metric_pk\"") || detail::contains(message, "'metric_pk'") ||
+         detail::contains(message, "'metrics.PRIMARY'");
+}
+
 MLFLOWHA_INLINE Classification classify(const TransportResult& result, const ClassifyContext& context,
                                         WallTime wall_now) {
   if (const auto* failure = std::get_if<TransportFailure>(&result)) return detail::classify_failure(*failure, context);
@@ -166,6 +176,11 @@ MLFLOWHA_INLINE Classification classify(const TransportResult& result, const Cla
   // A driver's error behind a 400 reads like the caller's fault by its code, and would never be tried again.
   if (judgement.verdict == Verdict::endpoint_fault) error.code = Errc::unavailable;
   if (error.error_code.empty() && detail::is_cut_short(response.body)) error.code = Errc::bad_response;
+  if (&context.operation == &api::ops::log_metric && shows_stored_point(error)) {
+    // The point is there, which is all that was asked for; a repetition of ours meets this, too.
+    c.summary = "ok";
+    return c;
+  }
   c.outcome.verdict = judgement.verdict;
   c.outcome.maybe_applied = judgement.maybe_applied && detail::is_write(context.operation);
   if (context.respect_retry_after) c.outcome.retry_after = wait;

@@ -1,13 +1,18 @@
 #ifndef MLFLOWHA_CLIENT_IMPL_CLIENT_IPP
 #define MLFLOWHA_CLIENT_IMPL_CLIENT_IPP
 
+#include <mlflowha/client/classify.hpp>
 #include <mlflowha/client/client.hpp>
 #include <mlflowha/client/impl/engine.hpp>
 
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <iterator>
+#include <limits>
+#include <set>
+#include <tuple>
 #include <utility>
 
 MLFLOWHA_BEGIN_NAMESPACE
@@ -122,7 +127,47 @@ std::vector<T> take(std::vector<T>& from, std::size_t& at, std::size_t most) {
   return part;
 }
 
+/// Leaves one of the points that a database keeps as one although they don't compare equal: NaN, and an infinity, which
+/// becomes the largest double. MLflow 2.x refuses a batch with two of them. (Equal ones it recognises itself.)
+MLFLOWHA_INLINE void drop_repeated_points(std::vector<Metric>& metrics) {
+  constexpr double largest = std::numeric_limits<double>::max();
+  std::set<std::tuple<std::string, std::int64_t, std::int64_t, int, std::string, std::string, std::string>> seen;
+  std::erase_if(metrics, [&](const Metric& m) {
+    const int kind = std::isnan(m.value) ? 0 : m.value >= largest ? 1 : m.value <= -largest ? -1 : 2;
+    if (kind == 2 || !m.unknown_fields.empty()) return false;
+    return !seen.insert({m.key, m.timestamp, m.step, kind, m.model_id, m.dataset_name, m.dataset_digest}).second;
+  });
+}
+
 }  // namespace detail
+
+/// After MLflow 2.x has refused a batch for a NaN point that it has already: the rest, then each of these points.
+MLFLOWHA_INLINE Result<void> Client::log_batch_in_parts(LogBatch batch, Deadline deadline,
+                                                        const CallOptions& options) const {
+  const auto rest = std::stable_partition(batch.metrics.begin(), batch.metrics.end(),
+                                          [](const Metric& metric) { return !std::isnan(metric.value); });
+  const std::vector<Metric> apart(std::make_move_iterator(rest), std::make_move_iterator(batch.metrics.end()));
+  batch.metrics.erase(rest, batch.metrics.end());
+  CallOptions call = options;
+  call.timeout = deadline.remaining(engine_->clock->now());
+  Result<void> result = log_batch(batch, call);
+  for (const Metric& metric : apart) {
+    if (!result) return result;
+    LogMetric one;
+    one.run_id = batch.run_id;
+    one.key = metric.key;
+    one.value = metric.value;
+    one.timestamp = metric.timestamp;
+    one.step = metric.step;
+    one.model_id = metric.model_id;
+    one.dataset_name = metric.dataset_name;
+    one.dataset_digest = metric.dataset_digest;
+    one.unknown_fields = metric.unknown_fields;
+    call.timeout = deadline.remaining(engine_->clock->now());
+    result = log_metric(one, call);
+  }
+  return result;
+}
 
 MLFLOWHA_INLINE Result<void> Client::log_batch(std::string_view run_id, std::vector<Metric> metrics,
                                                std::vector<Param> params, std::vector<RunTag> tags,
@@ -135,6 +180,7 @@ MLFLOWHA_INLINE Result<void> Client::log_batch(std::string_view run_id, std::vec
   for (Metric& metric : metrics) {
     if (metric.timestamp == now_at_call) metric.timestamp = now;  // one moment for the whole batch
   }
+  detail::drop_repeated_points(metrics);
   const std::size_t all = metrics.size() + params.size() + tags.size();
   const Deadline deadline =
       Deadline::after(engine_->clock->now(), options.timeout.value_or(engine_->config.options().timeouts.call));
@@ -151,6 +197,9 @@ MLFLOWHA_INLINE Result<void> Client::log_batch(std::string_view run_id, std::vec
     CallOptions call = options;
     call.timeout = deadline.remaining(engine_->clock->now());
     Result<void> result = log_batch(request, call);
+    if (!result && shows_stored_point(result.error())) {
+      result = log_batch_in_parts(std::move(request), deadline, options);
+    }
     if (!result) {
       Error error = std::move(result).error();
       if (stored > 0) {

@@ -32,7 +32,7 @@ MLFLOWHA_INLINE Result<Request> verify_request(api::Recipe recipe, const std::st
                                             api::request_tag_key, sanitize(request_tag, 100)));
       }
       SearchRuns search;
-      search.experiment_ids = {scope.empty() ? std::string("0") : scope};  // as the server understands an absent id
+      search.experiment_ids = {scope};
       search.filter = fmt::format("tags.`{}` = '{}'", api::request_tag_key, request_tag);
       search.run_view_type = ViewType::active_only;
       search.max_results = 100;

@@ -3,6 +3,10 @@
 
 #include <mlflowha/testing/impl/backend_runs.ipp>
 
+#include <map>
+#include <tuple>
+#include <utility>
+
 MLFLOWHA_BEGIN_NAMESPACE
 namespace testing {
 namespace detail {
@@ -28,7 +32,8 @@ MLFLOWHA_INLINE void check_metric(const Json& metric, const std::string& prefix)
   check_length("Metric name", key, max_key_length);
 }
 
-MLFLOWHA_INLINE void BackendState::store_metric(RunRow& row, const Json& metric) {
+/// As the database keeps it.
+MLFLOWHA_INLINE StoredPoint stored_point(const Json& metric) {
   const double value = ParsedRequest::real_of(metric, "value");
   StoredPoint point;
   point.timestamp = ParsedRequest::integer_of(metric, "timestamp");
@@ -39,10 +44,33 @@ MLFLOWHA_INLINE void BackendState::store_metric(RunRow& row, const Json& metric)
   } else if (!point.is_nan) {
     point.value = value + 0.0;  // SQL knows one zero only
   }
-  if (row.add_point(ParsedRequest::text_of(metric, "key"), point)) {
-    ++store.counts.points;
-  } else {
-    ++store.counts.repeated_points;
+  return point;
+}
+
+/// All or none. 2.22 passes over what is stored already by comparing values, and no NaN equals another: its second try
+/// then meets the primary key as the first did. So does an infinity beside the largest double.
+MLFLOWHA_INLINE void BackendState::store_metrics(RunRow& row, const Json& metrics) {
+  if (!v3()) {
+    std::map<std::pair<std::string, std::tuple<std::int64_t, std::int64_t, double, bool>>, double> seen;
+    for (const Json& metric : metrics) {
+      const std::string key = ParsedRequest::text_of(metric, "key");
+      const double value = ParsedRequest::real_of(metric, "value");
+      const StoredPoint point = stored_point(metric);
+      const MetricSeries* series = row.metric(key);
+      const bool there = series != nullptr && series->points.count(point) != 0;
+      const auto [at, fresh] = seen.insert({{key, {point.timestamp, point.step, point.value, point.is_nan}}, value});
+      if ((point.is_nan && (there || !fresh)) || (!there && !fresh && at->second != value)) {
+        refuse(fmt::format("{}(sqlite3.IntegrityError) UNIQUE constraint failed: metrics.key, metrics.timestamp, "
+                           "metrics.step, metrics.run_uuid, metrics.value, metrics.is_nan\n(Background on this error "
+                           "at: https://sqlalche.me/e/20/gkpj)",
+                           autoflush_prefix),
+               "BAD_REQUEST");
+      }
+    }
+  }
+  for (const Json& metric : metrics) {
+    const bool fresh = row.add_point(ParsedRequest::text_of(metric, "key"), stored_point(metric));
+    ++(fresh ? store.counts.points : store.counts.repeated_points);
   }
 }
 
@@ -62,7 +90,7 @@ MLFLOWHA_INLINE Json BackendState::log_metric(ParsedRequest& request) {
   metric["step"] = request.integer_value("step");
   check_metric(metric, "");
   use_database(true);
-  store_metric(active_run(request.run_id()), metric);
+  store_metrics(active_run(request.run_id()), Json::array({metric}));
   return Json::object();
 }
 
@@ -165,7 +193,7 @@ MLFLOWHA_INLINE Json BackendState::log_batch(ParsedRequest& request) {
     row.params.set(ParsedRequest::text_of(param, "key"),
                    first_characters(ParsedRequest::text_of(param, "value"), max_param_length));
   }
-  for (const Json& metric : metrics) store_metric(row, metric);
+  store_metrics(row, metrics);
   for (const Json& tag : tags) {
     store_tag(row, ParsedRequest::text_of(tag, "key"), ParsedRequest::text_of(tag, "value"));
   }

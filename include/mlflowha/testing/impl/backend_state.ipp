@@ -73,7 +73,7 @@ class BackendState {
   [[nodiscard]] Json run_json(const RunRow& row, bool fresh) const;
   [[nodiscard]] static Json metric_json(const std::string& key, const StoredPoint& point);
   [[nodiscard]] Cell run_cell(const RunRow& row, Entity entity, const std::string& key) const;
-  void store_metric(RunRow& row, const Json& metric);
+  void store_metrics(RunRow& row, const Json& metrics);
   void store_tag(RunRow& row, const std::string& key, const std::string& value);
 
   // Of the server that answers the request in hand.
