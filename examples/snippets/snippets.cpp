@@ -46,6 +46,14 @@ static std::size_t count_runs(const mlflowha::Client& client) {
   return count;
 }
 
+static bool past_the_table(const mlflowha::Client& client) {
+  auto run = client.call("create_run", R"({"experiment_id": "0", "a_new_field": true})");
+  const mlflowha::CustomOperation things{
+      .method = mlflowha::Method::get, .path = "/api/3.0/mlflow/things/{thing_id}", .since = {3, 18}};
+  auto thing = client.call(things, R"({"thing_id": "t-1", "max_results": 5})");
+  return run && thing;
+}
+
 static void at_the_end(const mlflowha::Client& client) {
   const auto report = client.reconcile({.timeout = 10s});
   if (report) {
@@ -66,6 +74,7 @@ int main() {
     const mlflowha::Client client = configured();
     std::puts(explain(client, "0123456789abcdef0123456789abcdef").c_str());
     std::printf("%zu runs\n", count_runs(client));
+    if (!past_the_table(client)) std::puts("no such thing");
     at_the_end(client);
     std::puts(to_json(client.health()).c_str());
   } catch (const mlflowha::Exception& exception) {

@@ -52,7 +52,7 @@ CallOptions Program::draw_call_options() {
   return options;
 }
 
-Program::Before Program::prepare(const CallOptions& options) {
+Program::Before Program::prepare(const Manner& manner, const CallOptions& options) {
   Before before;
   before.start = clock_->now();
   before.timeout = options.timeout.value_or(world_.options.timeouts.call);
@@ -64,13 +64,13 @@ Program::Before Program::prepare(const CallOptions& options) {
   if (world_.options.retry.budget.capacity > 0 && before.budget < world_.options.retry.budget.retry_cost) {
     ++coverage.spent_budgets;
   }
-  transport_.begin_call(before.start + before.timeout);
+  transport_.begin_call(before.start + before.timeout, manner.needs_new);
   return before;
 }
 
 template <class Call>
 auto Program::carry_out(const Manner& manner, const CallOptions& options, Call&& call) {
-  const Before before = prepare(options);
+  const Before before = prepare(manner, options);
   auto result = call(options);
   if (tell_) {
     transport_.story.push_back(
@@ -102,6 +102,7 @@ Duration Program::time_with(const Place& healthy, const Manner& manner, const Be
   int turns = 1;
   if (before.unidentified > 0) ++turns;
   if (manner.create) ++turns;
+  if (manner.needs_new) ++turns;  // which release are you?
   Duration bound = 200ms;
   Duration wait = o.retry.backoff.throttled_base;
   for (const Place& place : world_.places) {
@@ -123,7 +124,7 @@ bool Program::promised(const Manner& manner, const Before& before, Duration& bou
   const Duration start = before.start - began_;
   const bool affordable = o.retry.budget.capacity == 0 || before.budget >= 4 * o.retry.budget.retry_cost;
   for (const Place& place : world_.places) {
-    if (!affordable || place.stranger) continue;
+    if (!affordable || place.stranger || (manner.needs_new && place.version != testing::ServerVersion::v3)) continue;
     bound = time_with(place, manner, before);
     if (place.sound && bound + 50ms <= before.timeout) {
       ++coverage.promised_by_sound;
@@ -145,6 +146,7 @@ bool Program::promised(const Manner& manner, const Before& before, Duration& bou
     }
   }
 
+  if (manner.needs_new && !world_.any_new()) return false;
   if (o.retry.when_all_open != AllOpen::wait || world_.server_errors || world_.asks_to_wait) return false;
   const Duration end = world_.last_trouble(start, start + before.timeout);
   // The longest wait that may have begun just before the trouble ended, an attempt that began then, a stranger that
@@ -218,7 +220,9 @@ void Program::judge_error(const Manner& manner, const Before& before, const Erro
   if (error.stop_reason == StopReason::none || error.request_id.empty()) complain(manner, "the error has no story");
   if (error.code == Errc::internal) complain(manner, "internal error: " + error.message);
   if (!manner.write && error.effect != Effect::none) complain(manner, "a read may have had an effect");
-  if (transport_.attempts() > 0 && error.attempts.empty() && manner.expect == Expect::success &&
+  judge_release(manner, error);
+  // (What an endpoint has answered about its release is told by the message.)
+  if (transport_.attempts() > 0 && error.attempts.empty() && manner.expect == Expect::success && !manner.needs_new &&
       error.stop_reason != StopReason::cancelled) {
     complain(manner, "the error doesn't tell of its attempts");
   }
@@ -236,6 +240,20 @@ void Program::judge_error(const Manner& manner, const Before& before, const Erro
   }
 }
 
+void Program::judge_release(const Manner& manner, const Error& error) {
+  if (error.code == Errc::unsupported_by_server) {
+    ++coverage.unsupported;
+    // Where the strangers were there first it is they who count.
+    if (!manner.needs_new || (world_.any_new() && transport_.home() != Home::strangers)) {
+      complain(manner, "called unsupported: " + error.message);
+    }
+  }
+  // A server that may not have told its release is tried; the rest is known to have it or isn't asked.
+  if (error.code == Errc::not_implemented && !world_.server_errors && !manner.needs_new) {
+    complain(manner, "not implemented: " + error.message);
+  }
+}
+
 // --------------------------------------------------------------------------------------------------------------- calls
 
 void Program::step() {
@@ -249,7 +267,9 @@ void Program::step() {
   if (kind < 68) return delete_tag(run);
   if (kind < 78) return log_batch(run);
   if (kind < 83) return end_run(run);
-  if (kind < 89) return get_run(run);
+  if (kind < 86) return get_run(run);
+  if (kind < 88) return get_server_info();
+  if (kind < 89) return delete_experiment_tag();
   if (kind < 93) return get_history(run);
   if (kind < 97) return search_run(run);
   if (kind < 99) {
@@ -394,7 +414,9 @@ void Program::log_batch(RunBook& run) {
   }
   const CallOptions options = draw_call_options();
   Manner manner{fmt::format("log_batch of {}: {}, {}, {}", run.call, metrics, params, tags)};
-  manner.composite = params > 100;
+  // One that a 2.x has a NaN point of already is sent in parts.
+  manner.composite = params > 100 || std::any_of(points.begin(), points.end(),
+                                                 [](const Metric& metric) { return std::isnan(metric.value); });
   const auto result = carry_out(
       manner, options, [&](const CallOptions& o) { return client_.log_batch(run.id, points, values, labels, o); });
   const Fate fate = fate_of(result);
@@ -442,6 +464,30 @@ void Program::get_run(const RunBook& run) {
         found == result->data.tags.end() ? std::nullopt : std::optional<std::string>(found->value);
     if (!reg.allows(value, world_.late)) faults.push_back(fmt::format("get_run {} misread tag {}", run.call, key));
   }
+}
+
+void Program::get_server_info() {
+  Manner manner{"get_server_info", false};
+  manner.needs_new = true;
+  const CallOptions options = draw_call_options();
+  const auto result = carry_out(manner, options, [&](const CallOptions& o) { return client_.get_server_info(o); });
+  if (!result) return;
+  if (world_.all_old() && transport_.home() != Home::strangers)
+    faults.push_back("get_server_info was answered, though nobody has it");
+  coverage.served_by_newer +=
+      std::any_of(world_.places.begin(), world_.places.end(),
+                  [](const Place& place) { return place.version == testing::ServerVersion::v2; })
+          ? 1U
+          : 0U;
+}
+
+void Program::delete_experiment_tag() {
+  Manner manner{"delete_experiment_tag"};
+  manner.needs_new = true;
+  manner.expect = Expect::missing;  // nobody sets it
+  const CallOptions options = draw_call_options();
+  static_cast<void>(carry_out(
+      manner, options, [&](const CallOptions& o) { return client_.delete_experiment_tag({"0", "never", {}}, o); }));
 }
 
 void Program::get_history(const RunBook& run) {

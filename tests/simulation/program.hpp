@@ -51,16 +51,18 @@ class Program {
     bool create = false;
     Expect expect = Expect::success;
     bool composite = false;  ///< several requests under one deadline
+    bool needs_new = false;  ///< only a 3.x can serve it
   };
   struct Before;
 
   template <class Call>
   auto carry_out(const Manner& manner, const mlflowha::CallOptions& options, Call&& call);
   mlflowha::CallOptions draw_call_options();
-  Before prepare(const mlflowha::CallOptions& options);
+  Before prepare(const Manner& manner, const mlflowha::CallOptions& options);
   void judge(const Manner& manner, const Before& before, const mlflowha::Error* error);
   void judge_health(const Manner& manner);
   void judge_error(const Manner& manner, const Before& before, const mlflowha::Error& error);
+  void judge_release(const Manner& manner, const mlflowha::Error& error);
   [[nodiscard]] mlflowha::Duration time_with(const Place& healthy, const Manner& manner, const Before& before) const;
   [[nodiscard]] bool promised(const Manner& manner, const Before& before, mlflowha::Duration& bound);
   void complain(const Manner& manner, const std::string& text);
@@ -76,6 +78,8 @@ class Program {
   void log_batch(RunBook& run);
   void end_run(RunBook& run);
   void get_run(const RunBook& run);
+  void get_server_info();
+  void delete_experiment_tag();
   void get_history(const RunBook& run);
   void search_run(const RunBook& run);
   double draw_value();

@@ -76,7 +76,18 @@ class Simulation {
   }
 
   Client make_client() {
-    for (const Place& place : world_.places) inner_->add(place.url, place.stranger ? strange_ : ours_, place.script);
+    for (const Place& place : world_.places) {
+      const auto version = std::make_shared<testing::ServerVersion>(place.version);
+      inner_->add(
+          place.url,
+          [version, backend = place.stranger ? strange_ : ours_](const Request& request, WallTime now) {
+            return backend->handle(request, now, *version);
+          },
+          place.script);
+      if (place.upgraded > Duration::zero()) {
+        clock_->schedule(began_ + place.upgraded, [version] { *version = testing::ServerVersion::v3; });
+      }
+    }
     for (const DatabaseFault& fault : world_.database) {
       clock_->schedule(began_ + fault.window.from, [ours = ours_, state = fault.state] { ours->set_database(state); });
       clock_->schedule(began_ + fault.window.until, [ours = ours_] { ours->set_database(DatabaseState::up); });
@@ -167,6 +178,7 @@ class Simulation {
     report.coverage.worlds = 1;
     report.coverage.requests = watched_->requests;
     report.coverage.probes = watched_->probes;
+    report.coverage.asked_releases = watched_->asked_releases;
     report.coverage.verified_creates = ears_->looks;
     report.coverage.twins_removed += ears_->removed;
     return report;
@@ -220,6 +232,9 @@ Coverage& Coverage::operator+=(const Coverage& other) noexcept {
   promised_by_recovered += other.promised_by_recovered;
   promised_by_time += other.promised_by_time;
   slow_returns += other.slow_returns;
+  asked_releases += other.asked_releases;
+  unsupported += other.unsupported;
+  served_by_newer += other.served_by_newer;
   return *this;
 }
 
@@ -229,11 +244,12 @@ std::string describe(const Coverage& c) {
       "cancelled, {} by open breakers; {} failovers, breakers seen open {}, {} calls with a spent budget; {} looks for "
       "a create, twins: {} removed, {} reported, {} found by looks that travelled along; strangers seen refused {}; "
       "{} calls had to succeed because a server was sound, {} because one was well meanwhile, {} because the trouble "
-      "ended in time; {} slow returns",
+      "ended in time; {} slow returns; {} questions for a release, {} calls that nobody was new enough for, {} served "
+      "by the newer ones of two kinds",
       c.worlds, c.calls, c.requests, c.probes, c.failed_calls, c.failed_with_unknown_effect, c.failed_without_effect,
       c.cancelled, c.failed_fast, c.failovers, c.breakers_opened, c.spent_budgets, c.verified_creates, c.twins_removed,
       c.twins_reported, c.twins_travelled, c.strangers_refused, c.promised_by_sound, c.promised_by_recovered,
-      c.promised_by_time, c.slow_returns);
+      c.promised_by_time, c.slow_returns, c.asked_releases, c.unsupported, c.served_by_newer);
 }
 
 }  // namespace mlflowha_tests

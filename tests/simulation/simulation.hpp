@@ -33,6 +33,9 @@ struct Coverage {
   std::uint64_t promised_by_sound = 0;      ///< calls that had to succeed, quickly, because one endpoint was sound
   std::uint64_t promised_by_recovered = 0;  ///< the same, because one endpoint was well while the call lasted
   std::uint64_t promised_by_time = 0;  ///< calls that had to succeed because the trouble ended long before their time
+  std::uint64_t asked_releases = 0;    ///< questions for a server's release
+  std::uint64_t unsupported = 0;       ///< calls for which nobody was new enough
+  std::uint64_t served_by_newer = 0;   ///< calls that only some of the servers could serve
   std::uint64_t slow_returns = 0;      ///< worlds where the first success took more than 0.5 s after the last fault
 
   Coverage& operator+=(const Coverage& other) noexcept;

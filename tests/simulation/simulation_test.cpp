@@ -75,6 +75,9 @@ TEST_CASE("whatever fails, what a client promises holds", "[simulation]") {
   CHECK(coverage.promised_by_sound > 1000);
   CHECK(coverage.promised_by_recovered > 1000);
   CHECK(coverage.promised_by_time > 100);
+  CHECK(coverage.asked_releases > 1000);
+  CHECK(coverage.unsupported > 100);
+  CHECK(coverage.served_by_newer > 100);
 }
 
 TEST_CASE("a seed repeats exactly, told or not", "[simulation]") {

@@ -17,6 +17,8 @@ bool asks_for_identity(const Request& request) {
   return request.target.find("/experiments/search") != std::string::npos;
 }
 
+bool asks_for_release(const Request& request) { return request.target == "/version"; }
+
 /// The look for an object of a create; a call that searches for itself counts its own requests too low, no harm.
 bool looks(const Request& request) {
   return request.target.find("/runs/search") != std::string::npos ||
@@ -55,8 +57,9 @@ WatchedTransport::WatchedTransport(const World& world, std::shared_ptr<FakeClock
   if (world.places.size() == 1) home_ = Home::ours;
 }
 
-void WatchedTransport::begin_call(TimePoint deadline) {
+void WatchedTransport::begin_call(TimePoint deadline, bool needs_new) {
   deadline_ = deadline;
+  needs_new_ = needs_new;
   attempts_ = 0;
   sendings_ = 0;
   for (auto& [url, seen] : seen_) seen.reached = false;
@@ -112,7 +115,11 @@ TransportResult WatchedTransport::perform(const Uri& endpoint, const Request& re
   Seen& seen = seen_.at(endpoint.base());
   const TimePoint started = clock_->now();
   ++attempts_;
-  if (!asks_for_identity(request) && !looks(request)) ++sendings_;
+  if (asks_for_release(request)) {
+    ++asked_releases;
+  } else if (!asks_for_identity(request) && !looks(request)) {
+    ++sendings_;
+  }
   ++requests;
   seen.reached = true;
   watch_target(seen, endpoint, request);
@@ -126,7 +133,10 @@ TransportResult WatchedTransport::perform(const Uri& endpoint, const Request& re
     faults.push_back("the connect may last as long as the attempt: sent or not, nobody would know");
   }
   // A dead endpoint is paid for once: with a sound server in the list, only a probe may go to it before it is back.
-  if (world_.sound && home_ == Home::ours && seen.broken_since && !seen.stranger) {
+  const bool sound = std::any_of(world_.places.begin(), world_.places.end(), [&](const Place& place) {
+    return place.sound && (!needs_new_ || place.version == testing::ServerVersion::v3);
+  });
+  if (sound && home_ == Home::ours && seen.broken_since && !seen.stranger) {
     faults.push_back(fmt::format("a call tries {}, broken since {:.4f} s, while another server is sound",
                                  endpoint.base(), seconds(*seen.broken_since - began_)));
   }

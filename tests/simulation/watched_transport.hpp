@@ -28,7 +28,7 @@ class WatchedTransport final : public mlflowha::Transport {
                    std::shared_ptr<mlflowha::testing::FakeTransport> inner, bool tell);
 
   /// A call begins that must be over at `deadline`.
-  void begin_call(mlflowha::TimePoint deadline);
+  void begin_call(mlflowha::TimePoint deadline, bool needs_new);
   void end_call();
   /// Attempts of the call that has begun last.
   [[nodiscard]] int attempts() const noexcept { return attempts_; }
@@ -47,6 +47,7 @@ class WatchedTransport final : public mlflowha::Transport {
   std::uint64_t fingerprint = 0;
   std::uint64_t requests = 0;
   std::uint64_t probes = 0;
+  std::uint64_t asked_releases = 0;
 
   [[nodiscard]] mlflowha::TransportResult perform(const mlflowha::Uri& endpoint, const mlflowha::Request& request,
                                                   const mlflowha::AttemptTimeouts& timeouts,
@@ -81,6 +82,7 @@ class WatchedTransport final : public mlflowha::Transport {
   std::map<std::string, Seen> seen_;
   std::map<std::uint64_t, Probe> probes_;
   std::optional<mlflowha::TimePoint> deadline_;
+  bool needs_new_ = false;  // the call under way: only a 3.x can serve it
   int attempts_ = 0;
   int sendings_ = 0;
   Home home_ = Home::undecided;

@@ -224,6 +224,17 @@ Duration World::last_trouble(Duration from, Duration to) const {
   return last;
 }
 
+bool World::any_new() const {
+  return std::any_of(places.begin(), places.end(),
+                     [](const Place& place) { return !place.stranger && place.version == ServerVersion::v3; });
+}
+
+bool World::all_old() const {
+  return std::all_of(places.begin(), places.end(), [](const Place& place) {
+    return place.stranger || (place.version == ServerVersion::v2 && place.upgraded == Duration::zero());
+  });
+}
+
 World make_world(std::uint64_t seed) {
   Dice dice(seed);
   World world;
@@ -249,6 +260,15 @@ World make_world(std::uint64_t seed) {
     world.places.insert(world.places.begin() + static_cast<std::ptrdiff_t>(at), std::move(odd));
   }
   for (const Place& place : world.places) world.options.endpoints.push_back(place.url);
+  const bool mixed = dice.chance(0.4);  // in the middle of an upgrade
+  for (Place& place : world.places) {
+    place.version = world.version;
+    if (!mixed || place.stranger || place.sound) continue;
+    place.version = dice.chance(0.5) ? ServerVersion::v2 : ServerVersion::v3;
+    if (place.version == ServerVersion::v2 && dice.chance(0.4)) {
+      place.upgraded = dice.between(Duration(1ms), world.horizon);
+    }
+  }
 
   if (!world.only_database) draw_faults(dice, world);
   if (world.travelling && !world.only_database) {
@@ -284,8 +304,11 @@ std::string describe(const World& world) {
       seconds(o.breaker.open_for_max), seconds(o.exactly_once.watch_for),
       o.exactly_once.remove_twins ? "" : ", twins are left");
   for (const Place& place : world.places) {
-    text += fmt::format("  {}{}{}\n", place.url, place.sound ? " (always sound)" : "",
-                        place.stranger ? " (another database)" : "");
+    text += fmt::format("  {} {}.x{}{}{}\n", place.url, place.version == ServerVersion::v2 ? 2 : 3,
+                        place.sound ? " (always sound)" : "", place.stranger ? " (another database)" : "",
+                        place.upgraded == Duration::zero()
+                            ? std::string()
+                            : fmt::format(", 3.x from {:.3f} s on", seconds(place.upgraded)));
     for (const FaultRule& rule : place.script.rules()) text += fmt::format("    {}\n", to_string(rule));
   }
   for (const DatabaseFault& fault : world.database) {

@@ -24,9 +24,11 @@ struct Window {
 struct Place {
   std::string url;
   bool stranger = false;  ///< fronts another database than the others
-  bool sound = false;     ///< has no fault, ever
-  bool silent = false;    ///< may keep a client waiting for an answer
-  bool waits = false;     ///< may answer so that a client waits before it goes on elsewhere
+  mlflowha::testing::ServerVersion version = mlflowha::testing::ServerVersion::v3;
+  mlflowha::Duration upgraded{};  ///< when it becomes a 3.x, if it begins as a 2.x; 0: never
+  bool sound = false;             ///< has no fault, ever
+  bool silent = false;            ///< may keep a client waiting for an answer
+  bool waits = false;             ///< may answer so that a client waits before it goes on elsewhere
   mlflowha::testing::FaultScript script;
   std::vector<Window> windows;  ///< of the rules
 };
@@ -54,6 +56,9 @@ struct World {
   bool asks_to_wait = false;   ///< a Retry-After
   bool only_database = false;  ///< no fault but that of the shared database being away
 
+  /// Whether one that isn't a stranger has been a 3.x from the beginning, or never becomes one.
+  [[nodiscard]] bool any_new() const;
+  [[nodiscard]] bool all_old() const;
   /// The last moment in [from, to) at which something of the places that aren't strangers, or of the database, may be
   /// wrong; `from` when there is none.
   [[nodiscard]] mlflowha::Duration last_trouble(mlflowha::Duration from, mlflowha::Duration to) const;

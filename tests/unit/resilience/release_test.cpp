@@ -200,6 +200,19 @@ TEST_CASE("an endpoint that lacks the operation is asked who it is", "[resilienc
   }
 }
 
+TEST_CASE("one attempt is one attempt, whatever is asked in between", "[resilience][releases][plan]") {
+  CallPlanOptions once;
+  once.max_attempts = 1;
+  Outcome missing = outcome(Verdict::server_error);
+  missing.missing_operation = true;
+  for (const Outcome& answer : {told(old), told(fresh), told(Release::untold()), refused_connect(), reset()}) {
+    EndpointSet set(specs(2), plain(), seeded());
+    tell(set, 0, at(Duration::zero()), told(fresh));
+    Call call(set, Idempotency::same_again, seconds(60), once, nullptr, largest, needed);
+    CHECK(run(call, {missing, answer}) == Lines{"call e0", "version e0", "failed attempts_exhausted none"});
+  }
+}
+
 TEST_CASE("an MLflow without the operation is no reason to open its breaker; a proxy without an MLflow is",
           "[resilience][releases][breaker]") {
   Outcome missing = outcome(Verdict::server_error);

@@ -128,8 +128,8 @@ MLFLOWHA_INLINE CallPlan::Action CallPlan::after_question(TimePoint now, Endpoin
   const bool missing = std::exchange(missing_, false);
   switch (outcome.verdict) {
     case Verdict::success:
-      if (outcome.release.is_known() && outcome.release < tried_.needs()) return next(now);  // left out of this call
       if (missing) return after_missing(now, endpoint, outcome);
+      if (outcome.release.is_known() && outcome.release < tried_.needs()) return next(now);  // left out of this call
       return go_on(now, endpoint, question);
     case Verdict::rejected:
       return fail(StopReason::permanent);
@@ -143,6 +143,7 @@ MLFLOWHA_INLINE CallPlan::Action CallPlan::after_question(TimePoint now, Endpoin
     case Verdict::endpoint_fault:
       break;
   }
+  if (missing && attempts_spent()) return fail(StopReason::attempts_exhausted);  // the call itself has been sent before
   if (server_errors_spent(outcome)) return fail(StopReason::permanent);
   return retry(now, endpoint, outcome, true);
 }
@@ -189,9 +190,11 @@ MLFLOWHA_INLINE CallPlan::Action CallPlan::after_missing(TimePoint now, Endpoint
       return attempt(now, std::move(lease), Purpose::call);
     }
   }
+  const Release release = endpoints_.release(endpoint);
   if (attempts_spent()) return fail(StopReason::attempts_exhausted);
   if (server_errors_ >= options_.max_server_errors) return fail(StopReason::permanent);
-  if (!endpoints_.release(endpoint).is_known()) {
+  if (release.is_known() && release < tried_.needs()) return next(now);  // left out of this call
+  if (!release.is_known()) {
     Outcome failure = outcome;
     failure.verdict = Verdict::server_error;
     return retry(now, endpoint, failure, false);
