@@ -187,10 +187,10 @@ def has_request(op: Operation) -> bool:
 def prepare_parameters(table: Table, op: Operation) -> str:
     parts = []
     if has_request(op):
-        parts.append(f"{op.request.name} request" if op.recipe != "none" else f"const {op.request.name}& request")
+        parts.append(f"{op.request.name} request" if op.tag else f"const {op.request.name}& request")
         if needs_now(table, op.request):
             parts.append("WallTime now")
-    if op.recipe != "none":
+    if op.tag:
         parts.append("std::string new_tag")
     return ", ".join(parts)
 

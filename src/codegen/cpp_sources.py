@@ -125,7 +125,7 @@ def prepare(table: Table, target: Target, op: Operation) -> list:
     lines = [f"MLFLOWHA_INLINE Result<api::PreparedRequest> prepare_{op.name}({prepare_parameters(table, op)}) {{"]
     request = has_request(op)
     now = request and needs_now(table, op.request)
-    if op.recipe != "none":
+    if op.tag:
         lines.append(f"  std::string tag = detail::stamp(request.{op.tag}, std::move(new_tag));")
     lines.append(f"  return detail::RequestBuilder(ops::{op.name}{', now' if now else ''})")
     if request and needs_check(table, op.request):
@@ -134,7 +134,7 @@ def prepare(table: Table, target: Target, op: Operation) -> list:
         field, other = op.class_if_empty
         lines.append(f"      .idempotency(request.{field}.empty() ? Idempotency::{other} : Idempotency::{op.idempotency})")
     if op.recipe != "none":
-        lines.append(f"      .recipe(std::move(tag), request.{op.scope})")
+        lines.append(f"      .recipe({'std::move(tag)' if op.tag else '{}'}, request.{op.scope})")
     for place in op.places:
         lines.append(f'      .place("{place}", request.{place})')
     if op.verb != "GET":
@@ -214,7 +214,7 @@ def requests(table: Table, target: Target, group: Group) -> str:
 def call_parameters(op: Operation) -> list:
     parts = []
     if has_request(op):
-        parts.append(f"{op.request.name} request" if op.recipe != "none" else f"const {op.request.name}& request")
+        parts.append(f"{op.request.name} request" if op.tag else f"const {op.request.name}& request")
     return parts
 
 
@@ -223,10 +223,10 @@ def call(table: Table, target: Target, op: Operation) -> list:
     parameters = ", ".join(call_parameters(op) + ["const CallOptions& options"])
     arguments = []
     if has_request(op):
-        arguments.append("std::move(request)" if op.recipe != "none" else "request")
+        arguments.append("std::move(request)" if op.tag else "request")
         if needs_now(table, op.request):
             arguments.append("wall_now()")
-    if op.recipe != "none":
+    if op.tag:
         arguments.append("new_request_tag()")
     lines = [
         f"MLFLOWHA_INLINE Result<{kind}> {target.calls}::{op.name}({parameters}) const {{",

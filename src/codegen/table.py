@@ -300,10 +300,10 @@ class _Reader:
             elif word == "done":
                 op.done = rest.split()
             elif word == "recipe":
-                match = re.fullmatch(r"(\w+) scope (\w+) tag (\w+)", rest)
+                match = re.fullmatch(r"(\w+) scope ([\w.]+)(?: tag (\w+))?", rest)
                 if not match or match[1] not in RECIPES:
-                    raise self.fail(at, "expected `recipe NAME scope FIELD tag FIELD`, NAME one of " + ", ".join(RECIPES))
-                op.recipe, op.scope, op.tag = match.groups()
+                    raise self.fail(at, "expected `recipe NAME scope FIELD [tag FIELD]`, NAME one of " + ", ".join(RECIPES))
+                op.recipe, op.scope, op.tag = match[1], match[2], match[3] or ""
             elif word == "since":
                 op.since = tuple(int(part) for part in rest.split("."))
             elif word in ("doc", "why", "proto_path"):
@@ -357,6 +357,15 @@ def _includes(path: pathlib.Path) -> set:
     return set()
 
 
+def _field_of(table: Table, op: Operation, path: str) -> Field:
+    """The field of the operation's request at a path like `assessment.trace_id`."""
+    message = op.request
+    *outer, last = path.split(".")
+    for part in outer:
+        message = table.messages[message.field(part).type]
+    return message.field(last)
+
+
 def _check(table: Table) -> None:
     known = set(SCALARS) | set(table.enums) | set(table.messages)
     for message in table.messages.values():
@@ -380,11 +389,8 @@ def _check(table: Table) -> None:
     for op in table.operations.values():
         if op.result and op.result not in known:
             raise TableError(f"operation {op.name}: unknown type {op.result}")
-        for name in [op.scope, op.tag] if op.recipe != "none" else []:
-            op.request.field(name)
+        for path in filter(None, (op.scope, op.tag)):
+            _field_of(table, op, path)
         for place in op.places:
-            message = op.request
-            for part in place.split(".")[:-1]:
-                message = table.messages[message.field(part).type]
-            if not message.field(place.split(".")[-1]).required:
+            if not _field_of(table, op, place).required:
                 raise TableError(f"operation {op.name}: {place} is in the path and must be required")

@@ -6,6 +6,7 @@
 // applied it on SIGCONT, long after the client had gone elsewhere). Every object carries the request tag of its create,
 // so a twin can be told from any other object. Sans I/O: the client's engine asks what is due, searches and deletes.
 
+#include <mlflowha/api/operation.hpp>
 #include <mlflowha/core/clock.hpp>
 
 #include <atomic>
@@ -19,10 +20,10 @@ MLFLOWHA_BEGIN_NAMESPACE
 
 /// One create to look after.
 struct WatchedCreate {
-  std::string operation;    ///< "create_run"
-  std::string scope;        ///< where to search: the experiment id
-  std::string request_tag;  ///< unique value of the tag
-  std::string kept_id;      ///< the object the caller has; "" when the call failed (then finds are only reported)
+  const api::Operation* operation = nullptr;  ///< e.g. api::ops::create_run; its recipe says how to look
+  std::string scope;                          ///< where to search: an experiment's id, a model's name
+  std::string request_tag;                    ///< unique value of the tag
+  std::string kept_id;  ///< the object the caller has; "" when the call failed (then finds are only reported)
 };
 
 /// Thread-safe.

@@ -1,3 +1,4 @@
+#include <mlflowha/api/operations.hpp>
 #include <mlflowha/client/twin_watch.hpp>
 
 #include "support/catch.hpp"
@@ -7,7 +8,7 @@ using namespace std::chrono_literals;
 
 namespace {
 const TimePoint start{1000s};
-WatchedCreate create(const std::string& tag) { return {"create_run", "0", tag, "kept"}; }
+WatchedCreate create(const std::string& tag) { return {&api::ops::create_run, "0", tag, "kept"}; }
 }  // namespace
 
 TEST_CASE("looks come with growing gaps until the watch ends, the last one after it", "[client][twins]") {

@@ -10,6 +10,7 @@
 #include <mlflowha/core/clock.hpp>
 #include <mlflowha/core/impl/uri.ipp>
 
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -162,6 +163,11 @@ template <class Tag>
   tag.value = fresh;
   tags.push_back(std::move(tag));
   return fresh;
+}
+[[nodiscard]] inline std::string stamp(std::map<std::string, std::string>& tags, std::string fresh) {
+  std::string& value = tags[std::string(api::request_tag_key)];
+  if (value.empty()) value = std::move(fresh);
+  return value;
 }
 
 }  // namespace detail

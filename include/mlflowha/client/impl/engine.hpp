@@ -77,7 +77,8 @@ class MLFLOWHA_EXPORT Engine {
   Result<Response> finish(Call& call, const CallPlan::Done& done);
   Error give_up(Call& call, const CallPlan::Done& done);
   void explain_missing_operation(const Call& call, StopReason reason, Error& error) const;
-  void watch_twins(Call& call, const std::string& kept_id);
+  [[nodiscard]] bool may_remove(const WatchedCreate& create, bool in_use) const noexcept;
+  void watch_twins(Call& call, bool kept);
 
   /// Moves side jobs forward and starts those that are due. Two relaxed loads when there is nothing to do.
   void run_side_jobs(TimePoint now) noexcept;

@@ -167,9 +167,12 @@ MLFLOWHA_INLINE Outcome Engine::attempt_call(Call& call, const CallPlan::Attempt
 }
 
 MLFLOWHA_INLINE Outcome Engine::attempt_verify(Call& call, const CallPlan::Attempt& attempt, TimePoint began) {
-  const api::PreparedRequest& prepared = call.prepared;
-  const Result<Request> request = verify_request(call.operation.recipe, prepared.scope, prepared.request_tag);
-  if (!request) {  // the scope was checked when the call was prepared
+  const RecipeRow* recipe = recipe_row(call.operation.recipe);
+  const RecipeKey key{call.prepared.scope, call.prepared.request_tag, call.prepared.http.body};
+  const Result<Request> request = recipe != nullptr
+                                      ? recipe->look_request(key)
+                                      : Result<Request>(invalid_argument("no recipe to look this create's object up"));
+  if (!request) {  // most of the key was checked when the call was prepared
     call.last_obstacle = request.error();
     call.summary = request.error().message;
     Outcome outcome;
@@ -178,17 +181,17 @@ MLFLOWHA_INLINE Outcome Engine::attempt_verify(Call& call, const CallPlan::Attem
     return outcome;
   }
   TransportResult result = carry(call, attempt, *request);
-  Classification c = classify(result, context_of(verify_operation(call.operation.recipe)), clock->wall_now());
+  Classification c = classify(result, context_of(*recipe->look), clock->wall_now());
   c.outcome.latency = clock->now() - began;
   if (c.outcome.verdict == Verdict::rejected && c.error && c.error->kind() == ErrorKind::not_found) {
     c.outcome.verdict = Verdict::success;  // a name that isn't there: the search itself succeeded
     c.outcome.found = Found::absent;
     c.error.reset();
   } else if (c.outcome.verdict == Verdict::success) {
-    Result<Finding> finding = read_finding(call.operation.recipe, prepared.request_tag, std::get<Response>(result));
+    Result<Finding> finding = recipe->read(key, std::get<Response>(result));
     if (finding) {
-      c.outcome.found = finding->found;
-      if (finding->found == Found::present) call.answer = std::move(finding->answer);
+      c.outcome.found = finding->found();
+      if (finding->found() == Found::present) call.answer = std::move(finding->answer);
     } else {
       c.outcome.verdict = Verdict::server_error;
       c.summary = finding.error().message;
@@ -335,9 +338,11 @@ MLFLOWHA_INLINE void Engine::explain_missing_operation(const Call& call, StopRea
   }
 }
 
-MLFLOWHA_INLINE void Engine::watch_twins(Call& call, const std::string& kept_id) {
-  if (!may_have_twins(call.operation.recipe)) return;
-  twins.add(clock->now(), {std::string(call.operation.name), call.prepared.scope, call.prepared.request_tag, kept_id});
+MLFLOWHA_INLINE void Engine::watch_twins(Call& call, bool kept) {
+  const RecipeRow* recipe = recipe_row(call.operation.recipe);
+  if (recipe == nullptr || !recipe->may_have_twins()) return;
+  twins.add(clock->now(), {&call.operation, call.prepared.scope, call.prepared.request_tag,
+                           kept ? recipe->created_id(call.answer) : std::string()});
 }
 
 MLFLOWHA_INLINE Result<Response> Engine::finish(Call& call, const CallPlan::Done& done) {
@@ -347,12 +352,12 @@ MLFLOWHA_INLINE Result<Response> Engine::finish(Call& call, const CallPlan::Done
     }
   };
   if (done.success) {
-    if (done.ambiguous_attempts > 0) watch_twins(call, created_id(call.operation.recipe, call.answer));
+    if (done.ambiguous_attempts > 0) watch_twins(call, true);
     publish(nullptr);
     return std::move(call.answer);
   }
   Error error = give_up(call, done);
-  if (error.effect == Effect::unknown) watch_twins(call, "");
+  if (error.effect == Effect::unknown) watch_twins(call, false);
   publish(&error);
   return error;
 }

@@ -1,7 +1,6 @@
 #ifndef MLFLOWHA_CLIENT_IMPL_SIDE_JOBS_IPP
 #define MLFLOWHA_CLIENT_IMPL_SIDE_JOBS_IPP
 
-#include <mlflowha/api/operations.hpp>
 #include <mlflowha/client/impl/engine.hpp>
 
 #include <algorithm>
@@ -21,6 +20,18 @@ MLFLOWHA_INLINE AttemptTimeouts Engine::side_timeouts() const noexcept {
 MLFLOWHA_INLINE EndpointSet::Lease Engine::spare_lease(TimePoint now, const api::Operation& operation) noexcept {
   EndpointSet::Lease lease = endpoints.pick_fresh(now, EndpointSet::Tried(release_needed(operation)));
   return lease && !lease.needs_identity() && !lease.is_probe() ? std::move(lease) : EndpointSet::Lease();
+}
+
+/// Only creates whose recipe may have twins are watched, so there is one.
+MLFLOWHA_INLINE const RecipeRow& recipe_of(const WatchedCreate& create) noexcept {
+  return *recipe_row(create.operation->recipe);
+}
+MLFLOWHA_INLINE RecipeKey key_of(const WatchedCreate& create) noexcept {
+  return {create.scope, create.request_tag, {}};
+}
+/// What a failed create left behind is nobody's and left alone, and so is what somebody has begun to use.
+MLFLOWHA_INLINE bool Engine::may_remove(const WatchedCreate& create, bool in_use) const noexcept {
+  return !create.kept_id.empty() && !in_use && config.options().exactly_once.remove_twins;
 }
 
 MLFLOWHA_INLINE void Engine::run_side_jobs(TimePoint now) noexcept {
@@ -45,8 +56,8 @@ MLFLOWHA_INLINE void Engine::run_side_jobs(TimePoint now) noexcept {
       start_job(std::move(job), identity_request());
     }
     while (std::optional<WatchedCreate> due = twins.next_due(now)) {
-      EndpointSet::Lease lease = spare_lease(now, verify_operation(api::Recipe::find_run_by_tag));
-      const auto request = verify_request(api::Recipe::find_run_by_tag, due->scope, due->request_tag);
+      EndpointSet::Lease lease = spare_lease(now, *recipe_of(*due).look);
+      const auto request = recipe_of(*due).look_request(key_of(*due));
       if (!lease || !request) {
         twins.again(now, due->request_tag);
         break;
@@ -88,8 +99,8 @@ MLFLOWHA_INLINE void Engine::start_job(SideJob job, const Request& request) {
 MLFLOWHA_INLINE void Engine::settle(SideJob job, const TransportResult& result, TimePoint now) {
   const EndpointIndex index = job.lease.index();
   const api::Operation& operation = job.kind == SideJob::Kind::probe        ? identity_operation()
-                                    : job.kind == SideJob::Kind::find_twins ? api::ops::search_runs
-                                                                            : api::ops::delete_run;
+                                    : job.kind == SideJob::Kind::find_twins ? *recipe_of(job.create).look
+                                                                            : *recipe_of(job.create).remove;
   Classification c = classify(result, context_of(operation), clock->wall_now());
   if (job.kind == SideJob::Kind::probe) c.outcome = judge_identity(index, c, result);
   c.outcome.latency = now - job.started;
@@ -97,36 +108,41 @@ MLFLOWHA_INLINE void Engine::settle(SideJob job, const TransportResult& result, 
   if (job.kind == SideJob::Kind::probe) return;
 
   const WatchedCreate& create = job.create;
-  if (c.outcome.verdict != Verdict::success) {
+  if (job.kind == SideJob::Kind::find_twins && c.error && c.error->kind() == ErrorKind::not_found) {
+    twins.looked(now, create.request_tag);  // what it would belong to isn't there
+    return;
+  }
+  const bool done = c.outcome.verdict == Verdict::success || c.outcome.already_done;
+  if (!done) {
     // A removal whose answer was lost may have been carried out: the next look would find nothing to tell of.
     if (job.kind == SideJob::Kind::remove_twin && observer) {
-      observer->on_twin({create.operation, create.kept_id, job.twin_id, false});
+      observer->on_twin({create.operation->name, create.kept_id, job.twin_id, false});
     }
     twins.again(now, create.request_tag);
     return;
   }
   if (job.kind == SideJob::Kind::remove_twin) {
-    if (observer) observer->on_twin({create.operation, create.kept_id, job.twin_id, true});
+    if (observer) observer->on_twin({create.operation->name, create.kept_id, job.twin_id, true});
     return;
   }
-  const Result<Finding> finding =
-      read_finding(api::Recipe::find_run_by_tag, create.request_tag, std::get<Response>(result));
+  const RecipeRow& recipe = recipe_of(create);
+  const Result<Finding> finding = recipe.read(key_of(create), std::get<Response>(result));
   if (!finding) {
     twins.again(now, create.request_tag);
     return;
   }
   // A create that failed has one object at the most: once reported there is nothing more to find.
-  if (create.kept_id.empty() && !finding->ids.empty()) twins.forget(create.request_tag);
-  const bool alone = std::all_of(finding->ids.begin(), finding->ids.end(),
-                                 [&](const std::string& id) { return id == create.kept_id; });
+  if (create.kept_id.empty() && !finding->objects.empty()) twins.forget(create.request_tag);
+  const bool alone = std::all_of(finding->objects.begin(), finding->objects.end(),
+                                 [&](const FoundObject& object) { return object.id == create.kept_id; });
   if (alone) twins.looked(now, create.request_tag);
-  for (const std::string& id : finding->ids) {
+  for (const auto& [id, in_use] : finding->objects) {
     if (id == create.kept_id) continue;
-    const bool remove = !create.kept_id.empty() && config.options().exactly_once.remove_twins;
-    const auto request = remove_request(api::Recipe::find_run_by_tag, id);
-    EndpointSet::Lease lease = remove && request ? spare_lease(now, api::ops::delete_run) : EndpointSet::Lease();
+    const bool remove = may_remove(create, in_use);
+    const auto request = recipe.remove_request(key_of(create), id);
+    EndpointSet::Lease lease = remove && request ? spare_lease(now, *recipe.remove) : EndpointSet::Lease();
     if (!lease) {
-      if (observer) observer->on_twin({create.operation, create.kept_id, id, false});
+      if (observer) observer->on_twin({create.operation->name, create.kept_id, id, false});
       if (remove) twins.again(now, create.request_tag);
       continue;
     }
@@ -151,17 +167,18 @@ MLFLOWHA_INLINE Result<ReconcileReport> Engine::reconcile(const CallOptions& opt
     return execute(operation, std::move(prepared), {deadline.remaining(clock->now()), options.cancel});
   };
   for (const WatchedCreate& create : twins.all()) {
-    const api::Recipe recipe = api::Recipe::find_run_by_tag;
-    auto response = call(verify_operation(recipe), verify_request(recipe, create.scope, create.request_tag));
-    if (!response) return std::move(response).error();
-    auto finding = read_finding(recipe, create.request_tag, *response);
-    if (!finding) return std::move(finding).error();
+    const RecipeRow& recipe = recipe_of(create);
+    auto response = call(*recipe.look, recipe.look_request(key_of(create)));
     ++report.looked_after;
-    for (const std::string& id : finding->ids) {
+    if (!response && is_not_found(response.error())) continue;
+    if (!response) return std::move(response).error();
+    auto finding = recipe.read(key_of(create), *response);
+    if (!finding) return std::move(finding).error();
+    for (const auto& [id, in_use] : finding->objects) {
       if (id == create.kept_id) continue;
-      Twin twin{create.operation, create.kept_id, id, create.request_tag, false};
-      if (!create.kept_id.empty() && config.options().exactly_once.remove_twins) {
-        auto removed = call(api::ops::delete_run, remove_request(recipe, id));
+      Twin twin{std::string(create.operation->name), create.kept_id, id, create.request_tag, false};
+      if (may_remove(create, in_use)) {
+        auto removed = call(*recipe.remove, recipe.remove_request(key_of(create), id));
         if (!removed) {
           if (observer) observer->on_twin({twin.operation, twin.kept_id, twin.twin_id, false});
           return std::move(removed).error();

@@ -1,0 +1,57 @@
+#ifndef MLFLOWHA_CLIENT_IMPL_RECIPE_SUPPORT_IPP
+#define MLFLOWHA_CLIENT_IMPL_RECIPE_SUPPORT_IPP
+
+// What the recipes share: the request tag in a filter, among tags, and in an answer made up from what was found.
+
+#include <mlflowha/client/impl/recipes.hpp>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+MLFLOWHA_BEGIN_NAMESPACE
+namespace detail {
+
+/// The request of a prepared call, without what only its own execution needs.
+[[nodiscard]] MLFLOWHA_INLINE Result<Request> request_of(Result<api::PreparedRequest> prepared) {
+  if (!prepared) return std::move(prepared).error();
+  return std::move(prepared->http);
+}
+
+/// `tags.`mlflowha.request_id` = '...'`. The filter language has no escapes, so a tag that would need one (only a
+/// caller can have chosen such) is refused.
+[[nodiscard]] MLFLOWHA_INLINE Result<std::string> tag_filter(std::string_view request_tag) {
+  if (request_tag.empty() || request_tag.find_first_of("'\"\\") != std::string_view::npos) {
+    return invalid_argument(fmt::format("tag {}: value is \"{}\", expected text without quotes and backslashes",
+                                        api::request_tag_key, sanitize(request_tag, 100)));
+  }
+  return fmt::format("tags.`{}` = '{}'", api::request_tag_key, request_tag);
+}
+
+/// Whatever a server understood of a filter: an object without our tag is a stranger's, not to be adopted or removed.
+template <class Tag>
+[[nodiscard]] bool has_request_tag(const std::vector<Tag>& tags, std::string_view request_tag) {
+  return std::any_of(tags.begin(), tags.end(),
+                     [&](const Tag& tag) { return tag.key == api::request_tag_key && tag.value == request_tag; });
+}
+
+[[nodiscard]] MLFLOWHA_INLINE Response answer_with(std::string body) {
+  Response response;
+  response.status = 200;
+  response.body = std::move(body);
+  return response;
+}
+
+/// `{"member": VALUE}`: what a create that returns the object would have answered.
+[[nodiscard]] MLFLOWHA_INLINE Result<Response> answer_with_member(std::string_view member,
+                                                                  const Result<std::string>& json) {
+  if (!json) return json.error();
+  return answer_with(fmt::format("{{\"{}\": {}}}", member, *json));
+}
+
+}  // namespace detail
+MLFLOWHA_END_NAMESPACE
+
+#endif
