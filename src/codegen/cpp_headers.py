@@ -167,6 +167,7 @@ def result_type(target: Target, op: Operation, qualify: bool = False) -> str:
     return {
         "nothing": "void",
         "text": "std::string",
+        "bytes": "std::string",
         "message": name,
         "member": name,
         "list": f"std::vector<{name}>",
@@ -184,10 +185,15 @@ def has_request(op: Operation) -> bool:
     return op.request is not None and bool(op.request.fields)
 
 
+def takes_value(op: Operation) -> bool:
+    """True when the request is changed (stamped with a tag) or moved from (its bytes become the body)."""
+    return bool(op.tag) or op.raw_body is not None
+
+
 def prepare_parameters(table: Table, op: Operation) -> str:
     parts = []
     if has_request(op):
-        parts.append(f"{op.request.name} request" if op.tag else f"const {op.request.name}& request")
+        parts.append(f"{op.request.name} request" if takes_value(op) else f"const {op.request.name}& request")
         if needs_now(table, op.request):
             parts.append("WallTime now")
     if op.tag:
@@ -252,10 +258,12 @@ def operations_header(table: Table, target: Target) -> str:
             f"    .idempotency = Idempotency::{op.idempotency},",
             f"    .recipe = api::Recipe::{op.recipe},",
             f"    .already_done = {{{done}}}," if done else "    .already_done = {},",
-            f"    .plain_text = {'true' if op.returns == 'text' else 'false'},",
+            f"    .answer = api::AnswerKind::{op.returns if op.returns in ('text', 'bytes') else 'json'},",
+            *(["    .takes_bytes = true,"] if op.raw_body is not None else []),
             f"    .since = {{{op.since[0]}, {op.since[1]}, 0}},",
             f'    .scope_field = "{op.scope}",',
             f'    .tag_field = "{tag_list(op)}",',
+            *(["    .tagged = true,"] if op.tag else []),
             "};",
             "",
         ]

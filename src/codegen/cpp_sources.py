@@ -13,6 +13,7 @@ from cpp_headers import (
     needs_now,
     prepare_parameters,
     result_type,
+    takes_value,
 )
 from table import Field, Group, Message, Operation, Table
 
@@ -23,6 +24,7 @@ def needs_check(table: Table, value: Message) -> bool:
         or f.limit
         or f.max
         or f.oneof
+        or (f.required and table.is_enum(f.type))
         or (table.is_message(f.type) and f.kind != "map" and needs_check(table, table.messages[f.type]))
         for f in value.fields
         if not f.alias
@@ -49,7 +51,7 @@ def reachable(table: Table) -> set:
 def encoder(target: Target, value: Message) -> list:
     lines = [f"MLFLOWHA_INLINE void encode(JsonWriter& out, const {target.entity(value.name)}& value) {{", "  out.begin_object();"]
     for field in value.fields:
-        if field.alias:
+        if field.alias or field.in_path or field.body:
             continue
         sure = (field.required or field.always or field.default not in (None, "0", "False")) and not (
             field.oneof or field.optional
@@ -81,6 +83,8 @@ def limit_call(field: Field, name: str, value: str, checker: str) -> str:
     if limit.kind == "count":
         high = limit.max if limit.max is not None else (2**31 - 1 if field.type == "int32" else 2**63 - 1)
         return f"{checker}.count({name}, {value}, {limit.min or 0}, {high});"
+    if limit.kind == "path":
+        return f"{checker}.path({name}, {value});"
     return f"{checker}.{limit.kind}({name}, {value}, {limit.max});"
 
 
@@ -91,7 +95,9 @@ def rules(table: Table, target: Target, value: Message) -> list:
             continue
         member, name = f"value.{field.cpp}", f'"{field.name}"'
         optional = is_optional(field, value.is_request)
-        if field.required and (field.kind == "repeated" or optional or (field.kind == "one" and field.type == "string")):
+        if field.required and (field.kind == "repeated" or optional or (
+            field.kind == "one" and (field.type == "string" or table.is_enum(field.type))
+        )):
             lines.append(f"  at.required({name}, {member});")
         if field.max:
             lines.append(f"  at.at_most({name}, {member}, {field.max});")
@@ -136,8 +142,15 @@ def prepare(table: Table, target: Target, op: Operation) -> list:
     if op.recipe != "none":
         lines.append(f"      .recipe({'std::move(tag)' if op.tag else '{}'}, request.{op.scope})")
     for place in op.places:
-        lines.append(f'      .place("{place}", request.{place})')
-    if op.verb != "GET":
+        how = "place_path" if f"{{{place}*}}" in op.path else "place"
+        lines.append(f'      .{how}("{place}", request.{place})')
+    raw = op.raw_body
+    if raw:
+        for field in op.request.fields:
+            if field is not raw and field.name not in op.places:
+                lines.append(f'      .query("{field.name}", request.{field.cpp})')
+        lines += ["      .query(request.unknown_fields)", f"      .raw_body(std::move(request.{raw.cpp}))"]
+    elif op.verb != "GET":
         lines += ["      .body(request)"] if request else []
     elif request:
         for field in op.request.fields:
@@ -153,6 +166,7 @@ def answer(target: Target, op: Operation) -> list:
     call = {
         "nothing": f'detail::read_nothing("{op.name}", body)',
         "text": f'detail::read_text("{op.name}", body)',
+        "bytes": "std::string(body)",
         "message": f'detail::read_message<{inner}>("{op.name}", body)',
         "member": f'detail::read_member<{inner}>("{op.name}", body, "{op.result_field}")',
         "list": f'detail::read_list<{inner}>("{op.name}", body, "{op.result_field}")',
@@ -214,7 +228,7 @@ def requests(table: Table, target: Target, group: Group) -> str:
 def call_parameters(op: Operation) -> list:
     parts = []
     if has_request(op):
-        parts.append(f"{op.request.name} request" if op.tag else f"const {op.request.name}& request")
+        parts.append(f"{op.request.name} request" if takes_value(op) else f"const {op.request.name}& request")
     return parts
 
 
@@ -223,7 +237,7 @@ def call(table: Table, target: Target, op: Operation) -> list:
     parameters = ", ".join(call_parameters(op) + ["const CallOptions& options"])
     arguments = []
     if has_request(op):
-        arguments.append("std::move(request)" if op.tag else "request")
+        arguments.append("std::move(request)" if takes_value(op) else "request")
         if needs_now(table, op.request):
             arguments.append("wall_now()")
     if op.tag:
@@ -234,6 +248,10 @@ def call(table: Table, target: Target, op: Operation) -> list:
         "  if (!prepared) return std::move(prepared).error();",
         f"  auto response = execute(ops::{op.name}, *std::move(prepared), options);",
         "  if (!response) return std::move(response).error();",
+    ]
+    if op.returns == "bytes":
+        return lines + ["  return std::move(response->body);", "}", ""]
+    lines += [
         f"  auto answer = decode_{op.name}(response->body);",
         f"  if (!answer) return detail::unreadable(ops::{op.name}, *response, std::move(answer).error());",
         "  return answer;",

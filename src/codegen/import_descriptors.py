@@ -143,7 +143,8 @@ class Comparison:
             else:
                 self.report.add("missing fields", f"{ours.name}.{field.name}: {shape(field, self.names)}")
         if self.newest:  # an older MLflow need not have them all
-            for name in sorted(set(fields) - {f.name for f in theirs.fields}):
+            ours_alone = {f.name for f in ours.fields if f.in_path or f.body}
+            for name in sorted(set(fields) - ours_alone - {f.name for f in theirs.fields}):
                 self.report.add("unknown fields", f"{ours.name}.{name}")
 
     def enum(self, name: str, theirs) -> None:
@@ -163,6 +164,8 @@ class Comparison:
         fields = {f.name: f for f in response.fields}
         expected = {
             "nothing": set(),
+            "text": set(),
+            "bytes": set(),
             "member": {op.result_field},
             "list": {op.result_field},
             "page": {op.result_field, "next_page_token"},
@@ -170,7 +173,7 @@ class Comparison:
         if expected is None:
             self.message(self.table.messages[op.result], response)
             return
-        for name in sorted(set(fields) - expected):
+        for name in sorted(set(fields) - expected - set(op.unread)):
             self.report.add("missing fields", f"{where}: {name}")
         for name in sorted(expected - set(fields)):
             # an older server answers with fewer fields
@@ -190,7 +193,7 @@ class Comparison:
 
 
 def key_of(verb: str, path: str) -> tuple:
-    return verb, re.sub(r"\{[^}]*\}", "{}", path)
+    return verb, re.sub(r"\{[^}]*\}|<[^>]*>", "{}", path)
 
 
 def rows_of(table: Table) -> dict:
@@ -322,7 +325,7 @@ class Seeder:
             self.message(response)
             returns = f"message {self.names[response.full_name]}"
         self.lines += [f"operation {snake(binding.rpc)}", f"  rpc {binding.rpc}",
-                       f"  {binding.verb} {binding.full_path}",
+                       f"  {binding.verb} {binding.full_path.replace('<path:', '{').replace('>', '*}')}",
                        f"  request {self.names[request.full_name] if request.fields else 'nothing'}",
                        f"  returns {returns}", f"  class {'read' if binding.verb == 'GET' else '?'}", "  doc ?", "  why ?", ""]
 

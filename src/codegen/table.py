@@ -12,8 +12,18 @@ from typing import Optional
 
 SCALARS = ("string", "int32", "int64", "float", "double", "bool", "json")
 CLASSES = ("read", "same_again", "once", "create_named", "create_anonymous", "never")
-RECIPES = ("none", "find_run_by_tag", "find_experiment_by_name")
-LIMITS = ("id", "name", "text", "time", "count")
+RECIPES = (
+    "none",
+    "find_run_by_tag",
+    "find_experiment_by_name",
+    "find_run_inputs",
+    "find_run_outputs",
+    "find_registered_model_by_name",
+    "find_model_version_by_tag",
+    "find_logged_model_by_tag",
+    "find_logged_model_params",
+)
+LIMITS = ("id", "name", "text", "path", "time", "count")
 VERBS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
@@ -57,6 +67,8 @@ class Field:
     always: bool = False
     optional: bool = False
     now: bool = False
+    in_path: bool = False  # it stands in the path and nowhere else
+    body: bool = False  # its bytes are the request's body
     limit: Optional[Limit] = None
     max: Optional[int] = None
     oneof: Optional[str] = None
@@ -92,9 +104,10 @@ class Operation:
     proto_path: Optional[str] = None
     also: list = dataclasses.field(default_factory=list)  # (verb, path)
     request: Optional[Message] = None
-    returns: str = "nothing"  # nothing, text, message, member, list, page
+    returns: str = "nothing"  # nothing, text, bytes, message, member, list, page
     result: str = ""  # type
     result_field: str = ""
+    unread: list = dataclasses.field(default_factory=list)  # fields of the answer that are not read
     idempotency: str = ""
     class_if_empty: Optional[tuple] = None  # (field, class)
     done: list = dataclasses.field(default_factory=list)
@@ -107,7 +120,13 @@ class Operation:
 
     @property
     def places(self) -> list:
-        return re.findall(r"\{([\w.]+)\}", self.path)
+        """Fields in the path."""
+        return re.findall(r"\{([\w.]+)\*?\}", self.path)
+
+    @property
+    def raw_body(self) -> Optional[Field]:
+        """The field that is the body, where that is no JSON."""
+        return next((f for f in self.request.fields if f.body), None) if self.request else None
 
 
 @dataclasses.dataclass
@@ -261,7 +280,7 @@ class _Reader:
             raise self.fail(number, f"map key {key!r}; expected string or int64")
         for flag in filter(None, (f.strip() for f in flags.split(","))):
             word, _, rest = flag.partition(" ")
-            if word in ("required", "always", "optional", "now") and not rest:
+            if word in ("required", "always", "optional", "now", "in_path", "body") and not rest:
                 setattr(field, word, True)
             elif word == "limit" and rest in self.table.limits:
                 field.limit = self.table.limits[rest]
@@ -297,6 +316,8 @@ class _Reader:
                 op.idempotency = rest
             elif word == "class_if_empty":
                 op.class_if_empty = tuple(rest.split())
+            elif word == "unread":
+                op.unread = rest.split()
             elif word == "done":
                 op.done = rest.split()
             elif word == "recipe":
@@ -327,7 +348,7 @@ class _Reader:
         self.unique(number, self.table.operations, name, op)
 
     def read_returns(self, number: int, op: Operation, text: str) -> None:
-        match = re.fullmatch(r"(?:(nothing|text)|(message) (\w+)|(?:(list|page) )?(\w+) in (\w+))", text)
+        match = re.fullmatch(r"(?:(nothing|text|bytes)|(message) (\w+)|(?:(list|page) )?(\w+) in (\w+))", text)
         if not match:
             raise self.fail(number, f"returns what? {text!r}; see README.md")
         op.returns = match[1] or match[2] or match[4] or "member"
@@ -382,6 +403,9 @@ def _check(table: Table) -> None:
             if table.is_enum(field.type) and field.default is not None:
                 if field.default not in [v.server_name for v in table.enums[field.type].values]:
                     raise TableError(f"{where}: {field.type} has no {field.default}")
+        for field in message.fields:
+            if field.body and (field.type != "string" or field.kind != "one"):
+                raise TableError(f"{message.name}.{field.name}: only a string can be the body")
         for names in message.some + [names for names, _ in message.total]:
             for name in names:
                 if message.field(name).kind == "one":
@@ -392,5 +416,7 @@ def _check(table: Table) -> None:
         for path in filter(None, (op.scope, op.tag)):
             _field_of(table, op, path)
         for place in op.places:
+            if f"{{{place}*}}" in op.path and (_field_of(table, op, place).limit or Limit("", "", None, None)).kind != "path":
+                raise TableError(f"operation {op.name}: {place} keeps its slashes and must have a limit of kind path")
             if not _field_of(table, op, place).required:
                 raise TableError(f"operation {op.name}: {place} is in the path and must be required")

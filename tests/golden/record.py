@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """Records what a real MLflow server answers and what the official client sends, for tests that need no server.
 
-    record.py PYTHON     PYTHON: interpreter of a venv with MLflow in it (2.x needs sqlalchemy<2.1)
+    record.py PYTHON [PART...]     PYTHON: interpreter of a venv with MLflow in it (2.x needs sqlalchemy<2.1)
+                                   PART: tracking, registry; all of them when none is named
 
 Starts `mlflow server` on a free port of 127.0.0.1 with an empty SQLite database, asks it for everything below and writes
     tests/golden/VERSION/NAME.STATUS.json     the answer's body, as it came
     tests/golden/VERSION/sent.json            [{"call", "method", "target", "body"}] of the official client
+    tests/golden/VERSION/sent_PART.json       the same, of the other parts
 Standard library only; MLflow itself is used inside the venv alone.
 """
 
@@ -22,8 +24,11 @@ import tempfile
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
 
-OFFICIAL = r"""
+import registry  # noqa: E402
+
+RECORDING = r"""
 import json, sys, requests
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag, ViewType
@@ -40,6 +45,8 @@ client = MlflowClient(sys.argv[1])
 def do(name, function):
     call[0] = name
     return function()
+"""
+TRACKING = r"""
 e = do("create_experiment", lambda: client.create_experiment("official", tags={"team": "a"}))
 do("get_experiment", lambda: client.get_experiment(e))
 do("get_experiment_by_name", lambda: client.get_experiment_by_name("official"))
@@ -63,7 +70,10 @@ do("delete_run", lambda: client.delete_run(r))
 do("restore_run", lambda: client.restore_run(r))
 do("delete_experiment", lambda: client.delete_experiment(e))
 do("restore_experiment", lambda: client.restore_experiment(e))
-json.dump({"experiment_id": e, "run_id": r, "sent": sent}, open(sys.argv[2], "w"), indent=1, ensure_ascii=True)
+ids = {"experiment_id": e, "run_id": r}
+"""
+KEEP = r"""
+json.dump(dict(ids, sent=sent), open(sys.argv[2], "w"), indent=1, ensure_ascii=True)
 """
 
 
@@ -79,8 +89,9 @@ class Recorder:
 
     def ask(self, name: str, method: str, target: str, body=None):
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        raw = body if isinstance(body, (str, type(None))) else json.dumps(body)
-        connection.request(method, target, raw, {"Content-Type": "application/json"} if raw is not None else {})
+        raw = body if isinstance(body, (str, bytes, type(None))) else json.dumps(body)
+        kind = "application/octet-stream" if isinstance(body, bytes) else "application/json"
+        connection.request(method, target, raw, {"Content-Type": kind} if raw is not None else {})
         answer = connection.getresponse()
         data = answer.read()
         connection.close()
@@ -161,22 +172,25 @@ class Recorder:
 
 
 def main() -> int:
-    if len(sys.argv) != 2:
+    parts = sys.argv[2:] or ["tracking", "registry"]
+    if len(sys.argv) < 2 or set(parts) - {"tracking", "registry"}:
         print(__doc__, file=sys.stderr)
         return 2
     python = pathlib.Path(sys.argv[1]).absolute()
     version = subprocess.run([python, "-c", "import mlflow; print(mlflow.__version__)"], check=True, text=True,
                              capture_output=True).stdout.strip()
     folder = HERE / version
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
+    if not sys.argv[2:]:
+        shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(exist_ok=True)
     work = pathlib.Path(tempfile.mkdtemp(prefix="mlflowha-golden-"))
     port = free_port()
-    environment = dict(os.environ, MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false", MLFLOW_DISABLE_TELEMETRY="true")
+    environment = dict(os.environ, MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false", MLFLOW_DISABLE_TELEMETRY="true",
+                       MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS="true", MLFLOW_WEBHOOK_REQUEST_MAX_RETRIES="0")
     environment["PATH"] = f"{python.parent}:{environment['PATH']}"
     server = subprocess.Popen(
         [python.parent / "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
-         "--backend-store-uri", f"sqlite:///{work}/db.sqlite", "--default-artifact-root", "file:///golden/artifacts"],
+         "--backend-store-uri", f"sqlite:///{work}/db.sqlite", "--artifacts-destination", f"{work}/artifacts"],
         env=environment, cwd=work, start_new_session=True, stdout=open(work / "log", "w"), stderr=subprocess.STDOUT)
     try:
         recorder = Recorder(port, folder)
@@ -190,9 +204,14 @@ def main() -> int:
                 print((work / "log").read_text(), file=sys.stderr)
                 return 1
             time.sleep(0.1)
-        recorder.everything()
-        subprocess.run([python, "-c", OFFICIAL, f"http://127.0.0.1:{port}", folder / "sent.json"], check=True,
-                       env=environment, cwd=work)
+        for part, record, calls, file in (
+            ("tracking", recorder.everything, TRACKING, "sent.json"),
+            ("registry", lambda: registry.record(recorder.ask), registry.OFFICIAL, "sent_registry.json"),
+        ):
+            if part in parts:
+                record()
+                subprocess.run([python, "-c", RECORDING + calls + KEEP, f"http://127.0.0.1:{port}", folder / file],
+                               check=True, env=environment, cwd=work)
     finally:
         os.killpg(server.pid, signal.SIGKILL)
         server.wait()

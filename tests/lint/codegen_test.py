@@ -57,6 +57,11 @@ class TableTest(unittest.TestCase):
     def test_a_line_is_continued(self) -> None:
         self.assertEqual(read(GOOD.replace("why W.", "why W\n    and X.")).operations["get_it"].why, "W and X.")
 
+    def test_a_recipe_may_do_without_a_tag(self) -> None:
+        post = GOOD.replace("GET /api/2.0/it/{id}", "POST /api/2.0/it")
+        op = read(post.replace("class read", "class create_anonymous\n  recipe find_run_outputs scope id")).operations["get_it"]
+        self.assertEqual((op.scope, op.tag), ("id", ""))
+
     def test_faults_are_refused(self) -> None:
         post = GOOD.replace("GET /api/2.0/it/{id}", "POST /api/2.0/it")
         for old, new, text in (
@@ -84,6 +89,9 @@ class TableTest(unittest.TestCase):
             ("group g", "group g\n  covers /a\n  colour red", "unknown line 'colour'"),
             ("  title G", "  title G\n  includes nowhere", "includes that can't be met"),
             ("operation get_it", "operatio get_it", "unknown block"),
+            ("it/{id}", "it/{id*}", "must have a limit of kind path"),
+            ("kinds: repeated Kind", "kinds: repeated Kind, body", "only a string can be the body"),
+            ("class read", "class never\n  recipe find_run_by_tag scope id", "a recipe for a create"),
         ):
             with self.subTest(new=new):
                 self.assertIn(old, GOOD)

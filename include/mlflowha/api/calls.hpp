@@ -7,9 +7,13 @@
 
 #include <mlflowha/api/call_options.hpp>
 #include <mlflowha/api/common.hpp>
+#include <mlflowha/api/artifacts.hpp>
 #include <mlflowha/api/experiments.hpp>
+#include <mlflowha/api/registry.hpp>
 #include <mlflowha/api/runs.hpp>
 #include <mlflowha/api/server.hpp>
+#include <mlflowha/api/webhooks.hpp>
+#include <mlflowha/api/logged_models.hpp>
 #include <mlflowha/api/operation.hpp>
 #include <mlflowha/core/clock.hpp>
 #include <mlflowha/core/result.hpp>
@@ -27,6 +31,56 @@ namespace api {
 class MLFLOWHA_EXPORT Calls {
  public:
   virtual ~Calls() = default;
+
+  // Artifacts
+
+  /// Lists the files in one directory of a run's artifacts. Class read.
+  [[nodiscard]] Result<ArtifactList> list_artifacts(const ListArtifacts& request, const CallOptions& options = {}) const;
+
+  /// Signs a URL for an upload straight to the store. Only where clients reach the store without the server's proxy.
+  /// Needs MLflow 3.0. Class read.
+  [[nodiscard]] Result<PresignedUpload> create_presigned_upload_url(const CreatePresignedUploadUrl& request, const CallOptions& options = {}) const;
+
+  /// Signs a URL for a download straight from the store. Only where clients reach the store without the server's proxy.
+  /// Needs MLflow 3.12. Class read.
+  [[nodiscard]] Result<PresignedDownload> create_presigned_download_url(const CreatePresignedDownloadUrl& request, const CallOptions& options = {}) const;
+
+  /// Lists one directory behind the artifact proxy; nothing there is an empty list. Class read.
+  [[nodiscard]] Result<std::vector<ProxiedFile>> list_proxied_artifacts(const ListProxiedArtifacts& request, const CallOptions& options = {}) const;
+
+  /// Reads a whole file through the artifact proxy, into memory. Class read.
+  [[nodiscard]] Result<std::string> download_artifact(const DownloadArtifact& request, const CallOptions& options = {}) const;
+
+  /// Stores a whole file through the artifact proxy. Class same_again.
+  [[nodiscard]] Result<void> upload_artifact(UploadArtifact request, const CallOptions& options = {}) const;
+
+  /// Deletes a file or a whole directory behind the artifact proxy. Class same_again.
+  [[nodiscard]] Result<void> delete_artifact(const DeleteArtifact& request, const CallOptions& options = {}) const;
+
+  /// Begins an upload in parts and signs a URL for each. NOT_IMPLEMENTED where the store has no such uploads. Class
+  /// same_again.
+  [[nodiscard]] Result<MultipartUpload> create_multipart_upload(const CreateMultipartUpload& request, const CallOptions& options = {}) const;
+
+  /// Makes a file of the parts. Class same_again.
+  [[nodiscard]] Result<void> complete_multipart_upload(const CompleteMultipartUpload& request, const CallOptions& options = {}) const;
+
+  /// Gives up an upload in parts. Class same_again.
+  [[nodiscard]] Result<void> abort_multipart_upload(const AbortMultipartUpload& request, const CallOptions& options = {}) const;
+
+  /// Signs a URL for a file behind the artifact proxy. NOT_IMPLEMENTED where the store can't sign. Needs MLflow 3.0.
+  /// Class read.
+  [[nodiscard]] Result<PresignedProxyDownload> get_presigned_download_url(const GetPresignedDownloadUrl& request, const CallOptions& options = {}) const;
+
+  /// Reads a whole file of a run through the server, into memory. 2.22 answers a file that isn't there with 500. Class
+  /// read.
+  [[nodiscard]] Result<std::string> get_artifact(const GetArtifact& request, const CallOptions& options = {}) const;
+
+  /// Reads a whole file of a model version through the server, into memory. 2.22 answers a file that isn't there with
+  /// 500. Class read.
+  [[nodiscard]] Result<std::string> get_model_version_artifact(const GetModelVersionArtifact& request, const CallOptions& options = {}) const;
+
+  /// Stores a file of at most 10 MB in a run's artifacts; the server writes it, whatever the store. Class same_again.
+  [[nodiscard]] Result<void> upload_run_artifact(UploadRunArtifact request, const CallOptions& options = {}) const;
 
   // Experiments
 
@@ -59,6 +113,72 @@ class MLFLOWHA_EXPORT Calls {
 
   /// Lists the datasets that the runs of up to 20 experiments used, at most 1,000. Class read.
   [[nodiscard]] Result<std::vector<DatasetSummary>> search_datasets(const SearchDatasets& request, const CallOptions& options = {}) const;
+
+  // Registered models, aliases, model versions and stages
+
+  /// Creates a registered model. Class create_named.
+  [[nodiscard]] Result<RegisteredModel> create_registered_model(CreateRegisteredModel request, const CallOptions& options = {}) const;
+
+  /// Renames a registered model; its versions and aliases come along. Class once.
+  [[nodiscard]] Result<void> rename_registered_model(const RenameRegisteredModel& request, const CallOptions& options = {}) const;
+
+  /// Replaces the description of a registered model. Class same_again.
+  [[nodiscard]] Result<RegisteredModel> update_registered_model(const UpdateRegisteredModel& request, const CallOptions& options = {}) const;
+
+  /// Deletes a registered model and all its versions for good. Class once.
+  [[nodiscard]] Result<void> delete_registered_model(const DeleteRegisteredModel& request, const CallOptions& options = {}) const;
+
+  /// Reads a registered model. Class read.
+  [[nodiscard]] Result<RegisteredModel> get_registered_model(const GetRegisteredModel& request, const CallOptions& options = {}) const;
+
+  /// Lists registered models, a page at a time. Class read.
+  [[nodiscard]] Result<Page<RegisteredModel>> search_registered_models(const SearchRegisteredModels& request, const CallOptions& options = {}) const;
+
+  /// The newest version of a registered model in each stage. Class read.
+  [[nodiscard]] Result<std::vector<ModelVersion>> get_latest_versions(const GetLatestVersions& request, const CallOptions& options = {}) const;
+
+  /// Sets a tag of a registered model. Class same_again.
+  [[nodiscard]] Result<void> set_registered_model_tag(const SetRegisteredModelTag& request, const CallOptions& options = {}) const;
+
+  /// Removes a tag of a registered model. Class same_again.
+  [[nodiscard]] Result<void> delete_registered_model_tag(const DeleteRegisteredModelTag& request, const CallOptions& options = {}) const;
+
+  /// Gives an alias to a version; another version that had it loses it. Class same_again.
+  [[nodiscard]] Result<void> set_registered_model_alias(const SetRegisteredModelAlias& request, const CallOptions& options = {}) const;
+
+  /// Removes an alias. Class same_again.
+  [[nodiscard]] Result<void> delete_registered_model_alias(const DeleteRegisteredModelAlias& request, const CallOptions& options = {}) const;
+
+  /// Reads the version that has an alias. An alias that nobody has is INVALID_PARAMETER_VALUE, not "not found". Class
+  /// read.
+  [[nodiscard]] Result<ModelVersion> get_model_version_by_alias(const GetModelVersionByAlias& request, const CallOptions& options = {}) const;
+
+  /// Creates the next version of a registered model. It is ready at once. Class create_anonymous.
+  [[nodiscard]] Result<ModelVersion> create_model_version(CreateModelVersion request, const CallOptions& options = {}) const;
+
+  /// Replaces the description of a version. Class same_again.
+  [[nodiscard]] Result<ModelVersion> update_model_version(const UpdateModelVersion& request, const CallOptions& options = {}) const;
+
+  /// Moves a version to another stage. Class same_again.
+  [[nodiscard]] Result<ModelVersion> transition_model_version_stage(const TransitionModelVersionStage& request, const CallOptions& options = {}) const;
+
+  /// Deletes a version; its number is not given again. Class once.
+  [[nodiscard]] Result<void> delete_model_version(const DeleteModelVersion& request, const CallOptions& options = {}) const;
+
+  /// Reads a version. Class read.
+  [[nodiscard]] Result<ModelVersion> get_model_version(const GetModelVersion& request, const CallOptions& options = {}) const;
+
+  /// Lists versions, a page at a time. Class read.
+  [[nodiscard]] Result<Page<ModelVersion>> search_model_versions(const SearchModelVersions& request, const CallOptions& options = {}) const;
+
+  /// Where the files of a version are. Class read.
+  [[nodiscard]] Result<std::string> get_model_version_download_uri(const GetModelVersionDownloadUri& request, const CallOptions& options = {}) const;
+
+  /// Sets a tag of a version. Class same_again.
+  [[nodiscard]] Result<void> set_model_version_tag(const SetModelVersionTag& request, const CallOptions& options = {}) const;
+
+  /// Removes a tag of a version. Class same_again.
+  [[nodiscard]] Result<void> delete_model_version_tag(const DeleteModelVersionTag& request, const CallOptions& options = {}) const;
 
   // Runs, metrics, params, tags, inputs and outputs
 
@@ -101,13 +221,16 @@ class MLFLOWHA_EXPORT Calls {
   /// Adds metrics, params and tags to a run. Not atomic: a refused param leaves the rest unwritten. Class same_again.
   [[nodiscard]] Result<void> log_batch(const LogBatch& request, const CallOptions& options = {}) const;
 
+  /// All points of one metric in up to 100 runs; a run that isn't there has none. Class read.
+  [[nodiscard]] Result<std::vector<MetricWithRunId>> get_metric_history_bulk(const GetMetricHistoryBulk& request, const CallOptions& options = {}) const;
+
   /// Adds a model to the tag `mlflow.log-model.history` of a run. Class never.
   [[nodiscard]] Result<void> log_model(const LogModel& request, const CallOptions& options = {}) const;
 
-  /// Records what a run used. Class never.
+  /// Records what a run used. Class create_anonymous.
   [[nodiscard]] Result<void> log_inputs(const LogInputs& request, const CallOptions& options = {}) const;
 
-  /// Records what a run made. Needs MLflow 3.0. Class never.
+  /// Records what a run made, all or none. Needs MLflow 3.0. Class create_anonymous.
   [[nodiscard]] Result<void> log_outputs(const LogOutputs& request, const CallOptions& options = {}) const;
 
   // The server: health, version and features
@@ -121,6 +244,59 @@ class MLFLOWHA_EXPORT Calls {
 
   /// How the server is set up. Touches no database. Needs MLflow 3.10. Class read.
   [[nodiscard]] Result<ServerInfo> get_server_info(const CallOptions& options = {}) const;
+
+  // Webhooks
+
+  /// Creates a webhook. Needs MLflow 3.3. Class never.
+  [[nodiscard]] Result<Webhook> create_webhook(const CreateWebhook& request, const CallOptions& options = {}) const;
+
+  /// Lists webhooks, a page at a time. Needs MLflow 3.3. Class read.
+  [[nodiscard]] Result<Page<Webhook>> list_webhooks(const ListWebhooks& request, const CallOptions& options = {}) const;
+
+  /// Reads a webhook. Needs MLflow 3.3. Class read.
+  [[nodiscard]] Result<Webhook> get_webhook(const GetWebhook& request, const CallOptions& options = {}) const;
+
+  /// Changes a webhook. Needs MLflow 3.3. Class same_again.
+  [[nodiscard]] Result<Webhook> update_webhook(const UpdateWebhook& request, const CallOptions& options = {}) const;
+
+  /// Deletes a webhook. Needs MLflow 3.3. Class once.
+  [[nodiscard]] Result<void> delete_webhook(const DeleteWebhook& request, const CallOptions& options = {}) const;
+
+  /// Lets the server send an example event to a webhook's URL now, and says what came of it. Needs MLflow 3.3. Class
+  /// never.
+  [[nodiscard]] Result<WebhookTestResult> test_webhook(const TestWebhook& request, const CallOptions& options = {}) const;
+
+  // Logged models
+
+  /// Creates a logged model. Needs MLflow 3.0. Class create_anonymous.
+  [[nodiscard]] Result<LoggedModel> create_logged_model(CreateLoggedModel request, const CallOptions& options = {}) const;
+
+  /// Sets the status of a logged model: ready or failed. Needs MLflow 3.0. Class same_again.
+  [[nodiscard]] Result<LoggedModel> finalize_logged_model(const FinalizeLoggedModel& request, const CallOptions& options = {}) const;
+
+  /// Reads a logged model. Needs MLflow 3.0. Class read.
+  [[nodiscard]] Result<LoggedModel> get_logged_model(const GetLoggedModel& request, const CallOptions& options = {}) const;
+
+  /// Deletes a logged model. Needs MLflow 3.0. Class same_again.
+  [[nodiscard]] Result<void> delete_logged_model(const DeleteLoggedModel& request, const CallOptions& options = {}) const;
+
+  /// Lists logged models, a page at a time. Needs MLflow 3.0. Class read.
+  [[nodiscard]] Result<Page<LoggedModel>> search_logged_models(const SearchLoggedModels& request, const CallOptions& options = {}) const;
+
+  /// Sets tags of a logged model. Needs MLflow 3.0. Class same_again.
+  [[nodiscard]] Result<void> set_logged_model_tags(const SetLoggedModelTags& request, const CallOptions& options = {}) const;
+
+  /// Removes a tag of a logged model. Needs MLflow 3.0. Class once.
+  [[nodiscard]] Result<void> delete_logged_model_tag(const DeleteLoggedModelTag& request, const CallOptions& options = {}) const;
+
+  /// Lists the files in one directory of a logged model. Needs MLflow 3.0. Class read.
+  [[nodiscard]] Result<LoggedModelArtifactList> list_logged_model_artifacts(const ListLoggedModelArtifacts& request, const CallOptions& options = {}) const;
+
+  /// Adds params to a logged model, all or none. Needs MLflow 3.0. Class create_anonymous.
+  [[nodiscard]] Result<void> log_logged_model_params(const LogLoggedModelParams& request, const CallOptions& options = {}) const;
+
+  /// Reads a whole file of a logged model through the server, into memory. Needs MLflow 3.0. Class read.
+  [[nodiscard]] Result<std::string> get_logged_model_artifact(const GetLoggedModelArtifact& request, const CallOptions& options = {}) const;
 
  protected:
   Calls() = default;

@@ -25,8 +25,8 @@ struct CustomOperation {
   std::array<std::string, 2> already_done{};
   /// First MLflow with the operation. 0.0.0: nobody is asked for a release, and a server without it answers 404.
   ServerVersion since{};
-  /// The answer may be something else than a JSON object.
-  bool plain_text = false;
+  /// What a 2xx answer brings.
+  api::AnswerKind answer = api::AnswerKind::json;
 };
 
 namespace api {

@@ -38,8 +38,21 @@ inline constexpr std::string_view request_tag_key = "mlflowha.request_id";
 /// How the object of a create with an unknown fate is looked up. The client carries it out.
 enum class Recipe : std::uint8_t {
   none,
-  find_run_by_tag,          ///< search the runs of the experiment for the request tag
-  find_experiment_by_name,  ///< read the experiment of that name and compare its request tag
+  find_run_by_tag,                ///< search the runs of the experiment for the request tag
+  find_experiment_by_name,        ///< read the experiment of that name and compare its request tag
+  find_run_inputs,                ///< read the run: are all datasets and models of this request among its inputs?
+  find_run_outputs,               ///< read the run: are all models of this request among its outputs?
+  find_registered_model_by_name,  ///< read the model of that name and compare its request tag
+  find_model_version_by_tag,      ///< search the versions of the model for the request tag
+  find_logged_model_by_tag,       ///< search the logged models of the experiment for the request tag
+  find_logged_model_params,       ///< read the logged model: are all params of this request there?
+};
+
+/// What the body of a 2xx answer is.
+enum class AnswerKind : std::uint8_t {
+  json,   ///< one object
+  text,   ///< a short plain text
+  bytes,  ///< a file, whatever is in it
 };
 
 /// One operation of MLflow's REST surface. Constant data; all text lives as long as the program. Each exists once, in
@@ -53,12 +66,14 @@ struct Operation {
   Recipe recipe = Recipe::none;
   /// Error codes that a repetition gets when the first sending was carried out; "" where unused.
   std::array<std::string_view, 2> already_done{};
-  bool plain_text = false;  ///< the answer is text, not JSON
-  ServerVersion since{};    ///< first release with it; 0.0.0: every release that this library supports
+  AnswerKind answer = AnswerKind::json;  ///< of a 2xx
+  bool takes_bytes = false;              ///< the request's body is a file, not JSON
+  ServerVersion since{};                 ///< first release with it; 0.0.0: every release that this library supports
   /// Members of the request that the recipe needs: what narrows the look, and the list of tags (objects with `key` and
   /// `value`) that takes the request tag; "" where there is none of that kind.
   std::string_view scope_field{};
   std::string_view tag_field{};
+  bool tagged = false;  ///< the recipe looks for a request tag, wherever the request keeps it
 
   /// True when a repetition of this operation is answered with `error_code`.
   [[nodiscard]] constexpr bool is_already_done(std::string_view error_code) const noexcept {
@@ -71,7 +86,7 @@ struct PreparedRequest {
   Request http;
   Idempotency idempotency = Idempotency::never;  ///< of this request; an operation may be safer with some fields empty
   std::string request_tag;                       ///< value of the tag request_tag_key; "" where the recipe needs none
-  std::string scope;  ///< what narrows the recipe's search: the experiment's id or name, as Recipe says
+  std::string scope;  ///< what narrows the recipe's search: an experiment's id, a model's name, as Recipe says
 };
 
 }  // namespace api

@@ -15,6 +15,228 @@ namespace api {
 
 namespace ops {
 
+/// Lists the files in one directory of a run's artifacts. Repetition: Reads.
+inline constexpr api::Operation list_artifacts{
+    .name = "list_artifacts",
+    .rpc = "listArtifacts",
+    .method = Method::get,
+    .path = "/api/2.0/mlflow/artifacts/list",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {0, 0, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Signs a URL for an upload straight to the store. Only where clients reach the store without the server's proxy.
+/// Repetition: Signs; stores nothing.
+inline constexpr api::Operation create_presigned_upload_url{
+    .name = "create_presigned_upload_url",
+    .rpc = "createPresignedUploadUrl",
+    .method = Method::post,
+    .path = "/api/2.0/mlflow/artifacts/presigned-upload-url",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 0, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Signs a URL for a download straight from the store. Only where clients reach the store without the server's proxy.
+/// Repetition: Signs; stores nothing.
+inline constexpr api::Operation create_presigned_download_url{
+    .name = "create_presigned_download_url",
+    .rpc = "createPresignedDownloadUrl",
+    .method = Method::post,
+    .path = "/api/2.0/mlflow/artifacts/presigned-download-url",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 12, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Lists one directory behind the artifact proxy; nothing there is an empty list. Repetition: Reads.
+inline constexpr api::Operation list_proxied_artifacts{
+    .name = "list_proxied_artifacts",
+    .rpc = "listArtifacts",
+    .method = Method::get,
+    .path = "/api/2.0/mlflow-artifacts/artifacts",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {0, 0, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Reads a whole file through the artifact proxy, into memory. Repetition: Reads.
+inline constexpr api::Operation download_artifact{
+    .name = "download_artifact",
+    .rpc = "downloadArtifact",
+    .method = Method::get,
+    .path = "/api/2.0/mlflow-artifacts/artifacts/{artifact_path*}",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::bytes,
+    .since = {0, 0, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Stores a whole file through the artifact proxy. Repetition: The whole file each time: overwrites with the same
+/// bytes.
+inline constexpr api::Operation upload_artifact{
+    .name = "upload_artifact",
+    .rpc = "uploadArtifact",
+    .method = Method::put,
+    .path = "/api/2.0/mlflow-artifacts/artifacts/{artifact_path*}",
+    .idempotency = Idempotency::same_again,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .takes_bytes = true,
+    .since = {0, 0, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Deletes a file or a whole directory behind the artifact proxy. Repetition: Deleting what isn't there is 200.
+inline constexpr api::Operation delete_artifact{
+    .name = "delete_artifact",
+    .rpc = "deleteArtifact",
+    .method = Method::del,
+    .path = "/api/2.0/mlflow-artifacts/artifacts/{artifact_path*}",
+    .idempotency = Idempotency::same_again,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {0, 0, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Begins an upload in parts and signs a URL for each. NOT_IMPLEMENTED where the store has no such uploads. Repetition:
+/// An upload that nobody finishes holds no part and is no file. A second sending may leave one behind; the store's own
+/// rules clear it away.
+inline constexpr api::Operation create_multipart_upload{
+    .name = "create_multipart_upload",
+    .rpc = "createMultipartUpload",
+    .method = Method::post,
+    .path = "/api/2.0/mlflow-artifacts/mpu/create/{artifact_path*}",
+    .idempotency = Idempotency::same_again,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {0, 0, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Makes a file of the parts. Repetition: The same parts make the same file. A store that has finished the upload may
+/// refuse a repetition; the error then says that the effect is unknown, and a look at the file settles it.
+inline constexpr api::Operation complete_multipart_upload{
+    .name = "complete_multipart_upload",
+    .rpc = "completeMultipartUpload",
+    .method = Method::post,
+    .path = "/api/2.0/mlflow-artifacts/mpu/complete/{artifact_path*}",
+    .idempotency = Idempotency::same_again,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {0, 0, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Gives up an upload in parts. Repetition: An upload that is gone stays gone. A store may refuse a repetition.
+inline constexpr api::Operation abort_multipart_upload{
+    .name = "abort_multipart_upload",
+    .rpc = "abortMultipartUpload",
+    .method = Method::post,
+    .path = "/api/2.0/mlflow-artifacts/mpu/abort/{artifact_path*}",
+    .idempotency = Idempotency::same_again,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {0, 0, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Signs a URL for a file behind the artifact proxy. NOT_IMPLEMENTED where the store can't sign. Repetition: Signs;
+/// stores nothing.
+inline constexpr api::Operation get_presigned_download_url{
+    .name = "get_presigned_download_url",
+    .rpc = "getPresignedDownloadUrl",
+    .method = Method::get,
+    .path = "/api/2.0/mlflow-artifacts/presigned/{artifact_path*}",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 0, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Reads a whole file of a run through the server, into memory. 2.22 answers a file that isn't there with 500.
+/// Repetition: Reads.
+inline constexpr api::Operation get_artifact{
+    .name = "get_artifact",
+    .rpc = "",
+    .method = Method::get,
+    .path = "/get-artifact",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::bytes,
+    .since = {0, 0, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Reads a whole file of a model version through the server, into memory. 2.22 answers a file that isn't there with
+/// 500. Repetition: Reads.
+inline constexpr api::Operation get_model_version_artifact{
+    .name = "get_model_version_artifact",
+    .rpc = "",
+    .method = Method::get,
+    .path = "/model-versions/get-artifact",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::bytes,
+    .since = {0, 0, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Stores a file of at most 10 MB in a run's artifacts; the server writes it, whatever the store. Repetition: The whole
+/// file each time: overwrites with the same bytes.
+inline constexpr api::Operation upload_run_artifact{
+    .name = "upload_run_artifact",
+    .rpc = "",
+    .method = Method::post,
+    .path = "/ajax-api/2.0/mlflow/upload-artifact",
+    .idempotency = Idempotency::same_again,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .takes_bytes = true,
+    .since = {0, 0, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
 /// Creates an experiment and returns its id. Repetition: Names are unique, so a second sending can't make a twin: it
 /// gets RESOURCE_ALREADY_EXISTS. Whether that experiment is ours shows in its request tag. It also collides with a
 /// deleted experiment of that name.
@@ -26,10 +248,11 @@ inline constexpr api::Operation create_experiment{
     .idempotency = Idempotency::create_named,
     .recipe = api::Recipe::find_experiment_by_name,
     .already_done = {"RESOURCE_ALREADY_EXISTS"},
-    .plain_text = false,
+    .answer = api::AnswerKind::json,
     .since = {0, 0, 0},
     .scope_field = "name",
     .tag_field = "tags",
+    .tagged = true,
 };
 
 /// Lists experiments, a page at a time. Repetition: Reads.
@@ -41,7 +264,7 @@ inline constexpr api::Operation search_experiments{
     .idempotency = Idempotency::read,
     .recipe = api::Recipe::none,
     .already_done = {},
-    .plain_text = false,
+    .answer = api::AnswerKind::json,
     .since = {0, 0, 0},
     .scope_field = "",
     .tag_field = "",
@@ -56,7 +279,7 @@ inline constexpr api::Operation get_experiment{
     .idempotency = Idempotency::read,
     .recipe = api::Recipe::none,
     .already_done = {},
-    .plain_text = false,
+    .answer = api::AnswerKind::json,
     .since = {0, 0, 0},
     .scope_field = "",
     .tag_field = "",
@@ -71,7 +294,7 @@ inline constexpr api::Operation get_experiment_by_name{
     .idempotency = Idempotency::read,
     .recipe = api::Recipe::none,
     .already_done = {},
-    .plain_text = false,
+    .answer = api::AnswerKind::json,
     .since = {0, 0, 0},
     .scope_field = "",
     .tag_field = "",
@@ -87,7 +310,7 @@ inline constexpr api::Operation delete_experiment{
     .idempotency = Idempotency::once,
     .recipe = api::Recipe::none,
     .already_done = {"RESOURCE_DOES_NOT_EXIST"},
-    .plain_text = false,
+    .answer = api::AnswerKind::json,
     .since = {0, 0, 0},
     .scope_field = "",
     .tag_field = "",
@@ -103,7 +326,7 @@ inline constexpr api::Operation restore_experiment{
     .idempotency = Idempotency::once,
     .recipe = api::Recipe::none,
     .already_done = {"RESOURCE_DOES_NOT_EXIST"},
-    .plain_text = false,
+    .answer = api::AnswerKind::json,
     .since = {0, 0, 0},
     .scope_field = "",
     .tag_field = "",
@@ -118,7 +341,7 @@ inline constexpr api::Operation update_experiment{
     .idempotency = Idempotency::same_again,
     .recipe = api::Recipe::none,
     .already_done = {},
-    .plain_text = false,
+    .answer = api::AnswerKind::json,
     .since = {0, 0, 0},
     .scope_field = "",
     .tag_field = "",
@@ -133,7 +356,7 @@ inline constexpr api::Operation set_experiment_tag{
     .idempotency = Idempotency::same_again,
     .recipe = api::Recipe::none,
     .already_done = {},
-    .plain_text = false,
+    .answer = api::AnswerKind::json,
     .since = {0, 0, 0},
     .scope_field = "",
     .tag_field = "",
@@ -148,7 +371,7 @@ inline constexpr api::Operation delete_experiment_tag{
     .idempotency = Idempotency::once,
     .recipe = api::Recipe::none,
     .already_done = {"RESOURCE_DOES_NOT_EXIST"},
-    .plain_text = false,
+    .answer = api::AnswerKind::json,
     .since = {3, 2, 0},
     .scope_field = "",
     .tag_field = "",
@@ -164,7 +387,330 @@ inline constexpr api::Operation search_datasets{
     .idempotency = Idempotency::read,
     .recipe = api::Recipe::none,
     .already_done = {},
-    .plain_text = false,
+    .answer = api::AnswerKind::json,
+    .since = {0, 0, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Creates a registered model. Repetition: Names are unique, so a second sending can't make a twin: it gets
+/// RESOURCE_ALREADY_EXISTS. Whether that model is ours shows in its request tag.
+inline constexpr api::Operation create_registered_model{
+    .name = "create_registered_model",
+    .rpc = "createRegisteredModel",
+    .method = Method::post,
+    .path = "/api/2.0/mlflow/registered-models/create",
+    .idempotency = Idempotency::create_named,
+    .recipe = api::Recipe::find_registered_model_by_name,
+    .already_done = {"RESOURCE_ALREADY_EXISTS"},
+    .answer = api::AnswerKind::json,
+    .since = {0, 0, 0},
+    .scope_field = "name",
+    .tag_field = "tags",
+    .tagged = true,
+};
+
+/// Renames a registered model; its versions and aliases come along. Repetition: The second answer is 404: nobody has
+/// the old name any more. The answer's model is not read, because a repetition would have none.
+inline constexpr api::Operation rename_registered_model{
+    .name = "rename_registered_model",
+    .rpc = "renameRegisteredModel",
+    .method = Method::post,
+    .path = "/api/2.0/mlflow/registered-models/rename",
+    .idempotency = Idempotency::once,
+    .recipe = api::Recipe::none,
+    .already_done = {"RESOURCE_DOES_NOT_EXIST"},
+    .answer = api::AnswerKind::json,
+    .since = {0, 0, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Replaces the description of a registered model. Repetition: Overwrites with the same value.
+inline constexpr api::Operation update_registered_model{
+    .name = "update_registered_model",
+    .rpc = "updateRegisteredModel",
+    .method = Method::patch,
+    .path = "/api/2.0/mlflow/registered-models/update",
+    .idempotency = Idempotency::same_again,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {0, 0, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Deletes a registered model and all its versions for good. Repetition: The second answer is 404: the model is gone.
+inline constexpr api::Operation delete_registered_model{
+    .name = "delete_registered_model",
+    .rpc = "deleteRegisteredModel",
+    .method = Method::del,
+    .path = "/api/2.0/mlflow/registered-models/delete",
+    .idempotency = Idempotency::once,
+    .recipe = api::Recipe::none,
+    .already_done = {"RESOURCE_DOES_NOT_EXIST"},
+    .answer = api::AnswerKind::json,
+    .since = {0, 0, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Reads a registered model. Repetition: Reads.
+inline constexpr api::Operation get_registered_model{
+    .name = "get_registered_model",
+    .rpc = "getRegisteredModel",
+    .method = Method::get,
+    .path = "/api/2.0/mlflow/registered-models/get",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {0, 0, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Lists registered models, a page at a time. Repetition: Reads.
+inline constexpr api::Operation search_registered_models{
+    .name = "search_registered_models",
+    .rpc = "searchRegisteredModels",
+    .method = Method::get,
+    .path = "/api/2.0/mlflow/registered-models/search",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {0, 0, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// The newest version of a registered model in each stage. Repetition: Reads.
+inline constexpr api::Operation get_latest_versions{
+    .name = "get_latest_versions",
+    .rpc = "getLatestVersions",
+    .method = Method::post,
+    .path = "/api/2.0/mlflow/registered-models/get-latest-versions",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {0, 0, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Sets a tag of a registered model. Repetition: Overwrites with the same value.
+inline constexpr api::Operation set_registered_model_tag{
+    .name = "set_registered_model_tag",
+    .rpc = "setRegisteredModelTag",
+    .method = Method::post,
+    .path = "/api/2.0/mlflow/registered-models/set-tag",
+    .idempotency = Idempotency::same_again,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {0, 0, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Removes a tag of a registered model. Repetition: Removing a tag that isn't there is 200.
+inline constexpr api::Operation delete_registered_model_tag{
+    .name = "delete_registered_model_tag",
+    .rpc = "deleteRegisteredModelTag",
+    .method = Method::del,
+    .path = "/api/2.0/mlflow/registered-models/delete-tag",
+    .idempotency = Idempotency::same_again,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {0, 0, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Gives an alias to a version; another version that had it loses it. Repetition: Overwrites with the same value.
+inline constexpr api::Operation set_registered_model_alias{
+    .name = "set_registered_model_alias",
+    .rpc = "setRegisteredModelAlias",
+    .method = Method::post,
+    .path = "/api/2.0/mlflow/registered-models/alias",
+    .idempotency = Idempotency::same_again,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {0, 0, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Removes an alias. Repetition: Removing an alias that isn't there is 200.
+inline constexpr api::Operation delete_registered_model_alias{
+    .name = "delete_registered_model_alias",
+    .rpc = "deleteRegisteredModelAlias",
+    .method = Method::del,
+    .path = "/api/2.0/mlflow/registered-models/alias",
+    .idempotency = Idempotency::same_again,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {0, 0, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Reads the version that has an alias. An alias that nobody has is INVALID_PARAMETER_VALUE, not "not found".
+/// Repetition: Reads.
+inline constexpr api::Operation get_model_version_by_alias{
+    .name = "get_model_version_by_alias",
+    .rpc = "getModelVersionByAlias",
+    .method = Method::get,
+    .path = "/api/2.0/mlflow/registered-models/alias",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {0, 0, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Creates the next version of a registered model. It is ready at once. Repetition: The server takes the next number
+/// each time, so a second sending makes a second version. Our request tag is looked for first. A late twin is deleted,
+/// which leaves a gap in the numbers, unless it has been given an alias or a stage.
+inline constexpr api::Operation create_model_version{
+    .name = "create_model_version",
+    .rpc = "createModelVersion",
+    .method = Method::post,
+    .path = "/api/2.0/mlflow/model-versions/create",
+    .idempotency = Idempotency::create_anonymous,
+    .recipe = api::Recipe::find_model_version_by_tag,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {0, 0, 0},
+    .scope_field = "name",
+    .tag_field = "tags",
+    .tagged = true,
+};
+
+/// Replaces the description of a version. Repetition: Overwrites with the same value.
+inline constexpr api::Operation update_model_version{
+    .name = "update_model_version",
+    .rpc = "updateModelVersion",
+    .method = Method::patch,
+    .path = "/api/2.0/mlflow/model-versions/update",
+    .idempotency = Idempotency::same_again,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {0, 0, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Moves a version to another stage. Repetition: Moving a version to the stage where it is changes nothing but its time
+/// of change; those it displaced are archived already.
+inline constexpr api::Operation transition_model_version_stage{
+    .name = "transition_model_version_stage",
+    .rpc = "transitionModelVersionStage",
+    .method = Method::post,
+    .path = "/api/2.0/mlflow/model-versions/transition-stage",
+    .idempotency = Idempotency::same_again,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {0, 0, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Deletes a version; its number is not given again. Repetition: The second answer is 404: the version is gone.
+inline constexpr api::Operation delete_model_version{
+    .name = "delete_model_version",
+    .rpc = "deleteModelVersion",
+    .method = Method::del,
+    .path = "/api/2.0/mlflow/model-versions/delete",
+    .idempotency = Idempotency::once,
+    .recipe = api::Recipe::none,
+    .already_done = {"RESOURCE_DOES_NOT_EXIST"},
+    .answer = api::AnswerKind::json,
+    .since = {0, 0, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Reads a version. Repetition: Reads.
+inline constexpr api::Operation get_model_version{
+    .name = "get_model_version",
+    .rpc = "getModelVersion",
+    .method = Method::get,
+    .path = "/api/2.0/mlflow/model-versions/get",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {0, 0, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Lists versions, a page at a time. Repetition: Reads.
+inline constexpr api::Operation search_model_versions{
+    .name = "search_model_versions",
+    .rpc = "searchModelVersions",
+    .method = Method::get,
+    .path = "/api/2.0/mlflow/model-versions/search",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {0, 0, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Where the files of a version are. Repetition: Reads.
+inline constexpr api::Operation get_model_version_download_uri{
+    .name = "get_model_version_download_uri",
+    .rpc = "getModelVersionDownloadUri",
+    .method = Method::get,
+    .path = "/api/2.0/mlflow/model-versions/get-download-uri",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {0, 0, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Sets a tag of a version. Repetition: Overwrites with the same value.
+inline constexpr api::Operation set_model_version_tag{
+    .name = "set_model_version_tag",
+    .rpc = "setModelVersionTag",
+    .method = Method::post,
+    .path = "/api/2.0/mlflow/model-versions/set-tag",
+    .idempotency = Idempotency::same_again,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {0, 0, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Removes a tag of a version. Repetition: Removing a tag that isn't there is 200.
+inline constexpr api::Operation delete_model_version_tag{
+    .name = "delete_model_version_tag",
+    .rpc = "deleteModelVersionTag",
+    .method = Method::del,
+    .path = "/api/2.0/mlflow/model-versions/delete-tag",
+    .idempotency = Idempotency::same_again,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
     .since = {0, 0, 0},
     .scope_field = "",
     .tag_field = "",
@@ -180,10 +726,11 @@ inline constexpr api::Operation create_run{
     .idempotency = Idempotency::create_anonymous,
     .recipe = api::Recipe::find_run_by_tag,
     .already_done = {},
-    .plain_text = false,
+    .answer = api::AnswerKind::json,
     .since = {0, 0, 0},
     .scope_field = "experiment_id",
     .tag_field = "tags",
+    .tagged = true,
 };
 
 /// Changes the status, end time or name of an active run. Repetition: Overwrites with the same values.
@@ -195,7 +742,7 @@ inline constexpr api::Operation update_run{
     .idempotency = Idempotency::same_again,
     .recipe = api::Recipe::none,
     .already_done = {},
-    .plain_text = false,
+    .answer = api::AnswerKind::json,
     .since = {0, 0, 0},
     .scope_field = "",
     .tag_field = "",
@@ -210,7 +757,7 @@ inline constexpr api::Operation delete_run{
     .idempotency = Idempotency::same_again,
     .recipe = api::Recipe::none,
     .already_done = {},
-    .plain_text = false,
+    .answer = api::AnswerKind::json,
     .since = {0, 0, 0},
     .scope_field = "",
     .tag_field = "",
@@ -225,7 +772,7 @@ inline constexpr api::Operation restore_run{
     .idempotency = Idempotency::same_again,
     .recipe = api::Recipe::none,
     .already_done = {},
-    .plain_text = false,
+    .answer = api::AnswerKind::json,
     .since = {0, 0, 0},
     .scope_field = "",
     .tag_field = "",
@@ -240,7 +787,7 @@ inline constexpr api::Operation get_run{
     .idempotency = Idempotency::read,
     .recipe = api::Recipe::none,
     .already_done = {},
-    .plain_text = false,
+    .answer = api::AnswerKind::json,
     .since = {0, 0, 0},
     .scope_field = "",
     .tag_field = "",
@@ -255,7 +802,7 @@ inline constexpr api::Operation search_runs{
     .idempotency = Idempotency::read,
     .recipe = api::Recipe::none,
     .already_done = {},
-    .plain_text = false,
+    .answer = api::AnswerKind::json,
     .since = {0, 0, 0},
     .scope_field = "",
     .tag_field = "",
@@ -271,7 +818,7 @@ inline constexpr api::Operation log_metric{
     .idempotency = Idempotency::same_again,
     .recipe = api::Recipe::none,
     .already_done = {},
-    .plain_text = false,
+    .answer = api::AnswerKind::json,
     .since = {0, 0, 0},
     .scope_field = "",
     .tag_field = "",
@@ -286,7 +833,7 @@ inline constexpr api::Operation log_param{
     .idempotency = Idempotency::same_again,
     .recipe = api::Recipe::none,
     .already_done = {},
-    .plain_text = false,
+    .answer = api::AnswerKind::json,
     .since = {0, 0, 0},
     .scope_field = "",
     .tag_field = "",
@@ -301,7 +848,7 @@ inline constexpr api::Operation set_tag{
     .idempotency = Idempotency::same_again,
     .recipe = api::Recipe::none,
     .already_done = {},
-    .plain_text = false,
+    .answer = api::AnswerKind::json,
     .since = {0, 0, 0},
     .scope_field = "",
     .tag_field = "",
@@ -316,7 +863,7 @@ inline constexpr api::Operation delete_tag{
     .idempotency = Idempotency::once,
     .recipe = api::Recipe::none,
     .already_done = {"RESOURCE_DOES_NOT_EXIST"},
-    .plain_text = false,
+    .answer = api::AnswerKind::json,
     .since = {0, 0, 0},
     .scope_field = "",
     .tag_field = "",
@@ -331,7 +878,7 @@ inline constexpr api::Operation get_metric_history{
     .idempotency = Idempotency::read,
     .recipe = api::Recipe::none,
     .already_done = {},
-    .plain_text = false,
+    .answer = api::AnswerKind::json,
     .since = {0, 0, 0},
     .scope_field = "",
     .tag_field = "",
@@ -346,7 +893,7 @@ inline constexpr api::Operation get_metric_history_bulk_interval{
     .idempotency = Idempotency::read,
     .recipe = api::Recipe::none,
     .already_done = {},
-    .plain_text = false,
+    .answer = api::AnswerKind::json,
     .since = {0, 0, 0},
     .scope_field = "",
     .tag_field = "",
@@ -364,14 +911,30 @@ inline constexpr api::Operation log_batch{
     .idempotency = Idempotency::same_again,
     .recipe = api::Recipe::none,
     .already_done = {},
-    .plain_text = false,
+    .answer = api::AnswerKind::json,
     .since = {0, 0, 0},
     .scope_field = "",
     .tag_field = "",
 };
 
-/// Adds a model to the tag `mlflow.log-model.history` of a run. Repetition: Appends: a second sending adds a second
-/// entry.
+/// All points of one metric in up to 100 runs; a run that isn't there has none. Repetition: Reads.
+inline constexpr api::Operation get_metric_history_bulk{
+    .name = "get_metric_history_bulk",
+    .rpc = "",
+    .method = Method::get,
+    .path = "/ajax-api/2.0/mlflow/metrics/get-history-bulk",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {0, 0, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Adds a model to the tag `mlflow.log-model.history` of a run. Repetition: Appends to a tag: a second sending adds a
+/// second entry. An entry that is there may be of an earlier call with the same model, and one of a late sending could
+/// not be taken away again, so nothing is looked up.
 inline constexpr api::Operation log_model{
     .name = "log_model",
     .rpc = "logModel",
@@ -380,40 +943,43 @@ inline constexpr api::Operation log_model{
     .idempotency = Idempotency::never,
     .recipe = api::Recipe::none,
     .already_done = {},
-    .plain_text = false,
+    .answer = api::AnswerKind::json,
     .since = {0, 0, 0},
     .scope_field = "",
     .tag_field = "",
 };
 
-/// Records what a run used. Repetition: Datasets are told apart by name and digest and stored once; each sending of
-/// `models` stores new links.
+/// Records what a run used. Repetition: Datasets are told apart by name and digest and stored once. The database's key
+/// keeps one link of a run to a model, but not every release says so to the second sending as kindly as 3.17 does, so
+/// with `models` the run is read first.
 inline constexpr api::Operation log_inputs{
     .name = "log_inputs",
     .rpc = "logInputs",
     .method = Method::post,
     .path = "/api/2.0/mlflow/runs/log-inputs",
-    .idempotency = Idempotency::never,
-    .recipe = api::Recipe::none,
+    .idempotency = Idempotency::create_anonymous,
+    .recipe = api::Recipe::find_run_inputs,
     .already_done = {},
-    .plain_text = false,
+    .answer = api::AnswerKind::json,
     .since = {0, 0, 0},
-    .scope_field = "",
+    .scope_field = "run_id",
     .tag_field = "",
 };
 
-/// Records what a run made. Repetition: Each sending stores new links.
+/// Records what a run made, all or none. Repetition: A link that is there is BAD_REQUEST with a driver's message, and
+/// nothing of the request is stored. The run is read first - are all of them there? - and the database's key keeps a
+/// late sending out.
 inline constexpr api::Operation log_outputs{
     .name = "log_outputs",
     .rpc = "logOutputs",
     .method = Method::post,
     .path = "/api/2.0/mlflow/runs/outputs",
-    .idempotency = Idempotency::never,
-    .recipe = api::Recipe::none,
+    .idempotency = Idempotency::create_anonymous,
+    .recipe = api::Recipe::find_run_outputs,
     .already_done = {},
-    .plain_text = false,
+    .answer = api::AnswerKind::json,
     .since = {3, 0, 0},
-    .scope_field = "",
+    .scope_field = "run_id",
     .tag_field = "",
 };
 
@@ -427,7 +993,7 @@ inline constexpr api::Operation get_health{
     .idempotency = Idempotency::read,
     .recipe = api::Recipe::none,
     .already_done = {},
-    .plain_text = true,
+    .answer = api::AnswerKind::text,
     .since = {0, 0, 0},
     .scope_field = "",
     .tag_field = "",
@@ -443,7 +1009,7 @@ inline constexpr api::Operation get_server_version{
     .idempotency = Idempotency::read,
     .recipe = api::Recipe::none,
     .already_done = {},
-    .plain_text = true,
+    .answer = api::AnswerKind::text,
     .since = {0, 0, 0},
     .scope_field = "",
     .tag_field = "",
@@ -458,8 +1024,256 @@ inline constexpr api::Operation get_server_info{
     .idempotency = Idempotency::read,
     .recipe = api::Recipe::none,
     .already_done = {},
-    .plain_text = false,
+    .answer = api::AnswerKind::json,
     .since = {3, 10, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Creates a webhook. Repetition: Each sending makes another webhook, and none carries a mark of its sender: names and
+/// URLs are not unique, the secret is not shown, and creation times are by the server's clock. One that looks like ours
+/// may be somebody else's.
+inline constexpr api::Operation create_webhook{
+    .name = "create_webhook",
+    .rpc = "createWebhook",
+    .method = Method::post,
+    .path = "/api/2.0/mlflow/webhooks",
+    .idempotency = Idempotency::never,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 3, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Lists webhooks, a page at a time. Repetition: Reads.
+inline constexpr api::Operation list_webhooks{
+    .name = "list_webhooks",
+    .rpc = "listWebhooks",
+    .method = Method::get,
+    .path = "/api/2.0/mlflow/webhooks",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 3, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Reads a webhook. Repetition: Reads.
+inline constexpr api::Operation get_webhook{
+    .name = "get_webhook",
+    .rpc = "getWebhook",
+    .method = Method::get,
+    .path = "/api/2.0/mlflow/webhooks/{webhook_id}",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 3, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Changes a webhook. Repetition: Overwrites with the same values.
+inline constexpr api::Operation update_webhook{
+    .name = "update_webhook",
+    .rpc = "updateWebhook",
+    .method = Method::patch,
+    .path = "/api/2.0/mlflow/webhooks/{webhook_id}",
+    .idempotency = Idempotency::same_again,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 3, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Deletes a webhook. Repetition: The second answer is 404: the webhook is gone.
+inline constexpr api::Operation delete_webhook{
+    .name = "delete_webhook",
+    .rpc = "deleteWebhook",
+    .method = Method::del,
+    .path = "/api/2.0/mlflow/webhooks/{webhook_id}",
+    .idempotency = Idempotency::once,
+    .recipe = api::Recipe::none,
+    .already_done = {"RESOURCE_DOES_NOT_EXIST"},
+    .answer = api::AnswerKind::json,
+    .since = {3, 3, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Lets the server send an example event to a webhook's URL now, and says what came of it. Repetition: Calls the
+/// webhook's URL each time.
+inline constexpr api::Operation test_webhook{
+    .name = "test_webhook",
+    .rpc = "testWebhook",
+    .method = Method::post,
+    .path = "/api/2.0/mlflow/webhooks/{webhook_id}/test",
+    .idempotency = Idempotency::never,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 3, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Creates a logged model. Repetition: The server makes a new id each time, so a second sending makes a second model.
+/// Our request tag is looked for first.
+inline constexpr api::Operation create_logged_model{
+    .name = "create_logged_model",
+    .rpc = "createLoggedModel",
+    .method = Method::post,
+    .path = "/api/2.0/mlflow/logged-models",
+    .idempotency = Idempotency::create_anonymous,
+    .recipe = api::Recipe::find_logged_model_by_tag,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 0, 0},
+    .scope_field = "experiment_id",
+    .tag_field = "tags",
+    .tagged = true,
+};
+
+/// Sets the status of a logged model: ready or failed. Repetition: Overwrites with the same value.
+inline constexpr api::Operation finalize_logged_model{
+    .name = "finalize_logged_model",
+    .rpc = "finalizeLoggedModel",
+    .method = Method::patch,
+    .path = "/api/2.0/mlflow/logged-models/{model_id}",
+    .idempotency = Idempotency::same_again,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 0, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Reads a logged model. Repetition: Reads.
+inline constexpr api::Operation get_logged_model{
+    .name = "get_logged_model",
+    .rpc = "getLoggedModel",
+    .method = Method::get,
+    .path = "/api/2.0/mlflow/logged-models/{model_id}",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 0, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Deletes a logged model. Repetition: Deleting a deleted model is 200.
+inline constexpr api::Operation delete_logged_model{
+    .name = "delete_logged_model",
+    .rpc = "deleteLoggedModel",
+    .method = Method::del,
+    .path = "/api/2.0/mlflow/logged-models/{model_id}",
+    .idempotency = Idempotency::same_again,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 0, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Lists logged models, a page at a time. Repetition: Reads.
+inline constexpr api::Operation search_logged_models{
+    .name = "search_logged_models",
+    .rpc = "searchLoggedModels",
+    .method = Method::post,
+    .path = "/api/2.0/mlflow/logged-models/search",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 0, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Sets tags of a logged model. Repetition: Overwrites with the same values. The answer is empty, although the
+/// descriptor has a model in it.
+inline constexpr api::Operation set_logged_model_tags{
+    .name = "set_logged_model_tags",
+    .rpc = "setLoggedModelTags",
+    .method = Method::patch,
+    .path = "/api/2.0/mlflow/logged-models/{model_id}/tags",
+    .idempotency = Idempotency::same_again,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 0, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Removes a tag of a logged model. Repetition: The second answer is 404: the tag is gone.
+inline constexpr api::Operation delete_logged_model_tag{
+    .name = "delete_logged_model_tag",
+    .rpc = "deleteLoggedModelTag",
+    .method = Method::del,
+    .path = "/api/2.0/mlflow/logged-models/{model_id}/tags/{tag_key}",
+    .idempotency = Idempotency::once,
+    .recipe = api::Recipe::none,
+    .already_done = {"RESOURCE_DOES_NOT_EXIST"},
+    .answer = api::AnswerKind::json,
+    .since = {3, 0, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Lists the files in one directory of a logged model. Repetition: Reads.
+inline constexpr api::Operation list_logged_model_artifacts{
+    .name = "list_logged_model_artifacts",
+    .rpc = "listLoggedModelArtifacts",
+    .method = Method::get,
+    .path = "/api/2.0/mlflow/logged-models/{model_id}/artifacts/directories",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 0, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Adds params to a logged model, all or none. Repetition: A key that is there is BAD_REQUEST with a driver's message,
+/// also with the same value, and nothing of the request is stored. The model is read first - are all of them there? -
+/// and the database's key keeps a late sending out.
+inline constexpr api::Operation log_logged_model_params{
+    .name = "log_logged_model_params",
+    .rpc = "LogLoggedModelParams",
+    .method = Method::post,
+    .path = "/api/2.0/mlflow/logged-models/{model_id}/params",
+    .idempotency = Idempotency::create_anonymous,
+    .recipe = api::Recipe::find_logged_model_params,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 0, 0},
+    .scope_field = "model_id",
+    .tag_field = "",
+};
+
+/// Reads a whole file of a logged model through the server, into memory. Repetition: Reads.
+inline constexpr api::Operation get_logged_model_artifact{
+    .name = "get_logged_model_artifact",
+    .rpc = "",
+    .method = Method::get,
+    .path = "/ajax-api/2.0/mlflow/logged-models/{model_id}/artifacts/files",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::bytes,
+    .since = {3, 0, 0},
     .scope_field = "",
     .tag_field = "",
 };
@@ -467,7 +1281,21 @@ inline constexpr api::Operation get_server_info{
 }  // namespace ops
 
 /// Every row, in the order of the table.
-inline constexpr std::array<const api::Operation*, 29> operations{{
+inline constexpr std::array<const api::Operation*, 81> operations{{
+    &ops::list_artifacts,
+    &ops::create_presigned_upload_url,
+    &ops::create_presigned_download_url,
+    &ops::list_proxied_artifacts,
+    &ops::download_artifact,
+    &ops::upload_artifact,
+    &ops::delete_artifact,
+    &ops::create_multipart_upload,
+    &ops::complete_multipart_upload,
+    &ops::abort_multipart_upload,
+    &ops::get_presigned_download_url,
+    &ops::get_artifact,
+    &ops::get_model_version_artifact,
+    &ops::upload_run_artifact,
     &ops::create_experiment,
     &ops::search_experiments,
     &ops::get_experiment,
@@ -478,6 +1306,27 @@ inline constexpr std::array<const api::Operation*, 29> operations{{
     &ops::set_experiment_tag,
     &ops::delete_experiment_tag,
     &ops::search_datasets,
+    &ops::create_registered_model,
+    &ops::rename_registered_model,
+    &ops::update_registered_model,
+    &ops::delete_registered_model,
+    &ops::get_registered_model,
+    &ops::search_registered_models,
+    &ops::get_latest_versions,
+    &ops::set_registered_model_tag,
+    &ops::delete_registered_model_tag,
+    &ops::set_registered_model_alias,
+    &ops::delete_registered_model_alias,
+    &ops::get_model_version_by_alias,
+    &ops::create_model_version,
+    &ops::update_model_version,
+    &ops::transition_model_version_stage,
+    &ops::delete_model_version,
+    &ops::get_model_version,
+    &ops::search_model_versions,
+    &ops::get_model_version_download_uri,
+    &ops::set_model_version_tag,
+    &ops::delete_model_version_tag,
     &ops::create_run,
     &ops::update_run,
     &ops::delete_run,
@@ -491,12 +1340,29 @@ inline constexpr std::array<const api::Operation*, 29> operations{{
     &ops::get_metric_history,
     &ops::get_metric_history_bulk_interval,
     &ops::log_batch,
+    &ops::get_metric_history_bulk,
     &ops::log_model,
     &ops::log_inputs,
     &ops::log_outputs,
     &ops::get_health,
     &ops::get_server_version,
     &ops::get_server_info,
+    &ops::create_webhook,
+    &ops::list_webhooks,
+    &ops::get_webhook,
+    &ops::update_webhook,
+    &ops::delete_webhook,
+    &ops::test_webhook,
+    &ops::create_logged_model,
+    &ops::finalize_logged_model,
+    &ops::get_logged_model,
+    &ops::delete_logged_model,
+    &ops::search_logged_models,
+    &ops::set_logged_model_tags,
+    &ops::delete_logged_model_tag,
+    &ops::list_logged_model_artifacts,
+    &ops::log_logged_model_params,
+    &ops::get_logged_model_artifact,
 }};
 
 }  // namespace api

@@ -315,6 +315,16 @@ struct GetMetricHistoryBulkInterval {
   friend bool operator==(const GetMetricHistoryBulkInterval&, const GetMetricHistoryBulkInterval&) = default;
 };
 
+/// The points of one metric in several runs.
+struct GetMetricHistoryBulk {
+  std::vector<std::string> run_ids{};  ///< required; at most 100 entries
+  std::string metric_key{};  ///< required
+  std::optional<std::int32_t> max_results{};  ///< points of all runs together; 1 to 25,000
+  UnknownFields unknown_fields{};
+
+  friend bool operator==(const GetMetricHistoryBulk&, const GetMetricHistoryBulk&) = default;
+};
+
 /// Metrics, params and tags to add to a run in one request.
 struct LogBatch {
   std::string run_id{};  ///< required

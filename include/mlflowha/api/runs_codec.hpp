@@ -45,6 +45,7 @@ namespace api {
 [[nodiscard]] MLFLOWHA_EXPORT Result<std::string> to_json(const DeleteTag& value);
 [[nodiscard]] MLFLOWHA_EXPORT Result<std::string> to_json(const GetMetricHistory& value);
 [[nodiscard]] MLFLOWHA_EXPORT Result<std::string> to_json(const GetMetricHistoryBulkInterval& value);
+[[nodiscard]] MLFLOWHA_EXPORT Result<std::string> to_json(const GetMetricHistoryBulk& value);
 [[nodiscard]] MLFLOWHA_EXPORT Result<std::string> to_json(const LogBatch& value);
 [[nodiscard]] MLFLOWHA_EXPORT Result<std::string> to_json(const LogModel& value);
 [[nodiscard]] MLFLOWHA_EXPORT Result<std::string> to_json(const LogInputs& value);
@@ -103,6 +104,8 @@ template <>
 template <>
 [[nodiscard]] MLFLOWHA_EXPORT Result<GetMetricHistoryBulkInterval> from_json<GetMetricHistoryBulkInterval>(std::string_view json);
 template <>
+[[nodiscard]] MLFLOWHA_EXPORT Result<GetMetricHistoryBulk> from_json<GetMetricHistoryBulk>(std::string_view json);
+template <>
 [[nodiscard]] MLFLOWHA_EXPORT Result<LogBatch> from_json<LogBatch>(std::string_view json);
 template <>
 [[nodiscard]] MLFLOWHA_EXPORT Result<LogModel> from_json<LogModel>(std::string_view json);
@@ -130,6 +133,7 @@ namespace api {
 [[nodiscard]] MLFLOWHA_EXPORT Result<api::PreparedRequest> prepare_get_metric_history(const GetMetricHistory& request);
 [[nodiscard]] MLFLOWHA_EXPORT Result<api::PreparedRequest> prepare_get_metric_history_bulk_interval(const GetMetricHistoryBulkInterval& request);
 [[nodiscard]] MLFLOWHA_EXPORT Result<api::PreparedRequest> prepare_log_batch(const LogBatch& request, WallTime now);
+[[nodiscard]] MLFLOWHA_EXPORT Result<api::PreparedRequest> prepare_get_metric_history_bulk(const GetMetricHistoryBulk& request);
 [[nodiscard]] MLFLOWHA_EXPORT Result<api::PreparedRequest> prepare_log_model(const LogModel& request);
 [[nodiscard]] MLFLOWHA_EXPORT Result<api::PreparedRequest> prepare_log_inputs(const LogInputs& request);
 [[nodiscard]] MLFLOWHA_EXPORT Result<api::PreparedRequest> prepare_log_outputs(const LogOutputs& request);
@@ -148,6 +152,7 @@ namespace api {
 [[nodiscard]] MLFLOWHA_EXPORT Result<Page<Metric>> decode_get_metric_history(std::string_view body);
 [[nodiscard]] MLFLOWHA_EXPORT Result<std::vector<MetricWithRunId>> decode_get_metric_history_bulk_interval(std::string_view body);
 [[nodiscard]] MLFLOWHA_EXPORT Result<void> decode_log_batch(std::string_view body);
+[[nodiscard]] MLFLOWHA_EXPORT Result<std::vector<MetricWithRunId>> decode_get_metric_history_bulk(std::string_view body);
 [[nodiscard]] MLFLOWHA_EXPORT Result<void> decode_log_model(std::string_view body);
 [[nodiscard]] MLFLOWHA_EXPORT Result<void> decode_log_inputs(std::string_view body);
 [[nodiscard]] MLFLOWHA_EXPORT Result<void> decode_log_outputs(std::string_view body);

@@ -156,3 +156,22 @@ TEST_CASE("a 200 that no MLflow server sent is seen before it is decoded", "[api
   CHECK(good(api::ops::get_server_version, "3.17.2"));
   CHECK_FALSE(good(api::ops::get_server_version, "<html>"));
 }
+
+TEST_CASE("a login page is no file, and a file may be a web page", "[api]") {
+  Response response;
+  response.status = 200;
+  response.body = "<html>";
+  response.headers = {{"content-type", "application/octet-stream"}};
+  CHECK(api::check_answer(api::ops::download_artifact, response));
+  response.headers = {};
+  CHECK(api::check_answer(api::ops::download_artifact, response));
+  for (const char* type : {"text/html", "text/html; charset=utf-8", "TEXT/HTML"}) {
+    response.headers = {{"content-type", type}};
+    const auto page = api::check_answer(api::ops::download_artifact, response);
+    REQUIRE_FALSE(page);
+    CHECK_THAT(page.error().message, mlflowha_tests::contains("expected a file in the answer, found \"<html>\""));
+    // As MLflow sends an artifact of that type.
+    response.headers.push_back({"content-disposition", "attachment; filename=x.html"});
+    CHECK(api::check_answer(api::ops::download_artifact, response));
+  }
+}

@@ -23,8 +23,8 @@ TEST_CASE("every row is sound", "[api]") {
     CHECK((row->idempotency == Idempotency::once) <= !row->already_done[0].empty());
     CHECK_FALSE(row->is_already_done(""));
   }
-  // 11 and 16 bindings (one operation has two), and 3 routes of the server itself
-  CHECK(api::operations.size() == 10 + 16 + 3);
+  // Operations of the descriptors (three have two bindings) and routes that are in none.
+  CHECK(api::operations.size() == (10 + 16 + 21 + 9 + 6 + 11) + (3 + 1 + 1 + 3));
 }
 
 TEST_CASE("the classes that reviews have settled", "[api]") {
@@ -46,8 +46,28 @@ TEST_CASE("the classes that reviews have settled", "[api]") {
       {ops::log_param, Idempotency::same_again},
       {ops::update_run, Idempotency::same_again},
       {ops::log_model, Idempotency::never},
-      {ops::log_inputs, Idempotency::never},
-      {ops::log_outputs, Idempotency::never},
+      {ops::log_inputs, Idempotency::create_anonymous},
+      {ops::log_outputs, Idempotency::create_anonymous},
+      {ops::create_registered_model, Idempotency::create_named},
+      {ops::rename_registered_model, Idempotency::once},
+      {ops::delete_registered_model, Idempotency::once},
+      {ops::delete_registered_model_tag, Idempotency::same_again},
+      {ops::set_registered_model_alias, Idempotency::same_again},
+      {ops::delete_registered_model_alias, Idempotency::same_again},
+      {ops::create_model_version, Idempotency::create_anonymous},
+      {ops::transition_model_version_stage, Idempotency::same_again},
+      {ops::delete_model_version, Idempotency::once},
+      {ops::delete_model_version_tag, Idempotency::same_again},
+      {ops::create_logged_model, Idempotency::create_anonymous},
+      {ops::delete_logged_model, Idempotency::same_again},
+      {ops::delete_logged_model_tag, Idempotency::once},
+      {ops::log_logged_model_params, Idempotency::create_anonymous},
+      {ops::create_webhook, Idempotency::never},
+      {ops::test_webhook, Idempotency::never},
+      {ops::delete_webhook, Idempotency::once},
+      {ops::upload_artifact, Idempotency::same_again},
+      {ops::delete_artifact, Idempotency::same_again},
+      {ops::get_latest_versions, Idempotency::read},
       {ops::search_runs, Idempotency::read},
       {ops::search_datasets, Idempotency::read},
       {ops::get_server_info, Idempotency::read},

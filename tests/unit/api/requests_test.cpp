@@ -195,7 +195,7 @@ TEST_CASE("the class can depend on the request", "[api]") {
   CHECK(datasets.idempotency == Idempotency::same_again);
   CHECK(datasets.http.resend == Resend::allowed);
   const auto models = sent_by([](auto& c) { (void)c.log_inputs({.run_id = run, .models = {{.model_id = "m-1"}}}); });
-  CHECK(models.idempotency == Idempotency::never);
+  CHECK(models.idempotency == Idempotency::create_anonymous);
   CHECK(models.http.resend == Resend::forbidden);
 }
 

@@ -87,6 +87,51 @@ TEST_CASE("a path takes no empty part and none that leads elsewhere", "[api]") {
         "/zoo/a%2F%C3%A4/animals");
 }
 
+TEST_CASE("the path of a file keeps its slashes and nothing else", "[api]") {
+  Zoo calls;
+  CHECK(calls.put_picture({.file = "a b/\xC3\xA4?/100%.png", .diet = zoo::Diet::grass}));
+  CHECK(calls.sent.http.target == "/zoo/pictures/a%20b/%C3%A4%3F/100%25.png?diet=GRASS");
+  for (const char* file : {"", "/a", "a/", "a//b", "..", "a/../b", ".", "a/./b", "a#b", "\xFF"}) {
+    INFO(file);
+    CHECK(calls.put_picture({.file = file, .diet = zoo::Diet::grass}).error().code == Errc::invalid_argument);
+    CHECK(calls.get_picture({.file = file}).error().code == Errc::invalid_argument);
+  }
+}
+
+TEST_CASE("raw bytes go out and come back as they are", "[api]") {
+  Zoo calls;
+  const std::string bytes("\0\xFF<html>\r\n", 10);
+  CHECK(calls.put_picture({.file = "f", .frame = 3, .diet = zoo::Diet::grass, .content = bytes}));
+  CHECK(calls.sent.http.target == "/zoo/pictures/f?frame=3&diet=GRASS");
+  CHECK(calls.sent.http.body == bytes);
+  CHECK(calls.sent.http.content_type == "application/octet-stream");
+  calls.body = bytes;
+  CHECK(calls.get_picture({.file = "f"}).value() == bytes);
+  CHECK(calls.sent.http.target == "/zoo/pictures/f/raw");
+  CHECK(zoo::ops::get_picture.answer == api::AnswerKind::bytes);
+}
+
+TEST_CASE("an enumeration that is required must be given", "[api]") {
+  Zoo calls;
+  CHECK_THAT(calls.put_picture({.file = "f"}).error().message,
+             mlflowha_tests::contains("diet is unspecified; expected a value"));
+}
+
+TEST_CASE("a recipe may do without a tag, and a tag may live in a map", "[api]") {
+  Zoo calls;
+  REQUIRE(calls.adopt_animal({.place = {.cage_id = "c1"}, .by = "x/y"}));
+  CHECK(calls.sent.http.target == "/zoo/adopted/x/y");
+  CHECK(calls.sent.http.body == R"({"place":{"cage_id":"c1"}})");
+  CHECK(calls.sent.request_tag.empty());
+  CHECK(calls.sent.scope == "c1");
+  CHECK(calls.sent.http.resend == Resend::forbidden);
+  REQUIRE(calls.rename_animal({.name = "n", .tags = {{"a", "b"}}}));
+  CHECK(calls.sent.request_tag == "tag");
+  CHECK(calls.sent.http.body == R"({"name":"n","tags":{"a":"b","mlflowha.request_id":"tag"}})");
+  REQUIRE(calls.rename_animal({.name = "n", .tags = {{"mlflowha.request_id", "mine"}}}));
+  CHECK(calls.sent.request_tag == "mine");
+}
+
 TEST_CASE("all kinds of fields make the round trip", "[api]") {
   const std::string text =
       R"({"animal_id":"a","small":-1,"large":9223372036854775807,"ratio":0.5,"tame":false,"diet":"GRASS",)"

@@ -53,7 +53,7 @@ TEST_CASE("an operation that nobody has in a table", "[client][call]") {
   const CustomOperation write{.path = "/api/2.0/mlflow/experiments/set-experiment-tag"};
   CHECK(client.call(write, R"({"experiment_id": "0", "key": "k", "value": "v"})").value() == "{}");
   CHECK(cluster.backend->experiments()[0].tags.at("k") == "v");
-  const CustomOperation text{.method = Method::get, .path = "/version", .plain_text = true};
+  const CustomOperation text{.method = Method::get, .path = "/version", .answer = api::AnswerKind::text};
   CHECK(client.call(text, "{}").value() == "3.17.2");
 }
 

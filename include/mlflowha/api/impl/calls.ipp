@@ -5,8 +5,12 @@
 // The typed calls of every group, and with them every generated definition.
 // clang-format off
 
+#include <mlflowha/api/impl/artifacts_calls.ipp>
 #include <mlflowha/api/impl/experiments_calls.ipp>
+#include <mlflowha/api/impl/registry_calls.ipp>
 #include <mlflowha/api/impl/runs_calls.ipp>
 #include <mlflowha/api/impl/server_calls.ipp>
+#include <mlflowha/api/impl/webhooks_calls.ipp>
+#include <mlflowha/api/impl/logged_models_calls.ipp>
 
 #endif

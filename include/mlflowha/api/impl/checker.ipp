@@ -4,6 +4,7 @@
 // Checker: MLflow's rules for a request's fields, applied before anything is sent. Keeps the first fault, which names
 // the field with its path, the value and what was expected. Text is checked for UTF-8 when it is encoded.
 
+#include <mlflowha/api/open_enum.hpp>
 #include <mlflowha/core/error.hpp>
 #include <mlflowha/core/impl/error.ipp>
 
@@ -25,6 +26,10 @@ class Checker {
   [[nodiscard]] bool failed() const noexcept { return !fault_.empty(); }
   [[nodiscard]] const std::string& fault() const noexcept { return fault_; }
 
+  template <class Names>
+  void required(const char* field, const OpenEnum<Names>& value) {
+    if (value == OpenEnum<Names>()) fail(field, "is unspecified; expected a value");
+  }
   void required(const char* field, std::string_view value) {
     if (value.empty()) fail(field, "is empty; expected a value");
   }
@@ -61,6 +66,13 @@ class Checker {
       return bad(field, value, "a name that is no path elsewhere: no '/' at an end, no empty, '.' or '..' part");
     }
     text(field, value, max);
+  }
+  /// The path of a file below a root. Empty passes: see required(). A '#' is what MLflow's servers refuse, too.
+  void path(const char* field, std::string_view value) {
+    if (value.empty()) return;
+    if (!clean_path(value) || value.find('#') != std::string_view::npos) {
+      bad(field, value, "a relative path: no '/' at an end, no empty, '.' or '..' part, no '#'");
+    }
   }
   /// At most `max` characters (code points, as Python counts).
   void text(const char* field, std::string_view value, std::size_t max) {

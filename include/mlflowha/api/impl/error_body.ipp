@@ -71,6 +71,16 @@ MLFLOWHA_INLINE bool closes_at_its_end(std::string_view text) noexcept {
   return false;
 }
 
+MLFLOWHA_INLINE bool is_web_page(std::string_view content_type) noexcept {
+  constexpr std::string_view html = "text/html";
+  if (content_type.size() < html.size()) return false;
+  for (std::size_t i = 0; i < html.size(); ++i) {
+    const char c = content_type[i];
+    if ((c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c) != html[i]) return false;
+  }
+  return true;
+}
+
 }  // namespace detail
 
 namespace api {
@@ -171,14 +181,22 @@ MLFLOWHA_INLINE Error decode_error(const Response& response) {
 }
 
 MLFLOWHA_INLINE Result<void> check_answer(const Operation& operation, const Response& response) {
-  const std::string_view body = detail::object_of(response.body);
-  const std::size_t first = body.find_first_not_of(" \t\r\n");
-  const bool good =
-      first != std::string_view::npos &&
-      (operation.plain_text ? body[first] != '<' : body[first] == '{' && detail::closes_at_its_end(body.substr(first)));
+  bool good = false;
+  const char* expected = "a JSON object";
+  if (operation.answer == AnswerKind::bytes) {
+    // Any bytes may be a file, also a web page: but MLflow sends files as attachments, and a proxy its login page not.
+    good = !detail::is_web_page(response.header("content-type")) || !response.header("content-disposition").empty();
+    expected = "a file";
+  } else {
+    const std::string_view body = detail::object_of(response.body);
+    const std::size_t first = body.find_first_not_of(" \t\r\n");
+    good = first != std::string_view::npos &&
+           (operation.answer == AnswerKind::text ? body[first] != '<'
+                                                 : body[first] == '{' && detail::closes_at_its_end(body.substr(first)));
+  }
   if (good) return {};
-  Error error = detail::bad_response(
-      operation.name, "expected a JSON object in the answer, found \"" + sanitize(response.body, 64) + '"');
+  Error error = detail::bad_response(operation.name, std::string("expected ") + expected + " in the answer, found \"" +
+                                                         sanitize(response.body, 64) + '"');
   error.http_status = response.status;
   return error;
 }

@@ -2,6 +2,7 @@
 #define MLFLOWHA_API_IMPL_JSON_CALL_IPP
 
 #include <mlflowha/api/impl/answer.ipp>
+#include <mlflowha/api/impl/checker.ipp>
 #include <mlflowha/api/impl/json_reader.ipp>
 #include <mlflowha/api/impl/json_writer.ipp>
 #include <mlflowha/api/impl/request_builder.ipp>
@@ -205,35 +206,54 @@ MLFLOWHA_INLINE Result<PreparedRequest> prepare_json(const Operation& operation,
                                                      std::string new_tag) {
   Result<UnknownFields> members = detail::members_of(operation.name, json);
   if (!members) return std::move(members).error();
+  if (operation.takes_bytes) {
+    return invalid_argument(std::string(operation.name) + " sends a file, not JSON; expected its typed call");
+  }
   detail::RequestBuilder builder(operation);
   const std::vector<std::string_view> places = detail::places_of(operation.path);
-  for (const std::string_view place : places) {
+  for (std::string_view place : places) {
+    const bool is_path = place.back() == '*';
+    if (is_path) place.remove_suffix(1);
     const std::optional<std::string> value = detail::value_at(*members, place);
     if (!value) {
       return invalid_argument(std::string(operation.name) + ": " + std::string(place) +
                               " is missing; expected a text or a number, because it is part of the address");
     }
-    builder.place(place, *value);
+    if (!is_path) {
+      builder.place(place, *value);
+      continue;
+    }
+    detail::Checker check;
+    const std::string name(place);
+    check.path(name.c_str(), *value);
+    if (check.failed()) return invalid_argument(std::string(operation.name) + ": " + check.fault());
+    builder.place_path(place, *value);
   }
   if (operation.method == Method::get) {
     for (const UnknownField& member : *members) {
-      if (std::find(places.begin(), places.end(), member.name) != places.end()) continue;
+      const auto stands_in_path = [&](std::string_view place) {
+        return place == member.name || (place.back() == '*' && place.substr(0, place.size() - 1) == member.name);
+      };
+      if (std::any_of(places.begin(), places.end(), stands_in_path)) continue;
       const Result<std::vector<std::string>> values = detail::query_values(operation.name, member);
       if (!values) return values.error();
       builder.query(percent_encode(member.name), *values);
     }
     return builder.finish();
   }
-  if (operation.recipe == Recipe::none) return builder.raw_body(std::string(json)).finish();
-  if (operation.tag_field.empty()) {
-    // Nothing to find the object by: an unknown fate stays unknown.
-    return builder.idempotency(Idempotency::never).raw_body(std::string(json)).finish();
-  }
+  if (operation.recipe == Recipe::none) return builder.json_body(std::string(json)).finish();
   const UnknownField* narrowed = detail::find_member(*members, operation.scope_field);
   std::string scope = narrowed == nullptr ? std::string() : detail::scalar_of(narrowed->json).value_or(std::string());
+  if (operation.tag_field.empty() && operation.tagged) {
+    // Nowhere to put it: an unknown fate stays unknown.
+    return builder.idempotency(Idempotency::never).json_body(std::string(json)).finish();
+  }
+  if (operation.tag_field.empty()) {  // the recipe compares what the request says
+    return builder.recipe({}, std::move(scope)).json_body(std::string(json)).finish();
+  }
   Result<detail::Stamped> stamped = detail::stamp_json(operation, json, std::move(*members), std::move(new_tag));
   if (!stamped) return std::move(stamped).error();
-  return builder.recipe(std::move(stamped->tag), std::move(scope)).raw_body(std::move(stamped->body)).finish();
+  return builder.recipe(std::move(stamped->tag), std::move(scope)).json_body(std::move(stamped->body)).finish();
 }
 
 MLFLOWHA_INLINE std::string faults(const CustomOperation& operation) {

@@ -10,6 +10,7 @@
 #include <mlflowha/core/clock.hpp>
 #include <mlflowha/core/impl/uri.ipp>
 
+#include <algorithm>
 #include <map>
 #include <optional>
 #include <string>
@@ -64,6 +65,27 @@ class RequestBuilder {
     rest_of_path_.remove_prefix(close + 1);
     return *this;
   }
+  /// As place(), for a path of a file: its slashes stay.
+  RequestBuilder& place_path(std::string_view name, std::string_view value) {
+    const std::size_t open = rest_of_path_.find('{');
+    const std::size_t close = rest_of_path_.find('}');
+    prepared_.http.target += rest_of_path_.substr(0, open);
+    rest_of_path_.remove_prefix(close + 1);
+    value = text(name, value);
+    for (std::size_t start = 0; start <= value.size();) {
+      const std::size_t end = std::min(value.find('/', start), value.size());
+      if (start > 0) prepared_.http.target += '/';
+      prepared_.http.target += percent_encode(value.substr(start, end - start));
+      start = end + 1;
+    }
+    return *this;
+  }
+  /// Sends these bytes as they are.
+  RequestBuilder& raw_body(std::string bytes) {
+    prepared_.http.body = std::move(bytes);
+    prepared_.http.content_type = "application/octet-stream";
+    return *this;
+  }
   RequestBuilder& query(std::string_view name, std::string_view value) {
     if (!value.empty()) add_query(name, text(name, value));
     return *this;
@@ -91,7 +113,7 @@ class RequestBuilder {
     return *this;
   }
   RequestBuilder& query(const UnknownFields& fields) {
-    if (!fields.empty()) fail("unknown_fields has entries; expected none, because this request has no body");
+    if (!fields.empty()) fail("unknown_fields has entries; expected none, because this request has no JSON body");
     return *this;
   }
   template <class T>
@@ -104,8 +126,8 @@ class RequestBuilder {
     return *this;
   }
 
-  /// A body that is in bytes already.
-  RequestBuilder& raw_body(std::string body) {
+  /// A JSON body that is text already.
+  RequestBuilder& json_body(std::string body) {
     prepared_.http.body = std::move(body);
     return *this;
   }

@@ -147,6 +147,16 @@ MLFLOWHA_INLINE Result<void> Calls::log_batch(const LogBatch& request, const Cal
   return answer;
 }
 
+MLFLOWHA_INLINE Result<std::vector<MetricWithRunId>> Calls::get_metric_history_bulk(const GetMetricHistoryBulk& request, const CallOptions& options) const {
+  auto prepared = prepare_get_metric_history_bulk(request);
+  if (!prepared) return std::move(prepared).error();
+  auto response = execute(ops::get_metric_history_bulk, *std::move(prepared), options);
+  if (!response) return std::move(response).error();
+  auto answer = decode_get_metric_history_bulk(response->body);
+  if (!answer) return detail::unreadable(ops::get_metric_history_bulk, *response, std::move(answer).error());
+  return answer;
+}
+
 MLFLOWHA_INLINE Result<void> Calls::log_model(const LogModel& request, const CallOptions& options) const {
   auto prepared = prepare_log_model(request);
   if (!prepared) return std::move(prepared).error();

@@ -70,6 +70,8 @@ MLFLOWHA_INLINE void encode(JsonWriter& out, const GetMetricHistory& value);
 MLFLOWHA_INLINE void decode(JsonReader& in, GetMetricHistory& value);
 MLFLOWHA_INLINE void encode(JsonWriter& out, const GetMetricHistoryBulkInterval& value);
 MLFLOWHA_INLINE void decode(JsonReader& in, GetMetricHistoryBulkInterval& value);
+MLFLOWHA_INLINE void encode(JsonWriter& out, const GetMetricHistoryBulk& value);
+MLFLOWHA_INLINE void decode(JsonReader& in, GetMetricHistoryBulk& value);
 MLFLOWHA_INLINE void encode(JsonWriter& out, const LogBatch& value);
 MLFLOWHA_INLINE void decode(JsonReader& in, LogBatch& value);
 MLFLOWHA_INLINE void encode(JsonWriter& out, const LogModel& value);
@@ -622,6 +624,25 @@ MLFLOWHA_INLINE void decode(JsonReader& in, GetMetricHistoryBulkInterval& value)
   }
 }
 
+MLFLOWHA_INLINE void encode(JsonWriter& out, const GetMetricHistoryBulk& value) {
+  out.begin_object();
+  out.member("run_id", value.run_ids);
+  out.member("metric_key", value.metric_key);
+  out.member_unless_empty("max_results", value.max_results);
+  out.unknown(value.unknown_fields);
+  out.end_object();
+}
+
+MLFLOWHA_INLINE void decode(JsonReader& in, GetMetricHistoryBulk& value) {
+  if (!in.begin_object()) return;
+  for (std::string_view name; in.next_member(name);) {
+    if (name == "run_id") in.read(value.run_ids);
+    else if (name == "metric_key") in.read(value.metric_key);
+    else if (name == "max_results") in.read(value.max_results);
+    else in.keep(name, value.unknown_fields);
+  }
+}
+
 MLFLOWHA_INLINE void encode(JsonWriter& out, const LogBatch& value) {
   out.begin_object();
   out.member("run_id", value.run_id);
@@ -906,6 +927,14 @@ MLFLOWHA_INLINE Result<std::string> to_json(const GetMetricHistoryBulkInterval& 
 template <>
 MLFLOWHA_INLINE Result<GetMetricHistoryBulkInterval> from_json<GetMetricHistoryBulkInterval>(std::string_view json) {
   return detail::read_all<GetMetricHistoryBulkInterval>("GetMetricHistoryBulkInterval", json, [](detail::JsonReader& in, GetMetricHistoryBulkInterval& value) { detail::decode(in, value); });
+}
+
+MLFLOWHA_INLINE Result<std::string> to_json(const GetMetricHistoryBulk& value) {
+  return detail::write_all("GetMetricHistoryBulk", value);
+}
+template <>
+MLFLOWHA_INLINE Result<GetMetricHistoryBulk> from_json<GetMetricHistoryBulk>(std::string_view json) {
+  return detail::read_all<GetMetricHistoryBulk>("GetMetricHistoryBulk", json, [](detail::JsonReader& in, GetMetricHistoryBulk& value) { detail::decode(in, value); });
 }
 
 MLFLOWHA_INLINE Result<std::string> to_json(const LogBatch& value) {

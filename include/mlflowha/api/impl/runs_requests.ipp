@@ -40,6 +40,7 @@ MLFLOWHA_INLINE void check(Checker& at, const SetTag& value);
 MLFLOWHA_INLINE void check(Checker& at, const DeleteTag& value);
 MLFLOWHA_INLINE void check(Checker& at, const GetMetricHistory& value);
 MLFLOWHA_INLINE void check(Checker& at, const GetMetricHistoryBulkInterval& value);
+MLFLOWHA_INLINE void check(Checker& at, const GetMetricHistoryBulk& value);
 MLFLOWHA_INLINE void check(Checker& at, const LogBatch& value);
 MLFLOWHA_INLINE void check(Checker& at, const LogModel& value);
 MLFLOWHA_INLINE void check(Checker& at, const LogInputs& value);
@@ -181,6 +182,18 @@ MLFLOWHA_INLINE void check(Checker& at, const GetMetricHistoryBulkInterval& valu
   at.required("metric_key", value.metric_key);
   at.name("metric_key", value.metric_key, 250);
   at.count("max_results", value.max_results, 1, 2500);
+}
+
+MLFLOWHA_INLINE void check(Checker& at, const GetMetricHistoryBulk& value) {
+  at.required("run_id", value.run_ids);
+  at.at_most("run_id", value.run_ids, 100);
+  at.each("run_id", value.run_ids, [](Checker& entries, const std::string& entry) {
+    entries.required("", entry);
+    entries.id("", entry, 256);
+  });
+  at.required("metric_key", value.metric_key);
+  at.name("metric_key", value.metric_key, 250);
+  at.count("max_results", value.max_results, 1, 25000);
 }
 
 MLFLOWHA_INLINE void check(Checker& at, const LogBatch& value) {
@@ -377,6 +390,20 @@ MLFLOWHA_INLINE Result<void> decode_log_batch(std::string_view body) {
   return detail::read_nothing("log_batch", body);
 }
 
+MLFLOWHA_INLINE Result<api::PreparedRequest> prepare_get_metric_history_bulk(const GetMetricHistoryBulk& request) {
+  return detail::RequestBuilder(ops::get_metric_history_bulk)
+      .checked(request)
+      .query("run_id", request.run_ids)
+      .query("metric_key", request.metric_key)
+      .query("max_results", request.max_results)
+      .query(request.unknown_fields)
+      .finish();
+}
+
+MLFLOWHA_INLINE Result<std::vector<MetricWithRunId>> decode_get_metric_history_bulk(std::string_view body) {
+  return detail::read_list<MetricWithRunId>("get_metric_history_bulk", body, "metrics");
+}
+
 MLFLOWHA_INLINE Result<api::PreparedRequest> prepare_log_model(const LogModel& request) {
   return detail::RequestBuilder(ops::log_model)
       .checked(request)
@@ -391,7 +418,8 @@ MLFLOWHA_INLINE Result<void> decode_log_model(std::string_view body) {
 MLFLOWHA_INLINE Result<api::PreparedRequest> prepare_log_inputs(const LogInputs& request) {
   return detail::RequestBuilder(ops::log_inputs)
       .checked(request)
-      .idempotency(request.models.empty() ? Idempotency::same_again : Idempotency::never)
+      .idempotency(request.models.empty() ? Idempotency::same_again : Idempotency::create_anonymous)
+      .recipe({}, request.run_id)
       .body(request)
       .finish();
 }
@@ -403,6 +431,7 @@ MLFLOWHA_INLINE Result<void> decode_log_inputs(std::string_view body) {
 MLFLOWHA_INLINE Result<api::PreparedRequest> prepare_log_outputs(const LogOutputs& request) {
   return detail::RequestBuilder(ops::log_outputs)
       .checked(request)
+      .recipe({}, request.run_id)
       .body(request)
       .finish();
 }

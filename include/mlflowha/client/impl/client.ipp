@@ -247,7 +247,7 @@ MLFLOWHA_INLINE Result<std::string> Client::call(const CustomOperation& operatio
   row.idempotency =
       operation.idempotency.value_or(operation.method == Method::get ? Idempotency::read : Idempotency::never);
   row.already_done = {operation.already_done[0], operation.already_done[1]};
-  row.plain_text = operation.plain_text;
+  row.answer = operation.answer;
   row.since = operation.since;
   return call_row(row, json, options);
 }

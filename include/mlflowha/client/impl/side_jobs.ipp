@@ -179,7 +179,7 @@ MLFLOWHA_INLINE Result<ReconcileReport> Engine::reconcile(const CallOptions& opt
       Twin twin{std::string(create.operation->name), create.kept_id, id, create.request_tag, false};
       if (may_remove(create, in_use)) {
         auto removed = call(*recipe.remove, recipe.remove_request(key_of(create), id));
-        if (!removed) {
+        if (!removed && !is_not_found(removed.error())) {  // one that is gone was removed by a look of another call
           if (observer) observer->on_twin({twin.operation, twin.kept_id, twin.twin_id, false});
           return std::move(removed).error();
         }

@@ -27,6 +27,18 @@ class MLFLOWHA_EXPORT ZooCalls {
 
   // Zoo
 
+  /// Puts. Class same_again.
+  [[nodiscard]] Result<void> put_picture(PutPicture request, const CallOptions& options = {}) const;
+
+  /// Gets. Class read.
+  [[nodiscard]] Result<std::string> get_picture(const GetPicture& request, const CallOptions& options = {}) const;
+
+  /// Adopts. Class create_anonymous.
+  [[nodiscard]] Result<void> adopt_animal(const AdoptAnimal& request, const CallOptions& options = {}) const;
+
+  /// Renames. Class create_anonymous.
+  [[nodiscard]] Result<void> rename_animal(RenameAnimal request, const CallOptions& options = {}) const;
+
   /// Creates. Class create_named.
   [[nodiscard]] Result<Animal> create_animal(CreateAnimal request, const CallOptions& options = {}) const;
 

@@ -15,6 +15,68 @@ namespace zoo {
 
 namespace ops {
 
+/// Puts. Repetition: Test.
+inline constexpr api::Operation put_picture{
+    .name = "put_picture",
+    .rpc = "",
+    .method = Method::put,
+    .path = "/zoo/pictures/{file*}",
+    .idempotency = Idempotency::same_again,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .takes_bytes = true,
+    .since = {0, 0, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Gets. Repetition: Test.
+inline constexpr api::Operation get_picture{
+    .name = "get_picture",
+    .rpc = "",
+    .method = Method::get,
+    .path = "/zoo/pictures/{file*}/raw",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::bytes,
+    .since = {0, 0, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Adopts. Repetition: Test.
+inline constexpr api::Operation adopt_animal{
+    .name = "adopt_animal",
+    .rpc = "adoptAnimal",
+    .method = Method::post,
+    .path = "/zoo/adopted/{by*}",
+    .idempotency = Idempotency::create_anonymous,
+    .recipe = api::Recipe::find_run_outputs,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {0, 0, 0},
+    .scope_field = "place.cage_id",
+    .tag_field = "",
+};
+
+/// Renames. Repetition: Test.
+inline constexpr api::Operation rename_animal{
+    .name = "rename_animal",
+    .rpc = "renameAnimal",
+    .method = Method::post,
+    .path = "/zoo/renamed",
+    .idempotency = Idempotency::create_anonymous,
+    .recipe = api::Recipe::find_run_by_tag,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {0, 0, 0},
+    .scope_field = "name",
+    .tag_field = "",
+    .tagged = true,
+};
+
 /// Creates. Repetition: Test.
 inline constexpr api::Operation create_animal{
     .name = "create_animal",
@@ -24,10 +86,11 @@ inline constexpr api::Operation create_animal{
     .idempotency = Idempotency::create_named,
     .recipe = api::Recipe::find_experiment_by_name,
     .already_done = {"ALREADY_EXISTS", "EXISTS"},
-    .plain_text = false,
+    .answer = api::AnswerKind::json,
     .since = {0, 0, 0},
     .scope_field = "name",
     .tag_field = "tags",
+    .tagged = true,
 };
 
 /// Feeds. Repetition: Test.
@@ -39,7 +102,7 @@ inline constexpr api::Operation feed_animal{
     .idempotency = Idempotency::same_again,
     .recipe = api::Recipe::none,
     .already_done = {},
-    .plain_text = false,
+    .answer = api::AnswerKind::json,
     .since = {3, 2, 0},
     .scope_field = "",
     .tag_field = "",
@@ -54,7 +117,7 @@ inline constexpr api::Operation remove_animal{
     .idempotency = Idempotency::once,
     .recipe = api::Recipe::none,
     .already_done = {"GONE"},
-    .plain_text = false,
+    .answer = api::AnswerKind::json,
     .since = {0, 0, 0},
     .scope_field = "",
     .tag_field = "",
@@ -69,7 +132,7 @@ inline constexpr api::Operation find_animals{
     .idempotency = Idempotency::read,
     .recipe = api::Recipe::none,
     .already_done = {},
-    .plain_text = false,
+    .answer = api::AnswerKind::json,
     .since = {0, 0, 0},
     .scope_field = "",
     .tag_field = "",
@@ -84,7 +147,7 @@ inline constexpr api::Operation put_animal{
     .idempotency = Idempotency::same_again,
     .recipe = api::Recipe::none,
     .already_done = {},
-    .plain_text = false,
+    .answer = api::AnswerKind::json,
     .since = {0, 0, 0},
     .scope_field = "",
     .tag_field = "",
@@ -93,7 +156,11 @@ inline constexpr api::Operation put_animal{
 }  // namespace ops
 
 /// Every row, in the order of the table.
-inline constexpr std::array<const api::Operation*, 5> operations{{
+inline constexpr std::array<const api::Operation*, 9> operations{{
+    &ops::put_picture,
+    &ops::get_picture,
+    &ops::adopt_animal,
+    &ops::rename_animal,
     &ops::create_animal,
     &ops::feed_animal,
     &ops::remove_animal,

@@ -138,6 +138,43 @@ struct FindAnimals {
   friend bool operator==(const FindAnimals&, const FindAnimals&) = default;
 };
 
+/// A file with raw bytes as its body.
+struct PutPicture {
+  std::string file{};  ///< required
+  std::optional<std::int32_t> frame{};
+  Diet diet{};  ///< required
+  std::string content{};
+  UnknownFields unknown_fields{};
+
+  friend bool operator==(const PutPicture&, const PutPicture&) = default;
+};
+
+/// A file.
+struct GetPicture {
+  std::string file{};  ///< required
+  UnknownFields unknown_fields{};
+
+  friend bool operator==(const GetPicture&, const GetPicture&) = default;
+};
+
+/// A create that is told by its content, with its scope inside a message.
+struct AdoptAnimal {
+  Place place{};
+  std::string by{};  ///< required
+  UnknownFields unknown_fields{};
+
+  friend bool operator==(const AdoptAnimal&, const AdoptAnimal&) = default;
+};
+
+/// A create with a tag in a map.
+struct RenameAnimal {
+  std::string name{};  ///< required
+  std::map<std::string, std::string> tags{};
+  UnknownFields unknown_fields{};
+
+  friend bool operator==(const RenameAnimal&, const RenameAnimal&) = default;
+};
+
 }  // namespace zoo
 
 MLFLOWHA_END_NAMESPACE

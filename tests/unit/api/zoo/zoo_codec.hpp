@@ -26,6 +26,10 @@ namespace api {
 [[nodiscard]] MLFLOWHA_EXPORT Result<std::string> to_json(const zoo::FeedAnimal& value);
 [[nodiscard]] MLFLOWHA_EXPORT Result<std::string> to_json(const zoo::RemoveAnimal& value);
 [[nodiscard]] MLFLOWHA_EXPORT Result<std::string> to_json(const zoo::FindAnimals& value);
+[[nodiscard]] MLFLOWHA_EXPORT Result<std::string> to_json(const zoo::PutPicture& value);
+[[nodiscard]] MLFLOWHA_EXPORT Result<std::string> to_json(const zoo::GetPicture& value);
+[[nodiscard]] MLFLOWHA_EXPORT Result<std::string> to_json(const zoo::AdoptAnimal& value);
+[[nodiscard]] MLFLOWHA_EXPORT Result<std::string> to_json(const zoo::RenameAnimal& value);
 
 template <>
 [[nodiscard]] MLFLOWHA_EXPORT Result<zoo::Toy> from_json<zoo::Toy>(std::string_view json);
@@ -43,6 +47,14 @@ template <>
 [[nodiscard]] MLFLOWHA_EXPORT Result<zoo::RemoveAnimal> from_json<zoo::RemoveAnimal>(std::string_view json);
 template <>
 [[nodiscard]] MLFLOWHA_EXPORT Result<zoo::FindAnimals> from_json<zoo::FindAnimals>(std::string_view json);
+template <>
+[[nodiscard]] MLFLOWHA_EXPORT Result<zoo::PutPicture> from_json<zoo::PutPicture>(std::string_view json);
+template <>
+[[nodiscard]] MLFLOWHA_EXPORT Result<zoo::GetPicture> from_json<zoo::GetPicture>(std::string_view json);
+template <>
+[[nodiscard]] MLFLOWHA_EXPORT Result<zoo::AdoptAnimal> from_json<zoo::AdoptAnimal>(std::string_view json);
+template <>
+[[nodiscard]] MLFLOWHA_EXPORT Result<zoo::RenameAnimal> from_json<zoo::RenameAnimal>(std::string_view json);
 
 }  // namespace api
 
@@ -50,6 +62,10 @@ namespace zoo {
 
 /// prepare_x checks a request and puts it into bytes; the same bytes serve every attempt. `now` stands for timestamps
 /// that are now_at_call, `new_tag` is the value of the request tag unless the request has one.
+[[nodiscard]] MLFLOWHA_EXPORT Result<api::PreparedRequest> prepare_put_picture(PutPicture request);
+[[nodiscard]] MLFLOWHA_EXPORT Result<api::PreparedRequest> prepare_get_picture(const GetPicture& request);
+[[nodiscard]] MLFLOWHA_EXPORT Result<api::PreparedRequest> prepare_adopt_animal(const AdoptAnimal& request);
+[[nodiscard]] MLFLOWHA_EXPORT Result<api::PreparedRequest> prepare_rename_animal(RenameAnimal request, std::string new_tag);
 [[nodiscard]] MLFLOWHA_EXPORT Result<api::PreparedRequest> prepare_create_animal(CreateAnimal request, std::string new_tag);
 [[nodiscard]] MLFLOWHA_EXPORT Result<api::PreparedRequest> prepare_feed_animal(const FeedAnimal& request, WallTime now);
 [[nodiscard]] MLFLOWHA_EXPORT Result<api::PreparedRequest> prepare_remove_animal(const RemoveAnimal& request);
@@ -57,6 +73,10 @@ namespace zoo {
 [[nodiscard]] MLFLOWHA_EXPORT Result<api::PreparedRequest> prepare_put_animal(const Animal& request, WallTime now);
 
 /// decode_x reads the body of a 2xx answer. Takes any bytes and never throws.
+[[nodiscard]] MLFLOWHA_EXPORT Result<void> decode_put_picture(std::string_view body);
+[[nodiscard]] MLFLOWHA_EXPORT Result<std::string> decode_get_picture(std::string_view body);
+[[nodiscard]] MLFLOWHA_EXPORT Result<void> decode_adopt_animal(std::string_view body);
+[[nodiscard]] MLFLOWHA_EXPORT Result<void> decode_rename_animal(std::string_view body);
 [[nodiscard]] MLFLOWHA_EXPORT Result<Animal> decode_create_animal(std::string_view body);
 [[nodiscard]] MLFLOWHA_EXPORT Result<std::int32_t> decode_feed_animal(std::string_view body);
 [[nodiscard]] MLFLOWHA_EXPORT Result<void> decode_remove_animal(std::string_view body);

@@ -16,6 +16,44 @@ MLFLOWHA_BEGIN_NAMESPACE
 
 namespace zoo {
 
+MLFLOWHA_INLINE Result<void> ZooCalls::put_picture(PutPicture request, const CallOptions& options) const {
+  auto prepared = prepare_put_picture(std::move(request));
+  if (!prepared) return std::move(prepared).error();
+  auto response = execute(ops::put_picture, *std::move(prepared), options);
+  if (!response) return std::move(response).error();
+  auto answer = decode_put_picture(response->body);
+  if (!answer) return detail::unreadable(ops::put_picture, *response, std::move(answer).error());
+  return answer;
+}
+
+MLFLOWHA_INLINE Result<std::string> ZooCalls::get_picture(const GetPicture& request, const CallOptions& options) const {
+  auto prepared = prepare_get_picture(request);
+  if (!prepared) return std::move(prepared).error();
+  auto response = execute(ops::get_picture, *std::move(prepared), options);
+  if (!response) return std::move(response).error();
+  return std::move(response->body);
+}
+
+MLFLOWHA_INLINE Result<void> ZooCalls::adopt_animal(const AdoptAnimal& request, const CallOptions& options) const {
+  auto prepared = prepare_adopt_animal(request);
+  if (!prepared) return std::move(prepared).error();
+  auto response = execute(ops::adopt_animal, *std::move(prepared), options);
+  if (!response) return std::move(response).error();
+  auto answer = decode_adopt_animal(response->body);
+  if (!answer) return detail::unreadable(ops::adopt_animal, *response, std::move(answer).error());
+  return answer;
+}
+
+MLFLOWHA_INLINE Result<void> ZooCalls::rename_animal(RenameAnimal request, const CallOptions& options) const {
+  auto prepared = prepare_rename_animal(std::move(request), new_request_tag());
+  if (!prepared) return std::move(prepared).error();
+  auto response = execute(ops::rename_animal, *std::move(prepared), options);
+  if (!response) return std::move(response).error();
+  auto answer = decode_rename_animal(response->body);
+  if (!answer) return detail::unreadable(ops::rename_animal, *response, std::move(answer).error());
+  return answer;
+}
+
 MLFLOWHA_INLINE Result<Animal> ZooCalls::create_animal(CreateAnimal request, const CallOptions& options) const {
   auto prepared = prepare_create_animal(std::move(request), new_request_tag());
   if (!prepared) return std::move(prepared).error();

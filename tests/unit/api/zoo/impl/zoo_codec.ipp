@@ -34,6 +34,14 @@ MLFLOWHA_INLINE void encode(JsonWriter& out, const zoo::RemoveAnimal& value);
 MLFLOWHA_INLINE void decode(JsonReader& in, zoo::RemoveAnimal& value);
 MLFLOWHA_INLINE void encode(JsonWriter& out, const zoo::FindAnimals& value);
 MLFLOWHA_INLINE void decode(JsonReader& in, zoo::FindAnimals& value);
+MLFLOWHA_INLINE void encode(JsonWriter& out, const zoo::PutPicture& value);
+MLFLOWHA_INLINE void decode(JsonReader& in, zoo::PutPicture& value);
+MLFLOWHA_INLINE void encode(JsonWriter& out, const zoo::GetPicture& value);
+MLFLOWHA_INLINE void decode(JsonReader& in, zoo::GetPicture& value);
+MLFLOWHA_INLINE void encode(JsonWriter& out, const zoo::AdoptAnimal& value);
+MLFLOWHA_INLINE void decode(JsonReader& in, zoo::AdoptAnimal& value);
+MLFLOWHA_INLINE void encode(JsonWriter& out, const zoo::RenameAnimal& value);
+MLFLOWHA_INLINE void decode(JsonReader& in, zoo::RenameAnimal& value);
 
 MLFLOWHA_INLINE void encode(JsonWriter& out, const zoo::Toy& value) {
   out.begin_object();
@@ -234,6 +242,72 @@ MLFLOWHA_INLINE void decode(JsonReader& in, zoo::FindAnimals& value) {
   }
 }
 
+MLFLOWHA_INLINE void encode(JsonWriter& out, const zoo::PutPicture& value) {
+  out.begin_object();
+  out.member_unless_empty("frame", value.frame);
+  out.member("diet", value.diet);
+  out.unknown(value.unknown_fields);
+  out.end_object();
+}
+
+MLFLOWHA_INLINE void decode(JsonReader& in, zoo::PutPicture& value) {
+  if (!in.begin_object()) return;
+  for (std::string_view name; in.next_member(name);) {
+    if (name == "file") in.read(value.file);
+    else if (name == "frame") in.read(value.frame);
+    else if (name == "diet") in.read(value.diet);
+    else if (name == "content") in.read(value.content);
+    else in.keep(name, value.unknown_fields);
+  }
+}
+
+MLFLOWHA_INLINE void encode(JsonWriter& out, const zoo::GetPicture& value) {
+  out.begin_object();
+  out.unknown(value.unknown_fields);
+  out.end_object();
+}
+
+MLFLOWHA_INLINE void decode(JsonReader& in, zoo::GetPicture& value) {
+  if (!in.begin_object()) return;
+  for (std::string_view name; in.next_member(name);) {
+    if (name == "file") in.read(value.file);
+    else in.keep(name, value.unknown_fields);
+  }
+}
+
+MLFLOWHA_INLINE void encode(JsonWriter& out, const zoo::AdoptAnimal& value) {
+  out.begin_object();
+  out.member("place", value.place);
+  out.unknown(value.unknown_fields);
+  out.end_object();
+}
+
+MLFLOWHA_INLINE void decode(JsonReader& in, zoo::AdoptAnimal& value) {
+  if (!in.begin_object()) return;
+  for (std::string_view name; in.next_member(name);) {
+    if (name == "place") in.read(value.place);
+    else if (name == "by") in.read(value.by);
+    else in.keep(name, value.unknown_fields);
+  }
+}
+
+MLFLOWHA_INLINE void encode(JsonWriter& out, const zoo::RenameAnimal& value) {
+  out.begin_object();
+  out.member("name", value.name);
+  out.member_unless_empty("tags", value.tags);
+  out.unknown(value.unknown_fields);
+  out.end_object();
+}
+
+MLFLOWHA_INLINE void decode(JsonReader& in, zoo::RenameAnimal& value) {
+  if (!in.begin_object()) return;
+  for (std::string_view name; in.next_member(name);) {
+    if (name == "name") in.read(value.name);
+    else if (name == "tags") in.read(value.tags);
+    else in.keep(name, value.unknown_fields);
+  }
+}
+
 }  // namespace detail
 
 namespace api {
@@ -300,6 +374,38 @@ MLFLOWHA_INLINE Result<std::string> to_json(const zoo::FindAnimals& value) {
 template <>
 MLFLOWHA_INLINE Result<zoo::FindAnimals> from_json<zoo::FindAnimals>(std::string_view json) {
   return detail::read_all<zoo::FindAnimals>("FindAnimals", json, [](detail::JsonReader& in, zoo::FindAnimals& value) { detail::decode(in, value); });
+}
+
+MLFLOWHA_INLINE Result<std::string> to_json(const zoo::PutPicture& value) {
+  return detail::write_all("PutPicture", value);
+}
+template <>
+MLFLOWHA_INLINE Result<zoo::PutPicture> from_json<zoo::PutPicture>(std::string_view json) {
+  return detail::read_all<zoo::PutPicture>("PutPicture", json, [](detail::JsonReader& in, zoo::PutPicture& value) { detail::decode(in, value); });
+}
+
+MLFLOWHA_INLINE Result<std::string> to_json(const zoo::GetPicture& value) {
+  return detail::write_all("GetPicture", value);
+}
+template <>
+MLFLOWHA_INLINE Result<zoo::GetPicture> from_json<zoo::GetPicture>(std::string_view json) {
+  return detail::read_all<zoo::GetPicture>("GetPicture", json, [](detail::JsonReader& in, zoo::GetPicture& value) { detail::decode(in, value); });
+}
+
+MLFLOWHA_INLINE Result<std::string> to_json(const zoo::AdoptAnimal& value) {
+  return detail::write_all("AdoptAnimal", value);
+}
+template <>
+MLFLOWHA_INLINE Result<zoo::AdoptAnimal> from_json<zoo::AdoptAnimal>(std::string_view json) {
+  return detail::read_all<zoo::AdoptAnimal>("AdoptAnimal", json, [](detail::JsonReader& in, zoo::AdoptAnimal& value) { detail::decode(in, value); });
+}
+
+MLFLOWHA_INLINE Result<std::string> to_json(const zoo::RenameAnimal& value) {
+  return detail::write_all("RenameAnimal", value);
+}
+template <>
+MLFLOWHA_INLINE Result<zoo::RenameAnimal> from_json<zoo::RenameAnimal>(std::string_view json) {
+  return detail::read_all<zoo::RenameAnimal>("RenameAnimal", json, [](detail::JsonReader& in, zoo::RenameAnimal& value) { detail::decode(in, value); });
 }
 
 }  // namespace api

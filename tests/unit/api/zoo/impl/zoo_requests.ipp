@@ -27,6 +27,10 @@ MLFLOWHA_INLINE void check(Checker& at, const zoo::CreateAnimal& value);
 MLFLOWHA_INLINE void check(Checker& at, const zoo::FeedAnimal& value);
 MLFLOWHA_INLINE void check(Checker& at, const zoo::RemoveAnimal& value);
 MLFLOWHA_INLINE void check(Checker& at, const zoo::FindAnimals& value);
+MLFLOWHA_INLINE void check(Checker& at, const zoo::PutPicture& value);
+MLFLOWHA_INLINE void check(Checker& at, const zoo::GetPicture& value);
+MLFLOWHA_INLINE void check(Checker& at, const zoo::AdoptAnimal& value);
+MLFLOWHA_INLINE void check(Checker& at, const zoo::RenameAnimal& value);
 
 MLFLOWHA_INLINE void check(Checker& at, const zoo::Toy& value) {
   at.required("label", value.label);
@@ -78,9 +82,83 @@ MLFLOWHA_INLINE void check(Checker& at, const zoo::FindAnimals& value) {
   at.id("cage_id", value.cage_id, 16);
 }
 
+MLFLOWHA_INLINE void check(Checker& at, const zoo::PutPicture& value) {
+  at.required("file", value.file);
+  at.path("file", value.file);
+  at.required("diet", value.diet);
+}
+
+MLFLOWHA_INLINE void check(Checker& at, const zoo::GetPicture& value) {
+  at.required("file", value.file);
+  at.path("file", value.file);
+}
+
+MLFLOWHA_INLINE void check(Checker& at, const zoo::AdoptAnimal& value) {
+  at.inside("place", value.place, Rules{});
+  at.required("by", value.by);
+  at.path("by", value.by);
+}
+
+MLFLOWHA_INLINE void check(Checker& at, const zoo::RenameAnimal& value) {
+  at.required("name", value.name);
+}
+
 }  // namespace detail
 
 namespace zoo {
+
+MLFLOWHA_INLINE Result<api::PreparedRequest> prepare_put_picture(PutPicture request) {
+  return detail::RequestBuilder(ops::put_picture)
+      .checked(request)
+      .place_path("file", request.file)
+      .query("frame", request.frame)
+      .query("diet", request.diet)
+      .query(request.unknown_fields)
+      .raw_body(std::move(request.content))
+      .finish();
+}
+
+MLFLOWHA_INLINE Result<void> decode_put_picture(std::string_view body) {
+  return detail::read_nothing("put_picture", body);
+}
+
+MLFLOWHA_INLINE Result<api::PreparedRequest> prepare_get_picture(const GetPicture& request) {
+  return detail::RequestBuilder(ops::get_picture)
+      .checked(request)
+      .place_path("file", request.file)
+      .query(request.unknown_fields)
+      .finish();
+}
+
+MLFLOWHA_INLINE Result<std::string> decode_get_picture(std::string_view body) {
+  return std::string(body);
+}
+
+MLFLOWHA_INLINE Result<api::PreparedRequest> prepare_adopt_animal(const AdoptAnimal& request) {
+  return detail::RequestBuilder(ops::adopt_animal)
+      .checked(request)
+      .recipe({}, request.place.cage_id)
+      .place_path("by", request.by)
+      .body(request)
+      .finish();
+}
+
+MLFLOWHA_INLINE Result<void> decode_adopt_animal(std::string_view body) {
+  return detail::read_nothing("adopt_animal", body);
+}
+
+MLFLOWHA_INLINE Result<api::PreparedRequest> prepare_rename_animal(RenameAnimal request, std::string new_tag) {
+  std::string tag = detail::stamp(request.tags, std::move(new_tag));
+  return detail::RequestBuilder(ops::rename_animal)
+      .checked(request)
+      .recipe(std::move(tag), request.name)
+      .body(request)
+      .finish();
+}
+
+MLFLOWHA_INLINE Result<void> decode_rename_animal(std::string_view body) {
+  return detail::read_nothing("rename_animal", body);
+}
 
 MLFLOWHA_INLINE Result<api::PreparedRequest> prepare_create_animal(CreateAnimal request, std::string new_tag) {
   std::string tag = detail::stamp(request.tags, std::move(new_tag));
