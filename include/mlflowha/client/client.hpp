@@ -3,18 +3,19 @@
 
 // Client: MLflow's REST API over a list of servers. Each call tries, fails over, verifies and waits as needed within
 // one deadline, and returns a Result. The typed calls come from the table of operations (api/calls.hpp); here are the
-// ways to make a client, the conveniences under MlflowClient's names, health and control.
+// ways to make a client, the conveniences under MlflowClient's names (those of the registry:
+// client/registry_calls.hpp), health and control.
 //
 //   auto client = mlflowha::Client::from_env().value();   // MLFLOW_TRACKING_URI=http://a:5000,http://b:5000
 //   auto run = client.create_run({.experiment_id = "0", .run_name = "first"}).value();
 //   client.log_metric(run.info.run_id, "loss", 0.5, {.step = 1}).value();
 //   client.set_terminated(run.info.run_id).value();
 
-#include <mlflowha/api/calls.hpp>
 #include <mlflowha/api/json_call.hpp>
 #include <mlflowha/client/health.hpp>
 #include <mlflowha/client/options.hpp>
 #include <mlflowha/client/reconcile.hpp>
+#include <mlflowha/client/registry_calls.hpp>
 
 #include <cstdint>
 #include <memory>
@@ -45,7 +46,7 @@ struct TerminateOptions {
 /// A handle on shared state: copies are cheap and drive the same breakers, budget and connections. All calls may be
 /// made from many threads at the same time on the same or on different copies. Makes no thread and touches no network
 /// before the first call. After fork() parent and child may both go on using it. The destructor waits for nothing.
-class MLFLOWHA_EXPORT Client final : public api::Calls {
+class MLFLOWHA_EXPORT Client final : public RegistryCalls {
  public:
   /// Checks the options (every fault is listed) and makes a client. No I/O, except that certificate files are looked
   /// for.

@@ -15,6 +15,7 @@
 #include <mlflowha/client/impl/health.ipp>
 #include <mlflowha/client/impl/identity.ipp>
 #include <mlflowha/client/impl/recipes.ipp>
+#include <mlflowha/client/impl/registry_calls.ipp>
 #include <mlflowha/client/impl/releases.ipp>
 #include <mlflowha/client/impl/side_jobs.ipp>
 #include <mlflowha/client/impl/twin_watch.ipp>
