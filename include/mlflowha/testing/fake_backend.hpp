@@ -2,9 +2,10 @@
 #define MLFLOWHA_TESTING_FAKE_BACKEND_HPP
 
 // FakeBackend: an MLflow tracking server in memory, without a socket. It answers requests as the real servers do:
-// experiments, runs, metrics, params and tags with MLflow's limits, error codes and messages, its primary key for
-// metrics, its order of applying a batch. FakeTransport calls it directly, FakeServer puts it on a port; several of
-// them on one backend are a cluster. Tests look into its store to count what really arrived.
+// experiments, runs, metrics, params and tags, the model registry, logged models, webhooks and artifacts with MLflow's
+// limits, error codes and messages, its primary key for metrics, its order of applying a batch. FakeTransport calls it
+// directly, FakeServer puts it on a port; several of them on one backend are a cluster. Tests look into its store to
+// count what really arrived.
 
 #include <mlflowha/core/clock.hpp>
 #include <mlflowha/http/message.hpp>
@@ -84,6 +85,8 @@ struct BackendCounts {
   std::uint64_t requests = 0;                    ///< handled, refused ones included
   std::uint64_t experiments = 0;                 ///< deleted ones included
   std::uint64_t runs = 0;                        ///< deleted ones included
+  std::uint64_t model_versions = 0;              ///< made, deleted ones included
+  std::uint64_t logged_models = 0;               ///< made, deleted ones included
   std::uint64_t points = 0;                      ///< stored metric points
   std::uint64_t repeated_points = 0;             ///< points that arrived although an identical one was stored already
   std::map<std::string, std::uint64_t> by_path;  ///< requests by path without the query

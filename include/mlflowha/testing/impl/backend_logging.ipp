@@ -232,6 +232,38 @@ MLFLOWHA_INLINE Json BackendState::get_metric_history(ParsedRequest& request) {
   return answer;
 }
 
+/// A route outside the descriptors, whose JSON is written by Python: NaN is a bare word in it.
+MLFLOWHA_INLINE Response BackendState::metric_history_bulk(std::string_view query) {
+  static const MessageType type{{{"run_id", "run_id", FieldType::text, true},
+                                 {"metric_key", "metric_key", FieldType::text},
+                                 {"max_results", "max_results", FieldType::integer}}};
+  const ParsedRequest request(query_json(query, type), type);
+  if (request.list_value("run_id").empty()) {
+    refuse("GetMetricHistoryBulk request must specify at least one run_id.");
+  }
+  if (!request.has("metric_key")) refuse("GetMetricHistoryBulk request must specify a metric_key.");
+  use_database(false);
+  const std::string key = request.text_value("metric_key");
+  std::int64_t left = request.has("max_results") ? request.integer_value("max_results") : 25'000;
+  std::string points;
+  for (const Json& id : request.list_value("run_id")) {
+    const auto found = store.run_index.find(id.get<std::string>());
+    const MetricSeries* series = found == store.run_index.end() ? nullptr : found->second->metric(key);
+    if (series == nullptr) continue;
+    for (const StoredPoint& point : series->points) {
+      if (left-- <= 0) break;
+      points += fmt::format("{}{{\"key\":{},\"run_id\":{},\"step\":{},\"timestamp\":{},\"value\":{}}}",
+                            points.empty() ? "" : ",", json_string(key), id.dump(), point.step, point.timestamp,
+                            point.is_nan ? "NaN" : Json(point.value).dump());
+    }
+  }
+  Response response;
+  response.status = 200;
+  response.headers.push_back({"content-type", "application/json"});
+  response.body = fmt::format("{{\"metrics\":[{}]}}\n", points);
+  return response;
+}
+
 }  // namespace detail
 }  // namespace testing
 MLFLOWHA_END_NAMESPACE

@@ -57,8 +57,15 @@ MLFLOWHA_INLINE Json BackendState::run_json(const RunRow& row, bool fresh) const
   Json json;
   json["info"] = run_info_json(row);
   json["data"] = std::move(data);
-  json["inputs"] = Json::object();
-  if (v3() && !fresh) json["outputs"] = Json::object();
+  Json& inputs = json["inputs"] = Json::object();
+  if (!row.dataset_inputs.empty()) inputs["dataset_inputs"] = row.dataset_inputs;
+  for (const std::string& id : row.model_inputs) inputs["model_inputs"].push_back(Json{{"model_id", id}});
+  if (v3() && !fresh) {
+    Json& outputs = json["outputs"] = Json::object();
+    for (const auto& [id, step] : row.model_outputs) {
+      outputs["model_outputs"].push_back(Json{{"model_id", id}, {"step", step}});
+    }
+  }
   return json;
 }
 

@@ -25,7 +25,7 @@ class BackendState {
   using Handler = Json (BackendState::*)(ParsedRequest&);
   struct Operation {
     Method method;
-    std::string_view path;  ///< below /api/2.0/mlflow/
+    std::string_view path;  ///< below /api/2.0/mlflow/; "{}" stands for a part that the handler finds in places_
     Handler handler;
     const MessageType& message;
     bool writes;
@@ -58,6 +58,60 @@ class BackendState {
   Json log_batch(ParsedRequest& request);
   Json get_metric_history(ParsedRequest& request);
 
+  // backend_registry.ipp
+  Json create_registered_model(ParsedRequest& request);
+  Json rename_registered_model(ParsedRequest& request);
+  Json update_registered_model(ParsedRequest& request);
+  Json delete_registered_model(ParsedRequest& request);
+  Json get_registered_model(ParsedRequest& request);
+  Json search_registered_models(ParsedRequest& request);
+  Json get_latest_versions(ParsedRequest& request);
+  Json set_registered_model_tag(ParsedRequest& request);
+  Json delete_registered_model_tag(ParsedRequest& request);
+  Json set_registered_model_alias(ParsedRequest& request);
+  Json delete_registered_model_alias(ParsedRequest& request);
+  Json get_model_version_by_alias(ParsedRequest& request);
+  // backend_versions.ipp
+  Json create_model_version(ParsedRequest& request);
+  Json update_model_version(ParsedRequest& request);
+  Json transition_model_version_stage(ParsedRequest& request);
+  Json delete_model_version(ParsedRequest& request);
+  Json get_model_version(ParsedRequest& request);
+  Json search_model_versions(ParsedRequest& request);
+  Json get_model_version_download_uri(ParsedRequest& request);
+  Json set_model_version_tag(ParsedRequest& request);
+  Json delete_model_version_tag(ParsedRequest& request);
+  // backend_logged_models.ipp
+  Json create_logged_model(ParsedRequest& request);
+  Json finalize_logged_model(ParsedRequest& request);
+  Json get_logged_model(ParsedRequest& request);
+  Json delete_logged_model(ParsedRequest& request);
+  Json search_logged_models(ParsedRequest& request);
+  Json set_logged_model_tags(ParsedRequest& request);
+  Json delete_logged_model_tag(ParsedRequest& request);
+  Json list_logged_model_artifacts(ParsedRequest& request);
+  Json log_logged_model_params(ParsedRequest& request);
+  Json log_model(ParsedRequest& request);
+  Json log_inputs(ParsedRequest& request);
+  Json log_outputs(ParsedRequest& request);
+  Json search_datasets(ParsedRequest& request);
+  // backend_webhooks.ipp
+  Json create_webhook(ParsedRequest& request);
+  Json list_webhooks(ParsedRequest& request);
+  Json get_webhook(ParsedRequest& request);
+  Json update_webhook(ParsedRequest& request);
+  Json delete_webhook(ParsedRequest& request);
+  Json test_webhook(ParsedRequest& request);
+  // backend_artifacts.ipp
+  Json list_artifacts(ParsedRequest& request);
+  Json create_presigned_upload_url(ParsedRequest& request);
+  Json create_presigned_download_url(ParsedRequest& request);
+  /// Routes whose bodies or answers are bytes; nothing when `path` is none of them.
+  std::optional<Response> artifact_route(const Request& request, std::string_view path, std::string_view query);
+
+  // backend_logging.ipp
+  Response metric_history_bulk(std::string_view query);
+
   // What handlers share.
   [[nodiscard]] bool v3() const noexcept { return version_ == ServerVersion::v3; }
   void use_database(bool write) const;
@@ -76,6 +130,17 @@ class BackendState {
   void store_metrics(RunRow& row, const Json& metrics);
   void store_tag(RunRow& row, const std::string& key, const std::string& value);
 
+  RegisteredModelRow& model(const std::string& name);
+  ModelVersionRow& model_version(RegisteredModelRow& row, const std::string& version) const;
+  ModelVersionRow& model_version(const ParsedRequest& request);
+  void check_registry_tag(const std::string& key, const std::string& value) const;
+  void check_model_name(const std::string& name) const;
+  LoggedModelRow& logged_model(const std::string& id);
+  WebhookRow& webhook(const std::string& id);
+  [[nodiscard]] Json files_below(const std::string& root, const std::string& folder, bool full_path) const;
+  [[nodiscard]] static bool matches(std::string_view pattern, std::string_view path, std::vector<std::string>& places);
+
+  std::vector<std::string> places_;  // of the path, in its order
   // Of the server that answers the request in hand.
   ServerVersion version_;
   std::int64_t now_ms_ = 0;

@@ -81,7 +81,10 @@ struct RunRow {
   std::string artifact_uri;
   KeyValues tags;
   KeyValues params;
-  std::deque<MetricSeries> metrics;  // in the order of their first point
+  Json dataset_inputs = Json::array();
+  std::vector<std::string> model_inputs;
+  std::vector<std::pair<std::string, std::int64_t>> model_outputs;  // and their steps
+  std::deque<MetricSeries> metrics;                                 // in the order of their first point
   std::unordered_map<std::string, MetricSeries*> metric_index;
 
   [[nodiscard]] const MetricSeries* metric(const std::string& key) const {
@@ -101,6 +104,54 @@ struct RunRow {
     if (rank(point) > rank(series->latest)) series->latest = point;
     return true;
   }
+};
+
+struct ModelVersionRow {
+  std::int64_t number = 0;
+  std::string description;
+  std::string stage = "None";
+  std::string source;
+  std::string run_id;
+  std::string run_link;
+  std::int64_t creation_time = 0;
+  std::int64_t last_update_time = 0;
+  bool deleted = false;  ///< its number stays taken
+  KeyValues tags;
+};
+
+struct RegisteredModelRow {
+  std::string name;
+  std::string description;
+  std::int64_t creation_time = 0;
+  std::int64_t last_update_time = 0;
+  KeyValues tags;
+  std::map<std::string, std::int64_t> aliases;
+  std::deque<ModelVersionRow> versions;  // by number, from 1 on
+};
+
+struct LoggedModelRow {
+  std::string id;
+  std::int64_t experiment_id = 0;
+  std::string name;
+  std::string model_type;
+  std::string source_run_id;
+  std::string status = "LOGGED_MODEL_PENDING";
+  std::int64_t creation_time = 0;
+  std::int64_t last_update_time = 0;
+  bool deleted = false;
+  KeyValues tags;
+  KeyValues params;
+};
+
+struct WebhookRow {
+  std::string id;
+  std::string name;
+  std::string description;
+  std::string url;
+  Json events = Json::array();
+  std::string status = "ACTIVE";
+  std::int64_t creation_time = 0;
+  std::int64_t last_update_time = 0;
 };
 
 inline constexpr std::string_view run_name_tag = "mlflow.runName";
@@ -128,9 +179,14 @@ class Store {
   std::deque<ExperimentRow> experiments;  // by id
   std::deque<RunRow> runs;                // in order of creation; addresses are stable
   std::unordered_map<std::string, RunRow*> run_index;
+  std::map<std::string, RegisteredModelRow> models;  // by name
+  std::deque<LoggedModelRow> logged_models;          // in order of creation
+  std::deque<WebhookRow> webhooks;                   // in order of creation
+  std::map<std::string, std::string> files;          // of the artifact store, by path
   BackendCounts counts;
   DatabaseState database = DatabaseState::up;
 
+  std::string make_id() { return make_uuid(rng_); }
   std::string make_run_id() {
     std::string id = make_uuid(rng_);
     id.erase(std::remove(id.begin(), id.end(), '-'), id.end());

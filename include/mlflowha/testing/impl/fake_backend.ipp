@@ -2,7 +2,9 @@
 #define MLFLOWHA_TESTING_IMPL_FAKE_BACKEND_IPP
 
 #include <mlflowha/testing/fake_backend.hpp>
+#include <mlflowha/testing/impl/backend_artifacts.ipp>
 #include <mlflowha/testing/impl/backend_logging.ipp>
+#include <mlflowha/testing/impl/backend_webhooks.ipp>
 
 #include <utility>
 
@@ -15,6 +17,8 @@ MLFLOWHA_INLINE const std::vector<BackendState::Operation>& BackendState::operat
   using S = BackendState;
   constexpr Method get = Method::get;
   constexpr Method post = Method::post;
+  constexpr Method patch = Method::patch;
+  constexpr Method del = Method::del;
   static const std::vector<Operation> table = {
       {post, "experiments/create", &S::create_experiment, experiment_request(), true},
       {get, "experiments/get", &S::get_experiment, experiment_request(), false},
@@ -38,6 +42,51 @@ MLFLOWHA_INLINE const std::vector<BackendState::Operation>& BackendState::operat
       {post, "runs/delete-tag", &S::delete_tag, log_text_request(), true},
       {post, "runs/log-batch", &S::log_batch, log_batch_request(), true},
       {get, "metrics/get-history", &S::get_metric_history, history_request(), false},
+      {post, "registered-models/create", &S::create_registered_model, registry_request(), true},
+      {post, "registered-models/rename", &S::rename_registered_model, registry_request(), true},
+      {patch, "registered-models/update", &S::update_registered_model, registry_request(), true},
+      {del, "registered-models/delete", &S::delete_registered_model, registry_request(), true},
+      {get, "registered-models/get", &S::get_registered_model, registry_request(), false},
+      {get, "registered-models/search", &S::search_registered_models, registry_request(), false},
+      {post, "registered-models/get-latest-versions", &S::get_latest_versions, registry_request(), false},
+      {get, "registered-models/get-latest-versions", &S::get_latest_versions, registry_request(), false},
+      {post, "registered-models/set-tag", &S::set_registered_model_tag, registry_request(), true},
+      {del, "registered-models/delete-tag", &S::delete_registered_model_tag, registry_request(), true},
+      {post, "registered-models/alias", &S::set_registered_model_alias, registry_request(), true},
+      {del, "registered-models/alias", &S::delete_registered_model_alias, registry_request(), true},
+      {get, "registered-models/alias", &S::get_model_version_by_alias, registry_request(), false},
+      {post, "model-versions/create", &S::create_model_version, registry_request(), true},
+      {patch, "model-versions/update", &S::update_model_version, registry_request(), true},
+      {post, "model-versions/transition-stage", &S::transition_model_version_stage, registry_request(), true},
+      {del, "model-versions/delete", &S::delete_model_version, registry_request(), true},
+      {get, "model-versions/get", &S::get_model_version, registry_request(), false},
+      {get, "model-versions/search", &S::search_model_versions, registry_request(), false},
+      {get, "model-versions/get-download-uri", &S::get_model_version_download_uri, registry_request(), false},
+      {post, "model-versions/set-tag", &S::set_model_version_tag, registry_request(), true},
+      {del, "model-versions/delete-tag", &S::delete_model_version_tag, registry_request(), true},
+      {post, "logged-models", &S::create_logged_model, logged_model_request(), true, true},
+      {post, "logged-models/search", &S::search_logged_models, logged_model_request(), false, true},
+      {patch, "logged-models/{}", &S::finalize_logged_model, logged_model_request(), true, true},
+      {get, "logged-models/{}", &S::get_logged_model, logged_model_request(), false, true},
+      {del, "logged-models/{}", &S::delete_logged_model, logged_model_request(), true, true},
+      {patch, "logged-models/{}/tags", &S::set_logged_model_tags, logged_model_request(), true, true},
+      {del, "logged-models/{}/tags/{}", &S::delete_logged_model_tag, logged_model_request(), true, true},
+      {get, "logged-models/{}/artifacts/directories", &S::list_logged_model_artifacts, logged_model_request(), false,
+       true},
+      {post, "logged-models/{}/params", &S::log_logged_model_params, logged_model_request(), true, true},
+      {post, "runs/log-model", &S::log_model, run_links_request(), true},
+      {post, "runs/log-inputs", &S::log_inputs, run_links_request(), true},
+      {post, "runs/outputs", &S::log_outputs, run_links_request(), true, true},
+      {post, "experiments/search-datasets", &S::search_datasets, logged_model_request(), false},
+      {post, "webhooks", &S::create_webhook, webhook_request(), true, true},
+      {get, "webhooks", &S::list_webhooks, webhook_request(), false, true},
+      {get, "webhooks/{}", &S::get_webhook, webhook_request(), false, true},
+      {patch, "webhooks/{}", &S::update_webhook, webhook_request(), true, true},
+      {del, "webhooks/{}", &S::delete_webhook, webhook_request(), true, true},
+      {post, "webhooks/{}/test", &S::test_webhook, webhook_request(), false, true},
+      {get, "artifacts/list", &S::list_artifacts, artifact_request(), false},
+      {post, "artifacts/presigned-upload-url", &S::create_presigned_upload_url, artifact_request(), false, true},
+      {post, "artifacts/presigned-download-url", &S::create_presigned_download_url, artifact_request(), false, true},
   };
   return table;
 }
@@ -104,6 +153,22 @@ MLFLOWHA_INLINE void BackendState::use_database(bool write) const {
   }
 }
 
+/// Compares part by part; what stands at the pattern's "{}" goes to `places`, decoded.
+MLFLOWHA_INLINE bool BackendState::matches(std::string_view pattern, std::string_view path,
+                                           std::vector<std::string>& places) {
+  for (;;) {
+    const std::string_view wanted = pattern.substr(0, pattern.find('/'));
+    const std::string_view part = path.substr(0, path.find('/'));
+    if (wanted == "{}" ? part.empty() : wanted != part) return false;
+    if (wanted == "{}") places.push_back(percent_decode(part, false));
+    if (wanted.size() == pattern.size() || part.size() == path.size()) {
+      return wanted.size() == pattern.size() && part.size() == path.size();
+    }
+    pattern.remove_prefix(wanted.size() + 1);
+    path.remove_prefix(part.size() + 1);
+  }
+}
+
 MLFLOWHA_INLINE Response BackendState::dispatch(const Request& request, std::string_view path, std::string_view query) {
   const auto plain = [&](std::string type, std::string body) {
     if (request.method != Method::get) return html_page(405, "Method Not Allowed");
@@ -122,6 +187,10 @@ MLFLOWHA_INLINE Response BackendState::dispatch(const Request& request, std::str
                  "\"presigned_upload_run_id_supported\":true,\"presigned_upload_model_id_supported\":true,"
                  "\"features_enabled\":{\"gateway\":true}}");
   }
+  if (std::optional<Response> bytes = artifact_route(request, path, query)) return std::move(*bytes);
+  if (request.method == Method::get && path == "/ajax-api/2.0/mlflow/metrics/get-history-bulk") {
+    return metric_history_bulk(query);
+  }
   std::string_view name;
   for (const std::string_view prefix : {"/api/2.0/mlflow/", "/ajax-api/2.0/mlflow/"}) {
     if (path.substr(0, prefix.size()) == prefix) name = path.substr(prefix.size());
@@ -129,9 +198,12 @@ MLFLOWHA_INLINE Response BackendState::dispatch(const Request& request, std::str
   const Operation* operation = nullptr;
   bool known = false;
   for (const Operation& candidate : operations()) {
-    if (candidate.path != name || (candidate.since_v3 && !v3())) continue;
+    std::vector<std::string> places;
+    if (!matches(candidate.path, name, places) || (candidate.since_v3 && !v3())) continue;
     known = true;
-    if (candidate.method == request.method) operation = &candidate;
+    if (candidate.method != request.method || operation != nullptr) continue;
+    operation = &candidate;
+    places_ = std::move(places);
   }
   if (!known) return html_page(404, "Not Found");
   if (operation == nullptr) return html_page(405, "Method Not Allowed");

@@ -44,7 +44,7 @@ struct Crash {};
   throw Refusal{std::move(error_code), std::move(message)};
 }
 
-enum class FieldType : std::uint8_t { text, integer, real, view_type, run_status, message };
+enum class FieldType : std::uint8_t { text, integer, real, boolean, view_type, run_status, message };
 
 struct MessageType;
 struct Field {
@@ -186,6 +186,13 @@ MLFLOWHA_INLINE bool fill_value(const Json& value, const Field& field, Json& tar
         return true;
       }
       return false;
+    case FieldType::boolean:
+      if (value.is_string()) {
+        target = value == "true";
+        return value == "true" || value == "false";
+      }
+      target = value;
+      return value.is_boolean();
     case FieldType::view_type:
     case FieldType::run_status:
       if (const auto number = to_enum(value, field.type)) {
@@ -302,6 +309,10 @@ class ParsedRequest {
   [[nodiscard]] std::string text_value(std::string_view name) const { return text_of(message_, name); }
   [[nodiscard]] std::int64_t integer_value(std::string_view name) const { return integer_of(message_, name); }
   [[nodiscard]] double real_value(std::string_view name) const { return real_of(message_, name); }
+  [[nodiscard]] bool flag_value(std::string_view name) const {
+    const Json* found = member(message_, name);
+    return found != nullptr && found->get<bool>();
+  }
   [[nodiscard]] std::string run_id() const { return has("run_id") ? text_value("run_id") : text_value("run_uuid"); }
   [[nodiscard]] const Json& list_value(std::string_view name) const {
     static const Json none = Json::array();
@@ -354,7 +365,8 @@ class ParsedRequest {
   bool complete_ = false;
 };
 
-MLFLOWHA_INLINE std::string percent_decode(std::string_view text) {
+/// In a query a plus sign stands for a blank, in a path for itself.
+MLFLOWHA_INLINE std::string percent_decode(std::string_view text, bool in_query = true) {
   const auto digit = [](char c) {
     if (c >= '0' && c <= '9') return c - '0';
     if (c >= 'a' && c <= 'f') return c - 'a' + 10;
@@ -367,7 +379,7 @@ MLFLOWHA_INLINE std::string percent_decode(std::string_view text) {
       decoded += static_cast<char>(digit(text[i + 1]) * 16 + digit(text[i + 2]));
       i += 2;
     } else {
-      decoded += text[i] == '+' ? ' ' : text[i];
+      decoded += in_query && text[i] == '+' ? ' ' : text[i];
     }
   }
   return decoded;
