@@ -15,6 +15,9 @@ CPP = {
     "double": "double",
     "bool": "bool",
     "json": "Json",
+    "timestamp": "std::string",
+    "duration": "std::string",
+    "mask": "std::string",
 }
 
 

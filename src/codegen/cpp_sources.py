@@ -15,16 +15,22 @@ from cpp_headers import (
     result_type,
     takes_value,
 )
-from table import Field, Group, Message, Operation, Table
+from table import PROTO_TEXTS, Field, Group, Message, Operation, Table
+
+
+def must_be_there(table: Table, value: Message, field: Field) -> bool:
+    """Whether a required field can be missing; numbers can't, and messages have rules of their own."""
+    text = field.type == "string" or field.type in PROTO_TEXTS or table.is_enum(field.type)
+    return field.required and (field.kind == "repeated" or text or is_optional(field, value.is_request))
 
 
 def needs_check(table: Table, value: Message) -> bool:
     return bool(value.some or value.total) or any(
-        (f.required and (f.kind == "repeated" or f.type == "string" or is_optional(f, value.is_request)))
+        must_be_there(table, value, f)
         or f.limit
+        or f.type in ("timestamp", "duration")
         or f.max
         or f.oneof
-        or (f.required and table.is_enum(f.type))
         or (table.is_message(f.type) and f.kind != "map" and needs_check(table, table.messages[f.type]))
         for f in value.fields
         if not f.alias
@@ -85,6 +91,8 @@ def limit_call(field: Field, name: str, value: str, checker: str) -> str:
         return f"{checker}.count({name}, {value}, {limit.min or 0}, {high});"
     if limit.kind == "path":
         return f"{checker}.path({name}, {value});"
+    if limit.kind in ("json_object", "json_list"):
+        return f"{checker}.{limit.kind}({name}, {value});"
     return f"{checker}.{limit.kind}({name}, {value}, {limit.max});"
 
 
@@ -94,10 +102,7 @@ def rules(table: Table, target: Target, value: Message) -> list:
         if field.alias:
             continue
         member, name = f"value.{field.cpp}", f'"{field.name}"'
-        optional = is_optional(field, value.is_request)
-        if field.required and (field.kind == "repeated" or optional or (
-            field.kind == "one" and (field.type == "string" or table.is_enum(field.type))
-        )):
+        if must_be_there(table, value, field):
             lines.append(f"  at.required({name}, {member});")
         if field.max:
             lines.append(f"  at.at_most({name}, {member}, {field.max});")
@@ -109,6 +114,8 @@ def rules(table: Table, target: Target, value: Message) -> list:
         elif field.limit:
             guard = f"if ({member} != now_at_call) " if field.now else ""
             lines.append(f"  {guard}{limit_call(field, name, member, 'at')}")
+        if field.type in ("timestamp", "duration"):
+            lines.append(f"  at.{field.type}({name}, {member});")
         if table.is_message(field.type) and needs_check(table, table.messages[field.type]) and field.kind != "map":
             lines.append(f"  at.{'each' if field.kind == 'repeated' else 'inside'}({name}, {member}, Rules{{}});")
     for names in value.some:
@@ -132,13 +139,16 @@ def prepare(table: Table, target: Target, op: Operation) -> list:
     request = has_request(op)
     now = request and needs_now(table, op.request)
     if op.tag:
+        if op.made_id:
+            lines.append(f"  detail::stamp_id(request.{op.made_id}, new_tag);")
         lines.append(f"  std::string tag = detail::stamp(request.{op.tag}, std::move(new_tag));")
     lines.append(f"  return detail::RequestBuilder(ops::{op.name}{', now' if now else ''})")
     if request and needs_check(table, op.request):
         lines.append("      .checked(request)")
     if op.class_if_empty:
         field, other = op.class_if_empty
-        lines.append(f"      .idempotency(request.{field}.empty() ? Idempotency::{other} : Idempotency::{op.idempotency})")
+        empty = f"!request.{field}.has_value()" if is_optional(op.request.field(field), True) else f"request.{field}.empty()"
+        lines.append(f"      .idempotency({empty} ? Idempotency::{other} : Idempotency::{op.idempotency})")
     if op.recipe != "none":
         lines.append(f"      .recipe({'std::move(tag)' if op.tag else '{}'}, request.{op.scope})")
     for place in op.places:

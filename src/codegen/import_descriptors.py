@@ -25,8 +25,10 @@ from table import Field, Message, Operation, Table, load
 
 FOLDER = pathlib.Path(__file__).resolve().parent / "table"
 MODULES = ("service", "model_registry", "mlflow_artifacts", "webhooks")
-JSON_TYPES = {"google.protobuf.Value", "google.protobuf.Timestamp", "google.protobuf.Duration", "google.protobuf.FieldMask",
-              "google.protobuf.Struct", "google.protobuf.ListValue", "opentelemetry.proto.trace.v1.Span"}
+JSON_TYPES = {"google.protobuf.Value", "google.protobuf.Struct", "google.protobuf.ListValue",
+              "opentelemetry.proto.trace.v1.Span"}
+PROTO_TEXTS = {"google.protobuf.Timestamp": "timestamp", "google.protobuf.Duration": "duration",
+               "google.protobuf.FieldMask": "mask"}
 SCALARS = {1: "double", 2: "float", 3: "int64", 4: "int64", 5: "int32", 8: "bool", 9: "string"}
 
 
@@ -77,7 +79,7 @@ def type_name(field, names: dict) -> str:
     """The table's name of a field's type; `names` maps proto names to the table's."""
     if field.message_type is not None:
         full = field.message_type.full_name
-        return "json" if full in JSON_TYPES else names.get(full, full)
+        return "json" if full in JSON_TYPES else PROTO_TEXTS.get(full) or names.get(full, full)
     if field.enum_type is not None:
         return names.get(field.enum_type.full_name, field.enum_type.full_name)
     return SCALARS.get(field.type, f"proto type {field.type}")
@@ -196,8 +198,8 @@ def key_of(verb: str, path: str) -> tuple:
     return verb, re.sub(r"\{[^}]*\}|<[^>]*>", "{}", path)
 
 
-def rows_of(table: Table) -> dict:
-    """(verb, descriptor path) -> operation."""
+def rows_of(table: Table, of_release: tuple = (99, 0)) -> dict:
+    """(verb, descriptor path) -> operation, in the descriptors of that release."""
     rows = {}
     for op in table.operations.values():
         if op.rpc is None:
@@ -207,6 +209,9 @@ def rows_of(table: Table) -> dict:
         rows[key_of(op.verb, path)] = op
         for verb, other in op.also:
             rows[key_of(verb, other)] = op
+        for verb, other, before in op.declared:
+            if of_release < before:
+                rows[key_of(verb, other)] = op
     return rows
 
 
@@ -217,7 +222,7 @@ def covers(prefixes: list, path: str) -> bool:
 def compare(table: Table, version: tuple, list_uncovered: bool) -> int:
     report = Report()
     comparison = Comparison(table, report, version)
-    rows, everything = rows_of(table), bindings()
+    rows, everything = rows_of(table, version), bindings()
     there = {key_of(b.verb, b.full_path) for b in everything}
     prefixes = [p for g in table.groups.values() for p in g.covers]
     covered = [b for b in everything if covers(prefixes, b.path)]
@@ -229,6 +234,8 @@ def compare(table: Table, version: tuple, list_uncovered: bool) -> int:
             continue
         if op.rpc != binding.rpc:
             report.add("differences", f"{op.name} is {op.rpc}; MLflow has {binding.rpc}")
+        if any((verb, path) == (binding.verb, binding.full_path) for verb, path, _ in op.declared):
+            continue  # no server of that age answers it, so its fields don't matter
         if op.since > version:
             report.add("differences", f"{op.name} says since {op.since}, but {version} has it")
         comparison.operation(op, binding)
@@ -278,7 +285,7 @@ class Seeder:
         return [] if descriptor.full_name == f"mlflow.{name}" else [f"  proto {descriptor.full_name}"]
 
     def message(self, descriptor) -> None:
-        if descriptor.full_name in self.names or descriptor.full_name in JSON_TYPES:
+        if descriptor.full_name in self.names or descriptor.full_name in JSON_TYPES or descriptor.full_name in PROTO_TEXTS:
             return
         for field in descriptor.fields:
             inner = field

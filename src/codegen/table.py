@@ -10,7 +10,9 @@ import pathlib
 import re
 from typing import Optional
 
-SCALARS = ("string", "int32", "int64", "float", "double", "bool", "json")
+# Text of google.protobuf.Timestamp, Duration and FieldMask: a std::string each.
+PROTO_TEXTS = ("timestamp", "duration", "mask")
+SCALARS = ("string", "int32", "int64", "float", "double", "bool", "json") + PROTO_TEXTS
 CLASSES = ("read", "same_again", "once", "create_named", "create_anonymous", "never")
 RECIPES = (
     "none",
@@ -22,8 +24,22 @@ RECIPES = (
     "find_model_version_by_tag",
     "find_logged_model_by_tag",
     "find_logged_model_params",
+    "find_trace_by_tag",
+    "find_assessment_by_id",
+    "find_dataset_by_tag",
+    "find_newest_scorer",
+    "find_canceled_job",
+    "find_label_schema",
+    "find_review_queue",
+    "find_workspace",
+    "find_gateway_secret",
+    "find_gateway_model_definition",
+    "find_gateway_endpoint",
+    "find_attached_model",
+    "find_endpoint_binding",
+    "find_endpoint_guardrail",
 )
-LIMITS = ("id", "name", "text", "path", "time", "count")
+LIMITS = ("id", "name", "text", "path", "json_object", "json_list", "time", "count")
 VERBS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
@@ -103,6 +119,7 @@ class Operation:
     path: str = ""
     proto_path: Optional[str] = None
     also: list = dataclasses.field(default_factory=list)  # (verb, path)
+    declared: list = dataclasses.field(default_factory=list)  # (verb, path, version): in descriptors before that version
     request: Optional[Message] = None
     returns: str = "nothing"  # nothing, text, bytes, message, member, list, page
     result: str = ""  # type
@@ -114,6 +131,7 @@ class Operation:
     recipe: str = "none"
     scope: str = ""
     tag: str = ""
+    made_id: str = ""
     since: tuple = (0, 0)
     doc: str = ""
     why: str = ""
@@ -304,6 +322,13 @@ class _Reader:
                 op.rpc = None if rest == "-" else rest
             elif word == "also":
                 op.also.append(tuple(rest.split()))
+            elif word == "declared":
+                match = re.fullmatch(r"([A-Z]+) (/\S+) before (\d+)\.(\d+)", rest)
+                if not match:
+                    raise self.fail(at, "expected `declared VERB /path before X.Y`")
+                op.declared.append((match[1], match[2], (int(match[3]), int(match[4]))))
+            elif word == "unread":
+                op.unread = rest.split()
             elif word == "request":
                 if rest != "nothing" and rest not in self.table.messages:
                     raise self.fail(at, f"no message {rest}")
@@ -321,10 +346,11 @@ class _Reader:
             elif word == "done":
                 op.done = rest.split()
             elif word == "recipe":
-                match = re.fullmatch(r"(\w+) scope ([\w.]+)(?: tag (\w+))?", rest)
+                match = re.fullmatch(r"(\w+) scope ([\w.]+)(?: tag ([\w.]+))?(?: id ([\w.]+))?", rest)
                 if not match or match[1] not in RECIPES:
-                    raise self.fail(at, "expected `recipe NAME scope FIELD [tag FIELD]`, NAME one of " + ", ".join(RECIPES))
-                op.recipe, op.scope, op.tag = match[1], match[2], match[3] or ""
+                    raise self.fail(
+                        at, "expected `recipe NAME scope FIELD [tag FIELD] [id FIELD]`, NAME one of " + ", ".join(RECIPES))
+                op.recipe, op.scope, op.tag, op.made_id = match[1], match[2], match[3] or "", match[4] or ""
             elif word == "since":
                 op.since = tuple(int(part) for part in rest.split("."))
             elif word in ("doc", "why", "proto_path"):
@@ -337,6 +363,7 @@ class _Reader:
             ("a class of " + ", ".join(CLASSES), any(c not in CLASSES for c in classes)),
             ("doc and why", not op.doc or not op.why),
             ("at most two done codes", len(op.done) > 2),
+            ("an id together with a tag", bool(op.made_id) and not op.tag),
             ("done codes for class once and create_named", (op.idempotency in ("once", "create_named")) != bool(op.done)),
             ("a recipe for a create and for nothing else", op.idempotency.startswith("create_") != (op.recipe != "none")),
             ("class read for GET", op.verb == "GET" and op.idempotency != "read"),
@@ -413,10 +440,11 @@ def _check(table: Table) -> None:
     for op in table.operations.values():
         if op.result and op.result not in known:
             raise TableError(f"operation {op.name}: unknown type {op.result}")
-        for path in filter(None, (op.scope, op.tag)):
+        for path in filter(None, (op.scope, op.tag, op.made_id)):
             _field_of(table, op, path)
         for place in op.places:
             if f"{{{place}*}}" in op.path and (_field_of(table, op, place).limit or Limit("", "", None, None)).kind != "path":
                 raise TableError(f"operation {op.name}: {place} keeps its slashes and must have a limit of kind path")
-            if not _field_of(table, op, place).required:
+            # A field inside a message may be optional elsewhere; RequestBuilder refuses an empty place in any case.
+            if not _field_of(table, op, place).required and "." not in place:
                 raise TableError(f"operation {op.name}: {place} is in the path and must be required")

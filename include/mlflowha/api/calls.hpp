@@ -8,12 +8,22 @@
 #include <mlflowha/api/call_options.hpp>
 #include <mlflowha/api/common.hpp>
 #include <mlflowha/api/artifacts.hpp>
+#include <mlflowha/api/assessments.hpp>
+#include <mlflowha/api/evaluation_datasets.hpp>
 #include <mlflowha/api/experiments.hpp>
+#include <mlflowha/api/issues.hpp>
+#include <mlflowha/api/label_schemas.hpp>
+#include <mlflowha/api/prompt_optimization.hpp>
 #include <mlflowha/api/registry.hpp>
+#include <mlflowha/api/review_queues.hpp>
 #include <mlflowha/api/runs.hpp>
+#include <mlflowha/api/scorers.hpp>
 #include <mlflowha/api/server.hpp>
 #include <mlflowha/api/webhooks.hpp>
+#include <mlflowha/api/workspaces.hpp>
+#include <mlflowha/api/gateway.hpp>
 #include <mlflowha/api/logged_models.hpp>
+#include <mlflowha/api/traces.hpp>
 #include <mlflowha/api/operation.hpp>
 #include <mlflowha/core/clock.hpp>
 #include <mlflowha/core/result.hpp>
@@ -82,6 +92,60 @@ class MLFLOWHA_EXPORT Calls {
   /// Stores a file of at most 10 MB in a run's artifacts; the server writes it, whatever the store. Class same_again.
   [[nodiscard]] Result<void> upload_run_artifact(UploadRunArtifact request, const CallOptions& options = {}) const;
 
+  // Assessments of traces
+
+  /// Adds an assessment to a trace. Needs MLflow 3.2. Class create_anonymous.
+  [[nodiscard]] Result<Assessment> create_assessment(CreateAssessment request, const CallOptions& options = {}) const;
+
+  /// Reads an assessment. Needs MLflow 3.2. Class read.
+  [[nodiscard]] Result<Assessment> get_assessment(const GetAssessment& request, const CallOptions& options = {}) const;
+
+  /// Changes an assessment. Needs MLflow 3.2. Class same_again.
+  [[nodiscard]] Result<Assessment> update_assessment(const UpdateAssessment& request, const CallOptions& options = {}) const;
+
+  /// Deletes an assessment. One that isn't there is fine. Needs MLflow 3.2. Class same_again.
+  [[nodiscard]] Result<void> delete_assessment(const DeleteAssessment& request, const CallOptions& options = {}) const;
+
+  // Evaluation datasets
+
+  /// Creates an evaluation dataset. Needs MLflow 3.4. Class create_anonymous.
+  [[nodiscard]] Result<EvaluationDataset> create_dataset(CreateDataset request, const CallOptions& options = {}) const;
+
+  /// Reads a dataset without its records. Needs MLflow 3.4. Class read.
+  [[nodiscard]] Result<EvaluationDataset> get_dataset(const GetDataset& request, const CallOptions& options = {}) const;
+
+  /// Deletes a dataset with its records. One that isn't there is fine. Needs MLflow 3.4. Class same_again.
+  [[nodiscard]] Result<void> delete_dataset(const DeleteDataset& request, const CallOptions& options = {}) const;
+
+  /// Lists evaluation datasets, a page at a time. Needs MLflow 3.4. Class read.
+  [[nodiscard]] Result<Page<EvaluationDataset>> search_evaluation_datasets(const SearchEvaluationDatasets& request, const CallOptions& options = {}) const;
+
+  /// Sets tags of a dataset. Needs MLflow 3.4. Class same_again.
+  [[nodiscard]] Result<void> set_dataset_tags(const SetDatasetTags& request, const CallOptions& options = {}) const;
+
+  /// Removes a tag of a dataset. One that isn't there is fine. Needs MLflow 3.4. Class same_again.
+  [[nodiscard]] Result<void> delete_dataset_tag(const DeleteDatasetTag& request, const CallOptions& options = {}) const;
+
+  /// Adds or changes records. After a repetition those that the first sending inserted count as updated. Needs MLflow
+  /// 3.4. Class same_again.
+  [[nodiscard]] Result<DatasetRecordCounts> upsert_dataset_records(const UpsertDatasetRecords& request, const CallOptions& options = {}) const;
+
+  /// Lists the experiments that have a dataset; none for a dataset that isn't there. Needs MLflow 3.4. Class read.
+  [[nodiscard]] Result<std::vector<std::string>> get_dataset_experiment_ids(const GetDatasetExperimentIds& request, const CallOptions& options = {}) const;
+
+  /// Reads the records of a dataset, a page at a time. Needs MLflow 3.4. Class read.
+  [[nodiscard]] Result<DatasetRecords> get_dataset_records(const GetDatasetRecords& request, const CallOptions& options = {}) const;
+
+  /// Deletes records and says how many; after a repetition the number is that of the last answer. Needs MLflow 3.10.
+  /// Class same_again.
+  [[nodiscard]] Result<std::int32_t> delete_dataset_records(const DeleteDatasetRecords& request, const CallOptions& options = {}) const;
+
+  /// Gives a dataset to more experiments. Needs MLflow 3.7. Class same_again.
+  [[nodiscard]] Result<EvaluationDataset> add_dataset_to_experiments(const AddDatasetToExperiments& request, const CallOptions& options = {}) const;
+
+  /// Takes a dataset away from experiments. One that doesn't have it is fine. Needs MLflow 3.7. Class same_again.
+  [[nodiscard]] Result<EvaluationDataset> remove_dataset_from_experiments(const RemoveDatasetFromExperiments& request, const CallOptions& options = {}) const;
+
   // Experiments
 
   /// Creates an experiment and returns its id. Class create_named.
@@ -113,6 +177,59 @@ class MLFLOWHA_EXPORT Calls {
 
   /// Lists the datasets that the runs of up to 20 experiments used, at most 1,000. Class read.
   [[nodiscard]] Result<std::vector<DatasetSummary>> search_datasets(const SearchDatasets& request, const CallOptions& options = {}) const;
+
+  // Issues
+
+  /// Creates an issue. Needs MLflow 3.11. Class never.
+  [[nodiscard]] Result<Issue> create_issue(const CreateIssue& request, const CallOptions& options = {}) const;
+
+  /// Changes an issue. Needs MLflow 3.11. Class same_again.
+  [[nodiscard]] Result<Issue> update_issue(const UpdateIssue& request, const CallOptions& options = {}) const;
+
+  /// Reads an issue. Needs MLflow 3.11. Class read.
+  [[nodiscard]] Result<Issue> get_issue(const GetIssue& request, const CallOptions& options = {}) const;
+
+  /// Lists issues, a page at a time. Needs MLflow 3.11. Class read.
+  [[nodiscard]] Result<Page<Issue>> search_issues(const SearchIssues& request, const CallOptions& options = {}) const;
+
+  // Label schemas
+
+  /// Creates a label schema. Needs MLflow 3.14. Class create_named.
+  [[nodiscard]] Result<LabelSchema> create_label_schema(const CreateLabelSchema& request, const CallOptions& options = {}) const;
+
+  /// Reads a label schema. Needs MLflow 3.14. Class read.
+  [[nodiscard]] Result<LabelSchema> get_label_schema(const GetLabelSchema& request, const CallOptions& options = {}) const;
+
+  /// Reads the label schema of that name. Needs MLflow 3.14. Class read.
+  [[nodiscard]] Result<LabelSchema> get_label_schema_by_name(const GetLabelSchemaByName& request, const CallOptions& options = {}) const;
+
+  /// Lists the label schemas of an experiment, a page at a time; the server adds its default one. Needs MLflow 3.14.
+  /// Class read.
+  [[nodiscard]] Result<Page<LabelSchema>> list_label_schemas(const ListLabelSchemas& request, const CallOptions& options = {}) const;
+
+  /// Changes a label schema. Needs MLflow 3.14. Class same_again.
+  [[nodiscard]] Result<LabelSchema> update_label_schema(const UpdateLabelSchema& request, const CallOptions& options = {}) const;
+
+  /// Deletes a label schema. One that isn't there is fine. Needs MLflow 3.14. Class same_again.
+  [[nodiscard]] Result<void> delete_label_schema(const DeleteLabelSchema& request, const CallOptions& options = {}) const;
+
+  // Prompt-optimisation jobs
+
+  /// Starts a job. The server needs MLFLOW_SERVER_ENABLE_JOB_EXECUTION=true; without, it is 500 INTERNAL_ERROR. Needs
+  /// MLflow 3.10. Class never.
+  [[nodiscard]] Result<PromptOptimizationJob> create_prompt_optimization_job(const CreatePromptOptimizationJob& request, const CallOptions& options = {}) const;
+
+  /// Reads a job. Needs MLflow 3.10. Class read.
+  [[nodiscard]] Result<PromptOptimizationJob> get_prompt_optimization_job(const GetPromptOptimizationJob& request, const CallOptions& options = {}) const;
+
+  /// Lists the jobs of an experiment; none for an experiment that isn't there. Needs MLflow 3.10. Class read.
+  [[nodiscard]] Result<std::vector<PromptOptimizationJob>> search_prompt_optimization_jobs(const SearchPromptOptimizationJobs& request, const CallOptions& options = {}) const;
+
+  /// Cancels a job that has not ended. Needs MLflow 3.10. Class create_named.
+  [[nodiscard]] Result<PromptOptimizationJob> cancel_prompt_optimization_job(const CancelPromptOptimizationJob& request, const CallOptions& options = {}) const;
+
+  /// Deletes a job that has ended. Needs MLflow 3.10. Class once.
+  [[nodiscard]] Result<void> delete_prompt_optimization_job(const DeletePromptOptimizationJob& request, const CallOptions& options = {}) const;
 
   // Registered models, aliases, model versions and stages
 
@@ -180,6 +297,41 @@ class MLFLOWHA_EXPORT Calls {
   /// Removes a tag of a version. Class same_again.
   [[nodiscard]] Result<void> delete_model_version_tag(const DeleteModelVersionTag& request, const CallOptions& options = {}) const;
 
+  // Review queues
+
+  /// Creates a review queue. Needs MLflow 3.14. Class create_named.
+  [[nodiscard]] Result<ReviewQueue> create_review_queue(const CreateReviewQueue& request, const CallOptions& options = {}) const;
+
+  /// Reads a user's queue, and creates it where there is none. Needs MLflow 3.14. Class same_again.
+  [[nodiscard]] Result<ReviewQueue> get_or_create_user_queue(const GetOrCreateUserQueue& request, const CallOptions& options = {}) const;
+
+  /// Reads a review queue. Needs MLflow 3.14. Class read.
+  [[nodiscard]] Result<ReviewQueue> get_review_queue(const GetReviewQueue& request, const CallOptions& options = {}) const;
+
+  /// Reads the review queue of that name. Needs MLflow 3.14. Class read.
+  [[nodiscard]] Result<ReviewQueue> get_review_queue_by_name(const GetReviewQueueByName& request, const CallOptions& options = {}) const;
+
+  /// Lists review queues of an experiment, a page at a time. Needs MLflow 3.14. Class read.
+  [[nodiscard]] Result<Page<ReviewQueue>> list_review_queues(const ListReviewQueues& request, const CallOptions& options = {}) const;
+
+  /// Changes a review queue. Needs MLflow 3.14. Class same_again.
+  [[nodiscard]] Result<ReviewQueue> update_review_queue(const UpdateReviewQueue& request, const CallOptions& options = {}) const;
+
+  /// Deletes a review queue. One that isn't there is fine. Needs MLflow 3.14. Class same_again.
+  [[nodiscard]] Result<void> delete_review_queue(const DeleteReviewQueue& request, const CallOptions& options = {}) const;
+
+  /// Adds traces of the queue's experiment to a review queue. Needs MLflow 3.14. Class same_again.
+  [[nodiscard]] Result<std::vector<ReviewQueueItem>> add_items_to_review_queue(const AddItemsToReviewQueue& request, const CallOptions& options = {}) const;
+
+  /// Takes traces out of a review queue. One that isn't in it is fine. Needs MLflow 3.14. Class same_again.
+  [[nodiscard]] Result<void> remove_items_from_review_queue(const RemoveItemsFromReviewQueue& request, const CallOptions& options = {}) const;
+
+  /// Lists the items of a review queue, a page at a time. Needs MLflow 3.14. Class read.
+  [[nodiscard]] Result<Page<ReviewQueueItem>> list_review_queue_items(const ListReviewQueueItems& request, const CallOptions& options = {}) const;
+
+  /// Says how far the review of an item is. Needs MLflow 3.14. Class same_again.
+  [[nodiscard]] Result<ReviewQueueItem> set_review_queue_item_status(const SetReviewQueueItemStatus& request, const CallOptions& options = {}) const;
+
   // Runs, metrics, params, tags, inputs and outputs
 
   /// Creates a run. Class create_anonymous.
@@ -233,6 +385,30 @@ class MLFLOWHA_EXPORT Calls {
   /// Records what a run made, all or none. Needs MLflow 3.0. Class create_anonymous.
   [[nodiscard]] Result<void> log_outputs(const LogOutputs& request, const CallOptions& options = {}) const;
 
+  // Scorers
+
+  /// Registers a scorer, or its next version. Needs MLflow 3.4. Class create_anonymous.
+  [[nodiscard]] Result<RegisteredScorer> register_scorer(const RegisterScorer& request, const CallOptions& options = {}) const;
+
+  /// Lists the newest version of each scorer. Needs MLflow 3.4. Class read.
+  [[nodiscard]] Result<std::vector<Scorer>> list_scorers(const ListScorers& request, const CallOptions& options = {}) const;
+
+  /// Lists all versions of a scorer, oldest first. Needs MLflow 3.4. Class read.
+  [[nodiscard]] Result<std::vector<Scorer>> list_scorer_versions(const ListScorerVersions& request, const CallOptions& options = {}) const;
+
+  /// Reads a version of a scorer. Needs MLflow 3.4. Class read.
+  [[nodiscard]] Result<Scorer> get_scorer(const GetScorer& request, const CallOptions& options = {}) const;
+
+  /// Deletes a version of a scorer, or all of them. Needs MLflow 3.4. Class once.
+  [[nodiscard]] Result<void> delete_scorer(const DeleteScorer& request, const CallOptions& options = {}) const;
+
+  /// Reads the settings of scorers that look at new traces; those without settings are left out. Needs MLflow 3.9.
+  /// Class read.
+  [[nodiscard]] Result<std::vector<OnlineScoringConfig>> get_online_scoring_configs(const GetOnlineScoringConfigs& request, const CallOptions& options = {}) const;
+
+  /// Sets which share of the new traces a scorer looks at. Needs MLflow 3.9. Class same_again.
+  [[nodiscard]] Result<OnlineScoringConfig> upsert_online_scoring_config(const UpsertOnlineScoringConfig& request, const CallOptions& options = {}) const;
+
   // The server: health, version and features
 
   /// "OK" from any live server. Proves only that a worker answers: the database may be away. Class read.
@@ -266,6 +442,145 @@ class MLFLOWHA_EXPORT Calls {
   /// never.
   [[nodiscard]] Result<WebhookTestResult> test_webhook(const TestWebhook& request, const CallOptions& options = {}) const;
 
+  // Workspaces
+
+  /// Lists the workspaces. Needs MLflow 3.10. Class read.
+  [[nodiscard]] Result<std::vector<Workspace>> list_workspaces(const CallOptions& options = {}) const;
+
+  /// Creates a workspace. Needs MLflow 3.10. Class create_named.
+  [[nodiscard]] Result<Workspace> create_workspace(const CreateWorkspace& request, const CallOptions& options = {}) const;
+
+  /// Reads a workspace. Needs MLflow 3.10. Class read.
+  [[nodiscard]] Result<Workspace> get_workspace(const GetWorkspace& request, const CallOptions& options = {}) const;
+
+  /// Changes a workspace. Needs MLflow 3.10. Class same_again.
+  [[nodiscard]] Result<Workspace> update_workspace(const UpdateWorkspace& request, const CallOptions& options = {}) const;
+
+  /// Deletes a workspace; "default" can't be deleted. Needs MLflow 3.10. Class once.
+  [[nodiscard]] Result<void> delete_workspace(const DeleteWorkspace& request, const CallOptions& options = {}) const;
+
+  // AI gateway administration
+
+  /// Keeps a provider's secret, encrypted. Needs MLflow 3.8. Class create_named.
+  [[nodiscard]] Result<GatewaySecretInfo> create_gateway_secret(const CreateGatewaySecret& request, const CallOptions& options = {}) const;
+
+  /// Reads about a secret; its values are masked. Needs MLflow 3.8. Class read.
+  [[nodiscard]] Result<GatewaySecretInfo> get_gateway_secret_info(const GetGatewaySecretInfo& request, const CallOptions& options = {}) const;
+
+  /// Changes a secret. Needs MLflow 3.8. Class same_again.
+  [[nodiscard]] Result<GatewaySecretInfo> update_gateway_secret(const UpdateGatewaySecret& request, const CallOptions& options = {}) const;
+
+  /// Deletes a secret. Needs MLflow 3.8. Class once.
+  [[nodiscard]] Result<void> delete_gateway_secret(const DeleteGatewaySecret& request, const CallOptions& options = {}) const;
+
+  /// Lists secrets; their values are masked. Needs MLflow 3.8. Class read.
+  [[nodiscard]] Result<std::vector<GatewaySecretInfo>> list_gateway_secret_infos(const ListGatewaySecretInfos& request, const CallOptions& options = {}) const;
+
+  /// Creates a model definition. Needs MLflow 3.8. Class create_named.
+  [[nodiscard]] Result<GatewayModelDefinition> create_gateway_model_definition(const CreateGatewayModelDefinition& request, const CallOptions& options = {}) const;
+
+  /// Reads a model definition. Needs MLflow 3.8. Class read.
+  [[nodiscard]] Result<GatewayModelDefinition> get_gateway_model_definition(const GetGatewayModelDefinition& request, const CallOptions& options = {}) const;
+
+  /// Lists model definitions. Needs MLflow 3.8. Class read.
+  [[nodiscard]] Result<std::vector<GatewayModelDefinition>> list_gateway_model_definitions(const ListGatewayModelDefinitions& request, const CallOptions& options = {}) const;
+
+  /// Changes a model definition. Needs MLflow 3.8. Class same_again.
+  [[nodiscard]] Result<GatewayModelDefinition> update_gateway_model_definition(const UpdateGatewayModelDefinition& request, const CallOptions& options = {}) const;
+
+  /// Deletes a model definition. One that an endpoint uses is a 500 INVALID_STATE. Needs MLflow 3.8. Class once.
+  [[nodiscard]] Result<void> delete_gateway_model_definition(const DeleteGatewayModelDefinition& request, const CallOptions& options = {}) const;
+
+  /// Creates an endpoint. Needs MLflow 3.8. Class create_named.
+  [[nodiscard]] Result<GatewayEndpoint> create_gateway_endpoint(const CreateGatewayEndpoint& request, const CallOptions& options = {}) const;
+
+  /// Reads an endpoint. Needs MLflow 3.8. Class read.
+  [[nodiscard]] Result<GatewayEndpoint> get_gateway_endpoint(const GetGatewayEndpoint& request, const CallOptions& options = {}) const;
+
+  /// Changes an endpoint. Needs MLflow 3.8. Class same_again.
+  [[nodiscard]] Result<GatewayEndpoint> update_gateway_endpoint(const UpdateGatewayEndpoint& request, const CallOptions& options = {}) const;
+
+  /// Deletes an endpoint. Needs MLflow 3.8. Class once.
+  [[nodiscard]] Result<void> delete_gateway_endpoint(const DeleteGatewayEndpoint& request, const CallOptions& options = {}) const;
+
+  /// Lists endpoints. Needs MLflow 3.8. Class read.
+  [[nodiscard]] Result<std::vector<GatewayEndpoint>> list_gateway_endpoints(const ListGatewayEndpoints& request, const CallOptions& options = {}) const;
+
+  /// Lets an endpoint use one more model. Needs MLflow 3.8. Class create_named.
+  [[nodiscard]] Result<GatewayEndpointModelMapping> attach_model_to_endpoint(const AttachModelToEndpoint& request, const CallOptions& options = {}) const;
+
+  /// Takes a model from an endpoint. Needs MLflow 3.8. Class once.
+  [[nodiscard]] Result<void> detach_model_from_endpoint(const DetachModelFromEndpoint& request, const CallOptions& options = {}) const;
+
+  /// Records that a resource uses an endpoint. Needs MLflow 3.8. Class create_named.
+  [[nodiscard]] Result<GatewayEndpointBinding> create_endpoint_binding(const CreateEndpointBinding& request, const CallOptions& options = {}) const;
+
+  /// Records that a resource uses an endpoint no longer. Needs MLflow 3.8. Class once.
+  [[nodiscard]] Result<void> delete_endpoint_binding(const DeleteEndpointBinding& request, const CallOptions& options = {}) const;
+
+  /// Lists which resources use which endpoints. Needs MLflow 3.8. Class read.
+  [[nodiscard]] Result<std::vector<GatewayEndpointBinding>> list_endpoint_bindings(const ListEndpointBindings& request, const CallOptions& options = {}) const;
+
+  /// Sets a tag of an endpoint. Needs MLflow 3.8. Class same_again.
+  [[nodiscard]] Result<void> set_gateway_endpoint_tag(const SetGatewayEndpointTag& request, const CallOptions& options = {}) const;
+
+  /// Removes a tag of an endpoint. One that isn't there is fine. Needs MLflow 3.8. Class same_again.
+  [[nodiscard]] Result<void> delete_gateway_endpoint_tag(const DeleteGatewayEndpointTag& request, const CallOptions& options = {}) const;
+
+  /// Creates a budget. Needs MLflow 3.11. Class never.
+  [[nodiscard]] Result<GatewayBudgetPolicy> create_budget_policy(const CreateBudgetPolicy& request, const CallOptions& options = {}) const;
+
+  /// Reads a budget. Needs MLflow 3.11. Class read.
+  [[nodiscard]] Result<GatewayBudgetPolicy> get_budget_policy(const GetBudgetPolicy& request, const CallOptions& options = {}) const;
+
+  /// Changes a budget. Needs MLflow 3.11. Class same_again.
+  [[nodiscard]] Result<GatewayBudgetPolicy> update_budget_policy(const UpdateBudgetPolicy& request, const CallOptions& options = {}) const;
+
+  /// Deletes a budget. Needs MLflow 3.11. Class once.
+  [[nodiscard]] Result<void> delete_budget_policy(const DeleteBudgetPolicy& request, const CallOptions& options = {}) const;
+
+  /// Lists budgets, a page at a time. Needs MLflow 3.11. Class read.
+  [[nodiscard]] Result<Page<GatewayBudgetPolicy>> list_budget_policies(const ListBudgetPolicies& request, const CallOptions& options = {}) const;
+
+  /// Lists what has been spent in the present period of each budget. Needs MLflow 3.11. Class read.
+  [[nodiscard]] Result<std::vector<BudgetWindow>> list_budget_windows(const CallOptions& options = {}) const;
+
+  /// Creates a guardrail. Needs MLflow 3.12. Class never.
+  [[nodiscard]] Result<GatewayGuardrail> create_gateway_guardrail(const CreateGatewayGuardrail& request, const CallOptions& options = {}) const;
+
+  /// Reads a guardrail. Needs MLflow 3.12. Class read.
+  [[nodiscard]] Result<GatewayGuardrail> get_gateway_guardrail(const GetGatewayGuardrail& request, const CallOptions& options = {}) const;
+
+  /// Deletes a guardrail. Needs MLflow 3.12. Class once.
+  [[nodiscard]] Result<void> delete_gateway_guardrail(const DeleteGatewayGuardrail& request, const CallOptions& options = {}) const;
+
+  /// Lists guardrails, a page at a time. Needs MLflow 3.12. Class read.
+  [[nodiscard]] Result<Page<GatewayGuardrail>> list_gateway_guardrails(const ListGatewayGuardrails& request, const CallOptions& options = {}) const;
+
+  /// Gives a guardrail to an endpoint. Needs MLflow 3.12. Class create_named.
+  [[nodiscard]] Result<GatewayGuardrailConfig> add_guardrail_to_endpoint(const AddGuardrailToEndpoint& request, const CallOptions& options = {}) const;
+
+  /// Takes a guardrail from an endpoint. Needs MLflow 3.12. Class once.
+  [[nodiscard]] Result<void> remove_guardrail_from_endpoint(const RemoveGuardrailFromEndpoint& request, const CallOptions& options = {}) const;
+
+  /// Lists the guardrails of an endpoint. Needs MLflow 3.12. Class read.
+  [[nodiscard]] Result<std::vector<GatewayGuardrailConfig>> list_endpoint_guardrail_configs(const ListEndpointGuardrailConfigs& request, const CallOptions& options = {}) const;
+
+  /// Changes a guardrail's place in an endpoint's order. Needs MLflow 3.12. Class same_again.
+  [[nodiscard]] Result<GatewayGuardrailConfig> update_endpoint_guardrail_config(const UpdateEndpointGuardrailConfig& request, const CallOptions& options = {}) const;
+
+  /// Lists the providers that the server knows. Needs MLflow 3.8. Class read.
+  [[nodiscard]] Result<std::vector<std::string>> list_gateway_providers(const CallOptions& options = {}) const;
+
+  /// Lists the models of a provider that the server knows. Needs MLflow 3.8. Class read.
+  [[nodiscard]] Result<std::vector<GatewayModelInfo>> list_gateway_models(const ListGatewayModels& request, const CallOptions& options = {}) const;
+
+  /// Says how to authenticate with a provider; also for one that the server doesn't know. Needs MLflow 3.8. Class read.
+  [[nodiscard]] Result<ProviderConfig> get_gateway_provider_config(const GetProviderConfig& request, const CallOptions& options = {}) const;
+
+  /// Says how the server keeps secrets. Needs MLflow 3.8. Class read.
+  [[nodiscard]] Result<GatewaySecretsConfig> get_gateway_secrets_config(const CallOptions& options = {}) const;
+
   // Logged models
 
   /// Creates a logged model. Needs MLflow 3.0. Class create_anonymous.
@@ -297,6 +612,77 @@ class MLFLOWHA_EXPORT Calls {
 
   /// Reads a whole file of a logged model through the server, into memory. Needs MLflow 3.0. Class read.
   [[nodiscard]] Result<std::string> get_logged_model_artifact(const GetLoggedModelArtifact& request, const CallOptions& options = {}) const;
+
+  // Traces
+
+  /// Stores a trace, or overwrites the one with its id; the answer has no spans. Needs MLflow 3.2. Class same_again.
+  [[nodiscard]] Result<Trace> start_trace(const StartTrace& request, const CallOptions& options = {}) const;
+
+  /// Reads a trace with its assessments, without its spans. Needs MLflow 3.2. Class read.
+  [[nodiscard]] Result<Trace> get_trace_info(const GetTraceInfo& request, const CallOptions& options = {}) const;
+
+  /// Reads a trace with its spans, where the server's database keeps them (those that came by OTLP). Needs MLflow 3.7.
+  /// Class read.
+  [[nodiscard]] Result<Trace> get_trace(const GetTrace& request, const CallOptions& options = {}) const;
+
+  /// Reads several traces with their spans, where the server's database keeps them. Needs MLflow 3.6. Class read.
+  [[nodiscard]] Result<std::vector<Trace>> batch_get_traces(const BatchGetTraces& request, const CallOptions& options = {}) const;
+
+  /// Reads several traces with their assessments, without their spans. Needs MLflow 3.11. Class read.
+  [[nodiscard]] Result<std::vector<TraceInfo>> batch_get_trace_infos(const BatchGetTraceInfos& request, const CallOptions& options = {}) const;
+
+  /// Lists traces without their spans, a page at a time. Needs MLflow 3.2. Class read.
+  [[nodiscard]] Result<Page<TraceInfo>> search_traces(const SearchTraces& request, const CallOptions& options = {}) const;
+
+  /// Deletes traces and says how many; after a repetition the number is that of the last answer. Needs MLflow 3.3.
+  /// Class never.
+  [[nodiscard]] Result<std::int32_t> delete_traces(const DeleteTraces& request, const CallOptions& options = {}) const;
+
+  /// Sets a tag of a trace. Needs MLflow 3.3. Class same_again.
+  [[nodiscard]] Result<void> set_trace_tag(const SetTraceTag& request, const CallOptions& options = {}) const;
+
+  /// Removes a tag of a trace. Needs MLflow 3.3. Class once.
+  [[nodiscard]] Result<void> delete_trace_tag(const DeleteTraceTag& request, const CallOptions& options = {}) const;
+
+  /// Links up to 100 traces to a run. Neither needs to exist. Needs MLflow 3.3. Class same_again.
+  [[nodiscard]] Result<void> link_traces_to_run(const LinkTracesToRun& request, const CallOptions& options = {}) const;
+
+  /// Links versions of prompts to a trace. Needs MLflow 3.7. Class same_again.
+  [[nodiscard]] Result<void> link_prompts_to_trace(const LinkPromptsToTrace& request, const CallOptions& options = {}) const;
+
+  /// Says how often the traces of two filters are the same ones. Needs MLflow 3.4. Class read.
+  [[nodiscard]] Result<TraceFilterCorrelation> calculate_trace_filter_correlation(const CalculateTraceFilterCorrelation& request, const CallOptions& options = {}) const;
+
+  /// Aggregates a metric over traces, spans or assessments. Needs MLflow 3.9. Class read.
+  [[nodiscard]] Result<Page<MetricDataPoint>> query_trace_metrics(const QueryTraceMetrics& request, const CallOptions& options = {}) const;
+
+  /// Begins a trace in version 2 of the tracing API, for servers before 3.2. Class create_anonymous.
+  [[nodiscard]] Result<TraceInfoV2> start_trace_v2(StartTraceV2 request, const CallOptions& options = {}) const;
+
+  /// Ends a trace of version 2. Class same_again.
+  [[nodiscard]] Result<TraceInfoV2> end_trace_v2(const EndTraceV2& request, const CallOptions& options = {}) const;
+
+  /// Reads a trace, also one of version 3, as version 2 shows it. Class read.
+  [[nodiscard]] Result<TraceInfoV2> get_trace_info_v2(const GetTraceInfoV2& request, const CallOptions& options = {}) const;
+
+  /// Lists traces, also those of version 3, as version 2 shows them. Class read.
+  [[nodiscard]] Result<Page<TraceInfoV2>> search_traces_v2(const SearchTracesV2& request, const CallOptions& options = {}) const;
+
+  /// Deletes traces and says how many; after a repetition the number is that of the last answer. Class never.
+  [[nodiscard]] Result<std::int32_t> delete_traces_v2(const DeleteTracesV2& request, const CallOptions& options = {}) const;
+
+  /// Sets a tag of a trace. Class same_again.
+  [[nodiscard]] Result<void> set_trace_tag_v2(const SetTraceTagV2& request, const CallOptions& options = {}) const;
+
+  /// Removes a tag of a trace. Class once.
+  [[nodiscard]] Result<void> delete_trace_tag_v2(const DeleteTraceTagV2& request, const CallOptions& options = {}) const;
+
+  /// Databricks' search over experiments and inference tables. No open-source server answers it. Needs MLflow 3.0.
+  /// Class read.
+  [[nodiscard]] Result<Page<TraceInfoV2>> search_unified_traces(const SearchUnifiedTraces& request, const CallOptions& options = {}) const;
+
+  /// Reads a trace of a Databricks inference table. No open-source server answers it. Needs MLflow 3.0. Class read.
+  [[nodiscard]] Result<std::string> get_online_trace_details(const GetOnlineTraceDetails& request, const CallOptions& options = {}) const;
 
  protected:
   Calls() = default;

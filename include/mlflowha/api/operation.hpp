@@ -46,6 +46,20 @@ enum class Recipe : std::uint8_t {
   find_model_version_by_tag,      ///< search the versions of the model for the request tag
   find_logged_model_by_tag,       ///< search the logged models of the experiment for the request tag
   find_logged_model_params,       ///< read the logged model: are all params of this request there?
+  find_trace_by_tag,              ///< search the traces (version 2) of the experiment for the request tag
+  find_assessment_by_id,          ///< read the assessment with the id that we made and compare its request tag
+  find_dataset_by_tag,            ///< search the evaluation datasets for the request tag
+  find_newest_scorer,             ///< read the scorer's newest version: is it this request's?
+  find_canceled_job,              ///< read the job: has it been canceled?
+  find_label_schema,              ///< read the schema of that name: is it all that this request says?
+  find_review_queue,              ///< read the queue of that name: is it all that this request says?
+  find_workspace,                 ///< read the workspace of that name: is it all that this request says?
+  find_gateway_secret,            ///< list the secrets: is the one of that name all that this request says?
+  find_gateway_model_definition,  ///< list the definitions: is the one of that name all that this request says?
+  find_gateway_endpoint,          ///< read the endpoint of that name: is it all that this request says?
+  find_attached_model,            ///< read the endpoint: has it the model as this request says?
+  find_endpoint_binding,          ///< list the bindings: is there the one of this request?
+  find_endpoint_guardrail,        ///< list the endpoint's guardrails: is there the one of this request?
 };
 
 /// What the body of a 2xx answer is.

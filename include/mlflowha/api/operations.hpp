@@ -237,6 +237,256 @@ inline constexpr api::Operation upload_run_artifact{
     .tag_field = "",
 };
 
+/// Adds an assessment to a trace. Repetition: A second sending without an id makes a second assessment. So the library
+/// makes the id, which servers keep: a second sending with it is 500 INTERNAL_ERROR (a clash of keys), and whether the
+/// first was carried out shows a read by that id. The request tag, in the metadata, tells ours from a stranger's with
+/// an id that the caller chose.
+inline constexpr api::Operation create_assessment{
+    .name = "create_assessment",
+    .rpc = "createAssessment",
+    .method = Method::post,
+    .path = "/api/3.0/mlflow/traces/{assessment.trace_id}/assessments",
+    .idempotency = Idempotency::create_anonymous,
+    .recipe = api::Recipe::find_assessment_by_id,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 2, 0},
+    .scope_field = "assessment.trace_id",
+    .tag_field = "",
+    .tagged = true,
+};
+
+/// Reads an assessment. Repetition: Reads.
+inline constexpr api::Operation get_assessment{
+    .name = "get_assessment",
+    .rpc = "GetAssessment",
+    .method = Method::get,
+    .path = "/api/3.0/mlflow/traces/{trace_id}/assessments/{assessment_id}",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 2, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Changes an assessment. Repetition: Overwrites with the same values; only last_update_time moves.
+inline constexpr api::Operation update_assessment{
+    .name = "update_assessment",
+    .rpc = "updateAssessment",
+    .method = Method::patch,
+    .path = "/api/3.0/mlflow/traces/{assessment.trace_id}/assessments/{assessment.assessment_id}",
+    .idempotency = Idempotency::same_again,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 2, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Deletes an assessment. One that isn't there is fine. Repetition: 200 twice, also for a trace that isn't there.
+inline constexpr api::Operation delete_assessment{
+    .name = "delete_assessment",
+    .rpc = "deleteAssessment",
+    .method = Method::del,
+    .path = "/api/3.0/mlflow/traces/{trace_id}/assessments/{assessment_id}",
+    .idempotency = Idempotency::same_again,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 2, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Creates an evaluation dataset. Repetition: Names need not be unique: a second sending makes a second dataset. Our
+/// request tag, inside the JSON of `tags`, is looked for first.
+inline constexpr api::Operation create_dataset{
+    .name = "create_dataset",
+    .rpc = "createDataset",
+    .method = Method::post,
+    .path = "/api/3.0/mlflow/datasets/create",
+    .idempotency = Idempotency::create_anonymous,
+    .recipe = api::Recipe::find_dataset_by_tag,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 4, 0},
+    .scope_field = "name",
+    .tag_field = "",
+    .tagged = true,
+};
+
+/// Reads a dataset without its records. Repetition: Reads.
+inline constexpr api::Operation get_dataset{
+    .name = "get_dataset",
+    .rpc = "getDataset",
+    .method = Method::get,
+    .path = "/api/3.0/mlflow/datasets/{dataset_id}",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 4, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Deletes a dataset with its records. One that isn't there is fine. Repetition: 200 twice.
+inline constexpr api::Operation delete_dataset{
+    .name = "delete_dataset",
+    .rpc = "deleteDataset",
+    .method = Method::del,
+    .path = "/api/3.0/mlflow/datasets/{dataset_id}",
+    .idempotency = Idempotency::same_again,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 4, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Lists evaluation datasets, a page at a time. Repetition: Reads.
+inline constexpr api::Operation search_evaluation_datasets{
+    .name = "search_evaluation_datasets",
+    .rpc = "searchEvaluationDatasets",
+    .method = Method::post,
+    .path = "/api/3.0/mlflow/datasets/search",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 4, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Sets tags of a dataset. Repetition: Overwrites with the same values. Servers of 3.17 answer {}, without the dataset
+/// that the descriptors promise.
+inline constexpr api::Operation set_dataset_tags{
+    .name = "set_dataset_tags",
+    .rpc = "setDatasetTags",
+    .method = Method::patch,
+    .path = "/api/3.0/mlflow/datasets/{dataset_id}/tags",
+    .idempotency = Idempotency::same_again,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 4, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Removes a tag of a dataset. One that isn't there is fine. Repetition: 200 twice, also for a dataset that isn't
+/// there.
+inline constexpr api::Operation delete_dataset_tag{
+    .name = "delete_dataset_tag",
+    .rpc = "deleteDatasetTag",
+    .method = Method::del,
+    .path = "/api/3.0/mlflow/datasets/{dataset_id}/tags/{key}",
+    .idempotency = Idempotency::same_again,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 4, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Adds or changes records. After a repetition those that the first sending inserted count as updated. Repetition:
+/// Records are told apart by a hash of their inputs: the second answer is 0 inserted, all updated.
+inline constexpr api::Operation upsert_dataset_records{
+    .name = "upsert_dataset_records",
+    .rpc = "upsertDatasetRecords",
+    .method = Method::post,
+    .path = "/api/3.0/mlflow/datasets/{dataset_id}/records",
+    .idempotency = Idempotency::same_again,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 4, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Lists the experiments that have a dataset; none for a dataset that isn't there. Repetition: Reads.
+inline constexpr api::Operation get_dataset_experiment_ids{
+    .name = "get_dataset_experiment_ids",
+    .rpc = "getDatasetExperimentIds",
+    .method = Method::get,
+    .path = "/api/3.0/mlflow/datasets/{dataset_id}/experiment-ids",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 4, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Reads the records of a dataset, a page at a time. Repetition: Reads.
+inline constexpr api::Operation get_dataset_records{
+    .name = "get_dataset_records",
+    .rpc = "getDatasetRecords",
+    .method = Method::get,
+    .path = "/api/3.0/mlflow/datasets/{dataset_id}/records",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 4, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Deletes records and says how many; after a repetition the number is that of the last answer. Repetition: 200 twice,
+/// the second time with 0.
+inline constexpr api::Operation delete_dataset_records{
+    .name = "delete_dataset_records",
+    .rpc = "deleteDatasetRecords",
+    .method = Method::del,
+    .path = "/api/3.0/mlflow/datasets/{dataset_id}/records",
+    .idempotency = Idempotency::same_again,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 10, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Gives a dataset to more experiments. Repetition: 200 twice; the experiment has it once.
+inline constexpr api::Operation add_dataset_to_experiments{
+    .name = "add_dataset_to_experiments",
+    .rpc = "addDatasetToExperiments",
+    .method = Method::post,
+    .path = "/api/3.0/mlflow/datasets/{dataset_id}/add-experiments",
+    .idempotency = Idempotency::same_again,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 7, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Takes a dataset away from experiments. One that doesn't have it is fine. Repetition: 200 twice.
+inline constexpr api::Operation remove_dataset_from_experiments{
+    .name = "remove_dataset_from_experiments",
+    .rpc = "removeDatasetFromExperiments",
+    .method = Method::post,
+    .path = "/api/3.0/mlflow/datasets/{dataset_id}/remove-experiments",
+    .idempotency = Idempotency::same_again,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 7, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
 /// Creates an experiment and returns its id. Repetition: Names are unique, so a second sending can't make a twin: it
 /// gets RESOURCE_ALREADY_EXISTS. Whether that experiment is ours shows in its request tag. It also collides with a
 /// deleted experiment of that name.
@@ -389,6 +639,238 @@ inline constexpr api::Operation search_datasets{
     .already_done = {},
     .answer = api::AnswerKind::json,
     .since = {0, 0, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Creates an issue. Repetition: A second sending makes a second issue. Issues have no tags, and the search knows
+/// status and source_run_id only: an equal issue could be anybody's.
+inline constexpr api::Operation create_issue{
+    .name = "create_issue",
+    .rpc = "createIssue",
+    .method = Method::post,
+    .path = "/api/3.0/mlflow/issues",
+    .idempotency = Idempotency::never,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 11, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Changes an issue. Repetition: Overwrites with the same values; only last_updated_timestamp moves.
+inline constexpr api::Operation update_issue{
+    .name = "update_issue",
+    .rpc = "updateIssue",
+    .method = Method::patch,
+    .path = "/api/3.0/mlflow/issues/{issue_id}",
+    .idempotency = Idempotency::same_again,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 11, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Reads an issue. Repetition: Reads.
+inline constexpr api::Operation get_issue{
+    .name = "get_issue",
+    .rpc = "getIssue",
+    .method = Method::get,
+    .path = "/api/3.0/mlflow/issues/{issue_id}",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 11, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Lists issues, a page at a time. Repetition: Reads.
+inline constexpr api::Operation search_issues{
+    .name = "search_issues",
+    .rpc = "searchIssues",
+    .method = Method::post,
+    .path = "/api/3.0/mlflow/issues/search",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 11, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Creates a label schema. Repetition: Names are unique in an experiment, so a second sending can't make a twin: it
+/// gets RESOURCE_ALREADY_EXISTS. There is no place for a request tag, so the schema of that name is read and all that
+/// we sent is compared.
+inline constexpr api::Operation create_label_schema{
+    .name = "create_label_schema",
+    .rpc = "createLabelSchema",
+    .method = Method::post,
+    .path = "/api/3.0/mlflow/label-schemas/create",
+    .idempotency = Idempotency::create_named,
+    .recipe = api::Recipe::find_label_schema,
+    .already_done = {"RESOURCE_ALREADY_EXISTS"},
+    .answer = api::AnswerKind::json,
+    .since = {3, 14, 0},
+    .scope_field = "experiment_id",
+    .tag_field = "",
+};
+
+/// Reads a label schema. Repetition: Reads.
+inline constexpr api::Operation get_label_schema{
+    .name = "get_label_schema",
+    .rpc = "getLabelSchema",
+    .method = Method::get,
+    .path = "/api/3.0/mlflow/label-schemas/get",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 14, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Reads the label schema of that name. Repetition: Reads.
+inline constexpr api::Operation get_label_schema_by_name{
+    .name = "get_label_schema_by_name",
+    .rpc = "getLabelSchemaByName",
+    .method = Method::get,
+    .path = "/api/3.0/mlflow/label-schemas/get-by-name",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 14, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Lists the label schemas of an experiment, a page at a time; the server adds its default one. Repetition: Reads. The
+/// default schema that the server adds on the first list is there once.
+inline constexpr api::Operation list_label_schemas{
+    .name = "list_label_schemas",
+    .rpc = "listLabelSchemas",
+    .method = Method::get,
+    .path = "/api/3.0/mlflow/label-schemas/list",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 14, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Changes a label schema. Repetition: Overwrites with the same values; only last_updated_at moves.
+inline constexpr api::Operation update_label_schema{
+    .name = "update_label_schema",
+    .rpc = "updateLabelSchema",
+    .method = Method::patch,
+    .path = "/api/3.0/mlflow/label-schemas/update",
+    .idempotency = Idempotency::same_again,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 14, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Deletes a label schema. One that isn't there is fine. Repetition: 200 twice.
+inline constexpr api::Operation delete_label_schema{
+    .name = "delete_label_schema",
+    .rpc = "deleteLabelSchema",
+    .method = Method::del,
+    .path = "/api/3.0/mlflow/label-schemas/delete",
+    .idempotency = Idempotency::same_again,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 14, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Starts a job. The server needs MLFLOW_SERVER_ENABLE_JOB_EXECUTION=true; without, it is 500 INTERNAL_ERROR.
+/// Repetition: A second sending starts a second job, which costs money. The server doesn't keep the tags of jobs, so
+/// ours can't be told from another.
+inline constexpr api::Operation create_prompt_optimization_job{
+    .name = "create_prompt_optimization_job",
+    .rpc = "createPromptOptimizationJob",
+    .method = Method::post,
+    .path = "/api/3.0/mlflow/prompt-optimization/jobs",
+    .idempotency = Idempotency::never,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 10, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Reads a job. Repetition: Reads.
+inline constexpr api::Operation get_prompt_optimization_job{
+    .name = "get_prompt_optimization_job",
+    .rpc = "getPromptOptimizationJob",
+    .method = Method::get,
+    .path = "/api/3.0/mlflow/prompt-optimization/jobs/{job_id}",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 10, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Lists the jobs of an experiment; none for an experiment that isn't there. Repetition: Reads.
+inline constexpr api::Operation search_prompt_optimization_jobs{
+    .name = "search_prompt_optimization_jobs",
+    .rpc = "searchPromptOptimizationJobs",
+    .method = Method::post,
+    .path = "/api/3.0/mlflow/prompt-optimization/jobs/search",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 10, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Cancels a job that has not ended. Repetition: The second answer is 400 INVALID_PARAMETER_VALUE: the job has ended.
+/// Whether by our first sending shows in its status.
+inline constexpr api::Operation cancel_prompt_optimization_job{
+    .name = "cancel_prompt_optimization_job",
+    .rpc = "cancelPromptOptimizationJob",
+    .method = Method::post,
+    .path = "/api/3.0/mlflow/prompt-optimization/jobs/{job_id}/cancel",
+    .idempotency = Idempotency::create_named,
+    .recipe = api::Recipe::find_canceled_job,
+    .already_done = {"INVALID_PARAMETER_VALUE"},
+    .answer = api::AnswerKind::json,
+    .since = {3, 10, 0},
+    .scope_field = "job_id",
+    .tag_field = "",
+};
+
+/// Deletes a job that has ended. Repetition: The second answer is 404.
+inline constexpr api::Operation delete_prompt_optimization_job{
+    .name = "delete_prompt_optimization_job",
+    .rpc = "deletePromptOptimizationJob",
+    .method = Method::del,
+    .path = "/api/3.0/mlflow/prompt-optimization/jobs/{job_id}",
+    .idempotency = Idempotency::once,
+    .recipe = api::Recipe::none,
+    .already_done = {"RESOURCE_DOES_NOT_EXIST"},
+    .answer = api::AnswerKind::json,
+    .since = {3, 10, 0},
     .scope_field = "",
     .tag_field = "",
 };
@@ -716,6 +1198,175 @@ inline constexpr api::Operation delete_model_version_tag{
     .tag_field = "",
 };
 
+/// Creates a review queue. Repetition: Names are unique in an experiment, so a second sending can't make a twin: it
+/// gets RESOURCE_ALREADY_EXISTS. There is no place for a request tag, so the queue of that name is read and its type,
+/// users and schemas are compared.
+inline constexpr api::Operation create_review_queue{
+    .name = "create_review_queue",
+    .rpc = "createReviewQueue",
+    .method = Method::post,
+    .path = "/api/3.0/mlflow/review-queues/create",
+    .idempotency = Idempotency::create_named,
+    .recipe = api::Recipe::find_review_queue,
+    .already_done = {"RESOURCE_ALREADY_EXISTS"},
+    .answer = api::AnswerKind::json,
+    .since = {3, 14, 0},
+    .scope_field = "experiment_id",
+    .tag_field = "",
+};
+
+/// Reads a user's queue, and creates it where there is none. Repetition: The second sending finds what the first has
+/// made.
+inline constexpr api::Operation get_or_create_user_queue{
+    .name = "get_or_create_user_queue",
+    .rpc = "getOrCreateUserQueue",
+    .method = Method::post,
+    .path = "/api/3.0/mlflow/review-queues/get-or-create-user",
+    .idempotency = Idempotency::same_again,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 14, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Reads a review queue. Repetition: Reads.
+inline constexpr api::Operation get_review_queue{
+    .name = "get_review_queue",
+    .rpc = "getReviewQueue",
+    .method = Method::get,
+    .path = "/api/3.0/mlflow/review-queues/get",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 14, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Reads the review queue of that name. Repetition: Reads.
+inline constexpr api::Operation get_review_queue_by_name{
+    .name = "get_review_queue_by_name",
+    .rpc = "getReviewQueueByName",
+    .method = Method::get,
+    .path = "/api/3.0/mlflow/review-queues/get-by-name",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 14, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Lists review queues of an experiment, a page at a time. Repetition: Reads.
+inline constexpr api::Operation list_review_queues{
+    .name = "list_review_queues",
+    .rpc = "listReviewQueues",
+    .method = Method::get,
+    .path = "/api/3.0/mlflow/review-queues/list",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 14, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Changes a review queue. Repetition: Overwrites with the same values; only last_update_time_ms moves.
+inline constexpr api::Operation update_review_queue{
+    .name = "update_review_queue",
+    .rpc = "updateReviewQueue",
+    .method = Method::post,
+    .path = "/api/3.0/mlflow/review-queues/update",
+    .idempotency = Idempotency::same_again,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 14, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Deletes a review queue. One that isn't there is fine. Repetition: 200 twice.
+inline constexpr api::Operation delete_review_queue{
+    .name = "delete_review_queue",
+    .rpc = "deleteReviewQueue",
+    .method = Method::post,
+    .path = "/api/3.0/mlflow/review-queues/delete",
+    .idempotency = Idempotency::same_again,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 14, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Adds traces of the queue's experiment to a review queue. Repetition: Items that are there are left alone: 200 twice,
+/// with the same answer.
+inline constexpr api::Operation add_items_to_review_queue{
+    .name = "add_items_to_review_queue",
+    .rpc = "addItemsToReviewQueue",
+    .method = Method::post,
+    .path = "/api/3.0/mlflow/review-queues/items/add",
+    .idempotency = Idempotency::same_again,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 14, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Takes traces out of a review queue. One that isn't in it is fine. Repetition: 200 twice.
+inline constexpr api::Operation remove_items_from_review_queue{
+    .name = "remove_items_from_review_queue",
+    .rpc = "removeItemsFromReviewQueue",
+    .method = Method::post,
+    .path = "/api/3.0/mlflow/review-queues/items/remove",
+    .idempotency = Idempotency::same_again,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 14, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Lists the items of a review queue, a page at a time. Repetition: Reads.
+inline constexpr api::Operation list_review_queue_items{
+    .name = "list_review_queue_items",
+    .rpc = "listReviewQueueItems",
+    .method = Method::get,
+    .path = "/api/3.0/mlflow/review-queues/items/list",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 14, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Says how far the review of an item is. Repetition: Overwrites with the same values: 200 twice, with the same answer.
+inline constexpr api::Operation set_review_queue_item_status{
+    .name = "set_review_queue_item_status",
+    .rpc = "setReviewQueueItemStatus",
+    .method = Method::post,
+    .path = "/api/3.0/mlflow/review-queues/items/set-status",
+    .idempotency = Idempotency::same_again,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 14, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
 /// Creates a run. Repetition: The server makes a new id each time, so a second sending makes a second run. Our request
 /// tag is looked for first.
 inline constexpr api::Operation create_run{
@@ -983,6 +1634,114 @@ inline constexpr api::Operation log_outputs{
     .tag_field = "",
 };
 
+/// Registers a scorer, or its next version. Repetition: Each sending makes a version, and a scorer has no place for a
+/// request tag. So the newest version is read first: if it says what we sent, what the caller wants is there, whoever
+/// sent it. A version that somebody else registers in between hides ours; then there are two of ours.
+inline constexpr api::Operation register_scorer{
+    .name = "register_scorer",
+    .rpc = "registerScorer",
+    .method = Method::post,
+    .path = "/api/3.0/mlflow/scorers/register",
+    .idempotency = Idempotency::create_anonymous,
+    .recipe = api::Recipe::find_newest_scorer,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 4, 0},
+    .scope_field = "experiment_id",
+    .tag_field = "",
+};
+
+/// Lists the newest version of each scorer. Repetition: Reads.
+inline constexpr api::Operation list_scorers{
+    .name = "list_scorers",
+    .rpc = "listScorers",
+    .method = Method::get,
+    .path = "/api/3.0/mlflow/scorers/list",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 4, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Lists all versions of a scorer, oldest first. Repetition: Reads.
+inline constexpr api::Operation list_scorer_versions{
+    .name = "list_scorer_versions",
+    .rpc = "listScorerVersions",
+    .method = Method::get,
+    .path = "/api/3.0/mlflow/scorers/versions",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 4, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Reads a version of a scorer. Repetition: Reads.
+inline constexpr api::Operation get_scorer{
+    .name = "get_scorer",
+    .rpc = "getScorer",
+    .method = Method::get,
+    .path = "/api/3.0/mlflow/scorers/get",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 4, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Deletes a version of a scorer, or all of them. Repetition: The second answer is 404.
+inline constexpr api::Operation delete_scorer{
+    .name = "delete_scorer",
+    .rpc = "deleteScorer",
+    .method = Method::del,
+    .path = "/api/3.0/mlflow/scorers/delete",
+    .idempotency = Idempotency::once,
+    .recipe = api::Recipe::none,
+    .already_done = {"RESOURCE_DOES_NOT_EXIST"},
+    .answer = api::AnswerKind::json,
+    .since = {3, 4, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Reads the settings of scorers that look at new traces; those without settings are left out. Repetition: Reads.
+inline constexpr api::Operation get_online_scoring_configs{
+    .name = "get_online_scoring_configs",
+    .rpc = "",
+    .method = Method::get,
+    .path = "/api/3.0/mlflow/scorers/online-configs",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 9, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Sets which share of the new traces a scorer looks at. Repetition: Replaces; only the id of the settings is another
+/// one after each sending.
+inline constexpr api::Operation upsert_online_scoring_config{
+    .name = "upsert_online_scoring_config",
+    .rpc = "",
+    .method = Method::put,
+    .path = "/api/3.0/mlflow/scorers/online-config",
+    .idempotency = Idempotency::same_again,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 9, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
 /// "OK" from any live server. Proves only that a worker answers: the database may be away. Repetition: Reads a
 /// constant.
 inline constexpr api::Operation get_health{
@@ -1119,6 +1878,695 @@ inline constexpr api::Operation test_webhook{
     .already_done = {},
     .answer = api::AnswerKind::json,
     .since = {3, 3, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Lists the workspaces. Repetition: Reads.
+inline constexpr api::Operation list_workspaces{
+    .name = "list_workspaces",
+    .rpc = "listWorkspaces",
+    .method = Method::get,
+    .path = "/api/3.0/mlflow/workspaces",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 10, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Creates a workspace. Repetition: Names are unique, so a second sending can't make a twin: it gets
+/// RESOURCE_ALREADY_EXISTS. There is no place for a request tag, so the workspace of that name is read and all that we
+/// sent is compared.
+inline constexpr api::Operation create_workspace{
+    .name = "create_workspace",
+    .rpc = "createWorkspace",
+    .method = Method::post,
+    .path = "/api/3.0/mlflow/workspaces",
+    .idempotency = Idempotency::create_named,
+    .recipe = api::Recipe::find_workspace,
+    .already_done = {"RESOURCE_ALREADY_EXISTS"},
+    .answer = api::AnswerKind::json,
+    .since = {3, 10, 0},
+    .scope_field = "name",
+    .tag_field = "",
+};
+
+/// Reads a workspace. Repetition: Reads.
+inline constexpr api::Operation get_workspace{
+    .name = "get_workspace",
+    .rpc = "getWorkspace",
+    .method = Method::get,
+    .path = "/api/3.0/mlflow/workspaces/{workspace_name}",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 10, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Changes a workspace. Repetition: Overwrites with the same values.
+inline constexpr api::Operation update_workspace{
+    .name = "update_workspace",
+    .rpc = "updateWorkspace",
+    .method = Method::patch,
+    .path = "/api/3.0/mlflow/workspaces/{workspace_name}",
+    .idempotency = Idempotency::same_again,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 10, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Deletes a workspace; "default" can't be deleted. Repetition: The second answer is 404.
+inline constexpr api::Operation delete_workspace{
+    .name = "delete_workspace",
+    .rpc = "deleteWorkspace",
+    .method = Method::del,
+    .path = "/api/3.0/mlflow/workspaces/{workspace_name}",
+    .idempotency = Idempotency::once,
+    .recipe = api::Recipe::none,
+    .already_done = {"RESOURCE_DOES_NOT_EXIST"},
+    .answer = api::AnswerKind::json,
+    .since = {3, 10, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Keeps a provider's secret, encrypted. Repetition: Names are unique, so a second sending can't make a twin: it gets
+/// RESOURCE_ALREADY_EXISTS. There is no place for a request tag, so the secret of that name is looked for in the list,
+/// and all that we sent is compared; of the values themselves the server shows the ends only.
+inline constexpr api::Operation create_gateway_secret{
+    .name = "create_gateway_secret",
+    .rpc = "createGatewaySecret",
+    .method = Method::post,
+    .path = "/api/3.0/mlflow/gateway/secrets/create",
+    .idempotency = Idempotency::create_named,
+    .recipe = api::Recipe::find_gateway_secret,
+    .already_done = {"RESOURCE_ALREADY_EXISTS"},
+    .answer = api::AnswerKind::json,
+    .since = {3, 8, 0},
+    .scope_field = "secret_name",
+    .tag_field = "",
+};
+
+/// Reads about a secret; its values are masked. Repetition: Reads.
+inline constexpr api::Operation get_gateway_secret_info{
+    .name = "get_gateway_secret_info",
+    .rpc = "getGatewaySecretInfo",
+    .method = Method::get,
+    .path = "/api/3.0/mlflow/gateway/secrets/get",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 8, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Changes a secret. Repetition: Overwrites with the same values; only last_updated_at moves.
+inline constexpr api::Operation update_gateway_secret{
+    .name = "update_gateway_secret",
+    .rpc = "updateGatewaySecret",
+    .method = Method::post,
+    .path = "/api/3.0/mlflow/gateway/secrets/update",
+    .idempotency = Idempotency::same_again,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 8, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Deletes a secret. Repetition: The second answer is 404.
+inline constexpr api::Operation delete_gateway_secret{
+    .name = "delete_gateway_secret",
+    .rpc = "deleteGatewaySecret",
+    .method = Method::del,
+    .path = "/api/3.0/mlflow/gateway/secrets/delete",
+    .idempotency = Idempotency::once,
+    .recipe = api::Recipe::none,
+    .already_done = {"RESOURCE_DOES_NOT_EXIST"},
+    .answer = api::AnswerKind::json,
+    .since = {3, 8, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Lists secrets; their values are masked. Repetition: Reads.
+inline constexpr api::Operation list_gateway_secret_infos{
+    .name = "list_gateway_secret_infos",
+    .rpc = "listGatewaySecretInfos",
+    .method = Method::get,
+    .path = "/api/3.0/mlflow/gateway/secrets/list",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 8, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Creates a model definition. Repetition: Names are unique, so a second sending can't make a twin: it gets
+/// RESOURCE_ALREADY_EXISTS. There is no place for a request tag, so the model definition of that name is looked for in
+/// the list, and all that we sent is compared.
+inline constexpr api::Operation create_gateway_model_definition{
+    .name = "create_gateway_model_definition",
+    .rpc = "createGatewayModelDefinition",
+    .method = Method::post,
+    .path = "/api/3.0/mlflow/gateway/model-definitions/create",
+    .idempotency = Idempotency::create_named,
+    .recipe = api::Recipe::find_gateway_model_definition,
+    .already_done = {"RESOURCE_ALREADY_EXISTS"},
+    .answer = api::AnswerKind::json,
+    .since = {3, 8, 0},
+    .scope_field = "secret_id",
+    .tag_field = "",
+};
+
+/// Reads a model definition. Repetition: Reads.
+inline constexpr api::Operation get_gateway_model_definition{
+    .name = "get_gateway_model_definition",
+    .rpc = "getGatewayModelDefinition",
+    .method = Method::get,
+    .path = "/api/3.0/mlflow/gateway/model-definitions/get",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 8, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Lists model definitions. Repetition: Reads.
+inline constexpr api::Operation list_gateway_model_definitions{
+    .name = "list_gateway_model_definitions",
+    .rpc = "listGatewayModelDefinitions",
+    .method = Method::get,
+    .path = "/api/3.0/mlflow/gateway/model-definitions/list",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 8, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Changes a model definition. Repetition: Overwrites with the same values; only last_updated_at moves.
+inline constexpr api::Operation update_gateway_model_definition{
+    .name = "update_gateway_model_definition",
+    .rpc = "updateGatewayModelDefinition",
+    .method = Method::post,
+    .path = "/api/3.0/mlflow/gateway/model-definitions/update",
+    .idempotency = Idempotency::same_again,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 8, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Deletes a model definition. One that an endpoint uses is a 500 INVALID_STATE. Repetition: The second answer is 404.
+inline constexpr api::Operation delete_gateway_model_definition{
+    .name = "delete_gateway_model_definition",
+    .rpc = "deleteGatewayModelDefinition",
+    .method = Method::del,
+    .path = "/api/3.0/mlflow/gateway/model-definitions/delete",
+    .idempotency = Idempotency::once,
+    .recipe = api::Recipe::none,
+    .already_done = {"RESOURCE_DOES_NOT_EXIST"},
+    .answer = api::AnswerKind::json,
+    .since = {3, 8, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Creates an endpoint. Repetition: Names are unique, so a second sending can't make a twin: it gets BAD_REQUEST (the
+/// database's unique key). There is no place for a request tag, so the endpoint of that name is read, and all that we
+/// sent is compared.
+inline constexpr api::Operation create_gateway_endpoint{
+    .name = "create_gateway_endpoint",
+    .rpc = "createGatewayEndpoint",
+    .method = Method::post,
+    .path = "/api/3.0/mlflow/gateway/endpoints/create",
+    .idempotency = Idempotency::create_named,
+    .recipe = api::Recipe::find_gateway_endpoint,
+    .already_done = {"BAD_REQUEST"},
+    .answer = api::AnswerKind::json,
+    .since = {3, 8, 0},
+    .scope_field = "name",
+    .tag_field = "",
+};
+
+/// Reads an endpoint. Repetition: Reads.
+inline constexpr api::Operation get_gateway_endpoint{
+    .name = "get_gateway_endpoint",
+    .rpc = "getGatewayEndpoint",
+    .method = Method::get,
+    .path = "/api/3.0/mlflow/gateway/endpoints/get",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 8, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Changes an endpoint. Repetition: Overwrites with the same values; only last_updated_at moves.
+inline constexpr api::Operation update_gateway_endpoint{
+    .name = "update_gateway_endpoint",
+    .rpc = "updateGatewayEndpoint",
+    .method = Method::post,
+    .path = "/api/3.0/mlflow/gateway/endpoints/update",
+    .idempotency = Idempotency::same_again,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 8, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Deletes an endpoint. Repetition: The second answer is 404.
+inline constexpr api::Operation delete_gateway_endpoint{
+    .name = "delete_gateway_endpoint",
+    .rpc = "deleteGatewayEndpoint",
+    .method = Method::del,
+    .path = "/api/3.0/mlflow/gateway/endpoints/delete",
+    .idempotency = Idempotency::once,
+    .recipe = api::Recipe::none,
+    .already_done = {"RESOURCE_DOES_NOT_EXIST"},
+    .answer = api::AnswerKind::json,
+    .since = {3, 8, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Lists endpoints. Repetition: Reads.
+inline constexpr api::Operation list_gateway_endpoints{
+    .name = "list_gateway_endpoints",
+    .rpc = "listGatewayEndpoints",
+    .method = Method::get,
+    .path = "/api/3.0/mlflow/gateway/endpoints/list",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 8, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Lets an endpoint use one more model. Repetition: An endpoint has a model once, so a second sending gets
+/// RESOURCE_ALREADY_EXISTS. The endpoint is read, and how it uses the model is compared with what we sent.
+inline constexpr api::Operation attach_model_to_endpoint{
+    .name = "attach_model_to_endpoint",
+    .rpc = "attachModelToEndpoint",
+    .method = Method::post,
+    .path = "/api/3.0/mlflow/gateway/endpoints/models/attach",
+    .idempotency = Idempotency::create_named,
+    .recipe = api::Recipe::find_attached_model,
+    .already_done = {"RESOURCE_ALREADY_EXISTS"},
+    .answer = api::AnswerKind::json,
+    .since = {3, 8, 0},
+    .scope_field = "endpoint_id",
+    .tag_field = "",
+};
+
+/// Takes a model from an endpoint. Repetition: The second answer is 404.
+inline constexpr api::Operation detach_model_from_endpoint{
+    .name = "detach_model_from_endpoint",
+    .rpc = "detachModelFromEndpoint",
+    .method = Method::post,
+    .path = "/api/3.0/mlflow/gateway/endpoints/models/detach",
+    .idempotency = Idempotency::once,
+    .recipe = api::Recipe::none,
+    .already_done = {"RESOURCE_DOES_NOT_EXIST"},
+    .answer = api::AnswerKind::json,
+    .since = {3, 8, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Records that a resource uses an endpoint. Repetition: A binding is there once, so a second sending gets BAD_REQUEST
+/// (the database's unique key). The bindings are listed, and who created ours is compared.
+inline constexpr api::Operation create_endpoint_binding{
+    .name = "create_endpoint_binding",
+    .rpc = "createEndpointBinding",
+    .method = Method::post,
+    .path = "/api/3.0/mlflow/gateway/endpoints/bindings/create",
+    .idempotency = Idempotency::create_named,
+    .recipe = api::Recipe::find_endpoint_binding,
+    .already_done = {"BAD_REQUEST"},
+    .answer = api::AnswerKind::json,
+    .since = {3, 8, 0},
+    .scope_field = "endpoint_id",
+    .tag_field = "",
+};
+
+/// Records that a resource uses an endpoint no longer. Repetition: The second answer is 404.
+inline constexpr api::Operation delete_endpoint_binding{
+    .name = "delete_endpoint_binding",
+    .rpc = "deleteEndpointBinding",
+    .method = Method::del,
+    .path = "/api/3.0/mlflow/gateway/endpoints/bindings/delete",
+    .idempotency = Idempotency::once,
+    .recipe = api::Recipe::none,
+    .already_done = {"RESOURCE_DOES_NOT_EXIST"},
+    .answer = api::AnswerKind::json,
+    .since = {3, 8, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Lists which resources use which endpoints. Repetition: Reads.
+inline constexpr api::Operation list_endpoint_bindings{
+    .name = "list_endpoint_bindings",
+    .rpc = "listEndpointBindings",
+    .method = Method::get,
+    .path = "/api/3.0/mlflow/gateway/endpoints/bindings/list",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 8, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Sets a tag of an endpoint. Repetition: Overwrites with the same value.
+inline constexpr api::Operation set_gateway_endpoint_tag{
+    .name = "set_gateway_endpoint_tag",
+    .rpc = "setGatewayEndpointTag",
+    .method = Method::post,
+    .path = "/api/3.0/mlflow/gateway/endpoints/set-tag",
+    .idempotency = Idempotency::same_again,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 8, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Removes a tag of an endpoint. One that isn't there is fine. Repetition: 200 twice.
+inline constexpr api::Operation delete_gateway_endpoint_tag{
+    .name = "delete_gateway_endpoint_tag",
+    .rpc = "deleteGatewayEndpointTag",
+    .method = Method::del,
+    .path = "/api/3.0/mlflow/gateway/endpoints/delete-tag",
+    .idempotency = Idempotency::same_again,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 8, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Creates a budget. Repetition: A second sending makes a second budget. Budgets have neither name nor tags: an equal
+/// one could be anybody's, and whoever then deletes it deletes a stranger's.
+inline constexpr api::Operation create_budget_policy{
+    .name = "create_budget_policy",
+    .rpc = "createBudgetPolicy",
+    .method = Method::post,
+    .path = "/api/3.0/mlflow/gateway/budgets/create",
+    .idempotency = Idempotency::never,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 11, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Reads a budget. Repetition: Reads.
+inline constexpr api::Operation get_budget_policy{
+    .name = "get_budget_policy",
+    .rpc = "getBudgetPolicy",
+    .method = Method::get,
+    .path = "/api/3.0/mlflow/gateway/budgets/get",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 11, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Changes a budget. Repetition: Overwrites with the same values; only last_updated_at moves.
+inline constexpr api::Operation update_budget_policy{
+    .name = "update_budget_policy",
+    .rpc = "updateBudgetPolicy",
+    .method = Method::post,
+    .path = "/api/3.0/mlflow/gateway/budgets/update",
+    .idempotency = Idempotency::same_again,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 11, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Deletes a budget. Repetition: The second answer is 404.
+inline constexpr api::Operation delete_budget_policy{
+    .name = "delete_budget_policy",
+    .rpc = "deleteBudgetPolicy",
+    .method = Method::del,
+    .path = "/api/3.0/mlflow/gateway/budgets/delete",
+    .idempotency = Idempotency::once,
+    .recipe = api::Recipe::none,
+    .already_done = {"RESOURCE_DOES_NOT_EXIST"},
+    .answer = api::AnswerKind::json,
+    .since = {3, 11, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Lists budgets, a page at a time. Repetition: Reads.
+inline constexpr api::Operation list_budget_policies{
+    .name = "list_budget_policies",
+    .rpc = "listBudgetPolicies",
+    .method = Method::get,
+    .path = "/api/3.0/mlflow/gateway/budgets/list",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 11, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Lists what has been spent in the present period of each budget. Repetition: Reads.
+inline constexpr api::Operation list_budget_windows{
+    .name = "list_budget_windows",
+    .rpc = "listBudgetWindows",
+    .method = Method::get,
+    .path = "/api/3.0/mlflow/gateway/budgets/windows",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 11, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Creates a guardrail. Repetition: A second sending makes a second guardrail. Names need not be unique and there are
+/// no tags: an equal one could be anybody's.
+inline constexpr api::Operation create_gateway_guardrail{
+    .name = "create_gateway_guardrail",
+    .rpc = "createGatewayGuardrail",
+    .method = Method::post,
+    .path = "/api/3.0/mlflow/gateway/guardrails/create",
+    .idempotency = Idempotency::never,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 12, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Reads a guardrail. Repetition: Reads.
+inline constexpr api::Operation get_gateway_guardrail{
+    .name = "get_gateway_guardrail",
+    .rpc = "getGatewayGuardrail",
+    .method = Method::get,
+    .path = "/api/3.0/mlflow/gateway/guardrails/get",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 12, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Deletes a guardrail. Repetition: The second answer is 404.
+inline constexpr api::Operation delete_gateway_guardrail{
+    .name = "delete_gateway_guardrail",
+    .rpc = "deleteGatewayGuardrail",
+    .method = Method::del,
+    .path = "/api/3.0/mlflow/gateway/guardrails/delete",
+    .idempotency = Idempotency::once,
+    .recipe = api::Recipe::none,
+    .already_done = {"RESOURCE_DOES_NOT_EXIST"},
+    .answer = api::AnswerKind::json,
+    .since = {3, 12, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Lists guardrails, a page at a time. Repetition: Reads.
+inline constexpr api::Operation list_gateway_guardrails{
+    .name = "list_gateway_guardrails",
+    .rpc = "listGatewayGuardrails",
+    .method = Method::get,
+    .path = "/api/3.0/mlflow/gateway/guardrails/list",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 12, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Gives a guardrail to an endpoint. Repetition: An endpoint has a guardrail once, so a second sending gets
+/// RESOURCE_ALREADY_EXISTS. The endpoint's guardrails are listed, and the order of ours is compared.
+inline constexpr api::Operation add_guardrail_to_endpoint{
+    .name = "add_guardrail_to_endpoint",
+    .rpc = "addGuardrailToEndpoint",
+    .method = Method::post,
+    .path = "/api/3.0/mlflow/gateway/guardrails/add-to-endpoint",
+    .idempotency = Idempotency::create_named,
+    .recipe = api::Recipe::find_endpoint_guardrail,
+    .already_done = {"RESOURCE_ALREADY_EXISTS"},
+    .answer = api::AnswerKind::json,
+    .since = {3, 12, 0},
+    .scope_field = "endpoint_id",
+    .tag_field = "",
+};
+
+/// Takes a guardrail from an endpoint. Repetition: The second answer is 404.
+inline constexpr api::Operation remove_guardrail_from_endpoint{
+    .name = "remove_guardrail_from_endpoint",
+    .rpc = "removeGuardrailFromEndpoint",
+    .method = Method::del,
+    .path = "/api/3.0/mlflow/gateway/guardrails/remove-from-endpoint",
+    .idempotency = Idempotency::once,
+    .recipe = api::Recipe::none,
+    .already_done = {"RESOURCE_DOES_NOT_EXIST"},
+    .answer = api::AnswerKind::json,
+    .since = {3, 12, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Lists the guardrails of an endpoint. Repetition: Reads.
+inline constexpr api::Operation list_endpoint_guardrail_configs{
+    .name = "list_endpoint_guardrail_configs",
+    .rpc = "listEndpointGuardrailConfigs",
+    .method = Method::get,
+    .path = "/api/3.0/mlflow/gateway/guardrails/list-for-endpoint",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 12, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Changes a guardrail's place in an endpoint's order. Repetition: Overwrites with the same value: 200 twice, with the
+/// same answer.
+inline constexpr api::Operation update_endpoint_guardrail_config{
+    .name = "update_endpoint_guardrail_config",
+    .rpc = "updateEndpointGuardrailConfig",
+    .method = Method::patch,
+    .path = "/api/3.0/mlflow/gateway/guardrails/update-config",
+    .idempotency = Idempotency::same_again,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 12, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Lists the providers that the server knows. Repetition: Reads.
+inline constexpr api::Operation list_gateway_providers{
+    .name = "list_gateway_providers",
+    .rpc = "",
+    .method = Method::get,
+    .path = "/ajax-api/3.0/mlflow/gateway/supported-providers",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 8, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Lists the models of a provider that the server knows. Repetition: Reads.
+inline constexpr api::Operation list_gateway_models{
+    .name = "list_gateway_models",
+    .rpc = "",
+    .method = Method::get,
+    .path = "/ajax-api/3.0/mlflow/gateway/supported-models",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 8, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Says how to authenticate with a provider; also for one that the server doesn't know. Repetition: Reads.
+inline constexpr api::Operation get_gateway_provider_config{
+    .name = "get_gateway_provider_config",
+    .rpc = "",
+    .method = Method::get,
+    .path = "/ajax-api/3.0/mlflow/gateway/provider-config",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 8, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Says how the server keeps secrets. Repetition: Reads.
+inline constexpr api::Operation get_gateway_secrets_config{
+    .name = "get_gateway_secrets_config",
+    .rpc = "",
+    .method = Method::get,
+    .path = "/ajax-api/3.0/mlflow/gateway/secrets/config",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 8, 0},
     .scope_field = "",
     .tag_field = "",
 };
@@ -1278,10 +2726,352 @@ inline constexpr api::Operation get_logged_model_artifact{
     .tag_field = "",
 };
 
+/// Stores a trace, or overwrites the one with its id; the answer has no spans. Repetition: The client makes the id and
+/// the server stores over what is there: 200 twice, with the same answer. A tag or entry of the metadata that is there
+/// stays; a server takes an empty id for an id, so it is refused here.
+inline constexpr api::Operation start_trace{
+    .name = "start_trace",
+    .rpc = "startTraceV3",
+    .method = Method::post,
+    .path = "/api/3.0/mlflow/traces",
+    .idempotency = Idempotency::same_again,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 2, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Reads a trace with its assessments, without its spans. Repetition: Reads.
+inline constexpr api::Operation get_trace_info{
+    .name = "get_trace_info",
+    .rpc = "getTraceInfoV3",
+    .method = Method::get,
+    .path = "/api/3.0/mlflow/traces/{trace_id}",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 2, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Reads a trace with its spans, where the server's database keeps them (those that came by OTLP). Repetition: Reads. A
+/// trace whose spans are elsewhere is 500 INTERNAL_ERROR.
+inline constexpr api::Operation get_trace{
+    .name = "get_trace",
+    .rpc = "getTrace",
+    .method = Method::get,
+    .path = "/api/3.0/mlflow/traces/get",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 7, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Reads several traces with their spans, where the server's database keeps them. Repetition: Reads. One trace whose
+/// spans are elsewhere makes it 500 INTERNAL_ERROR.
+inline constexpr api::Operation batch_get_traces{
+    .name = "batch_get_traces",
+    .rpc = "batchGetTraces",
+    .method = Method::get,
+    .path = "/api/3.0/mlflow/traces/batchGet",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 6, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Reads several traces with their assessments, without their spans. Repetition: Reads.
+inline constexpr api::Operation batch_get_trace_infos{
+    .name = "batch_get_trace_infos",
+    .rpc = "batchGetTraceInfos",
+    .method = Method::post,
+    .path = "/api/3.0/mlflow/traces/batchGetInfos",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 11, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Lists traces without their spans, a page at a time. Repetition: Reads.
+inline constexpr api::Operation search_traces{
+    .name = "search_traces",
+    .rpc = "searchTracesV3",
+    .method = Method::post,
+    .path = "/api/3.0/mlflow/traces/search",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 2, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Deletes traces and says how many; after a repetition the number is that of the last answer. Repetition: A second
+/// sending finds nothing left and answers 0, but with max_traces it deletes the next ones.
+inline constexpr api::Operation delete_traces{
+    .name = "delete_traces",
+    .rpc = "deleteTracesV3",
+    .method = Method::post,
+    .path = "/api/3.0/mlflow/traces/delete-traces",
+    .idempotency = Idempotency::never,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 3, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Sets a tag of a trace. Repetition: Overwrites with the same value. A trace that isn't there is 400 BAD_REQUEST with
+/// the database's own words.
+inline constexpr api::Operation set_trace_tag{
+    .name = "set_trace_tag",
+    .rpc = "setTraceTagV3",
+    .method = Method::patch,
+    .path = "/api/3.0/mlflow/traces/{trace_id}/tags",
+    .idempotency = Idempotency::same_again,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 3, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Removes a tag of a trace. Repetition: The second answer is 404: the tag is gone.
+inline constexpr api::Operation delete_trace_tag{
+    .name = "delete_trace_tag",
+    .rpc = "deleteTraceTagV3",
+    .method = Method::del,
+    .path = "/api/3.0/mlflow/traces/{trace_id}/tags",
+    .idempotency = Idempotency::once,
+    .recipe = api::Recipe::none,
+    .already_done = {"RESOURCE_DOES_NOT_EXIST"},
+    .answer = api::AnswerKind::json,
+    .since = {3, 3, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Links up to 100 traces to a run. Neither needs to exist. Repetition: Links that are there are left alone: 200 twice.
+inline constexpr api::Operation link_traces_to_run{
+    .name = "link_traces_to_run",
+    .rpc = "linkTracesToRun",
+    .method = Method::post,
+    .path = "/api/2.0/mlflow/traces/link-to-run",
+    .idempotency = Idempotency::same_again,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 3, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Links versions of prompts to a trace. Repetition: Links that are there are left alone: 200 twice.
+inline constexpr api::Operation link_prompts_to_trace{
+    .name = "link_prompts_to_trace",
+    .rpc = "linkPromptsToTrace",
+    .method = Method::post,
+    .path = "/api/2.0/mlflow/traces/link-prompts",
+    .idempotency = Idempotency::same_again,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 7, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Says how often the traces of two filters are the same ones. Repetition: Reads.
+inline constexpr api::Operation calculate_trace_filter_correlation{
+    .name = "calculate_trace_filter_correlation",
+    .rpc = "calculateTraceFilterCorrelation",
+    .method = Method::post,
+    .path = "/api/3.0/mlflow/traces/calculate-filter-correlation",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 4, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Aggregates a metric over traces, spans or assessments. Repetition: Reads.
+inline constexpr api::Operation query_trace_metrics{
+    .name = "query_trace_metrics",
+    .rpc = "queryTraceMetrics",
+    .method = Method::post,
+    .path = "/api/3.0/mlflow/traces/metrics",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 9, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Begins a trace in version 2 of the tracing API, for servers before 3.2. Repetition: The server makes a new id each
+/// time, so a second sending makes a second trace. Our request tag is looked for first. start_trace needs none of that.
+inline constexpr api::Operation start_trace_v2{
+    .name = "start_trace_v2",
+    .rpc = "startTrace",
+    .method = Method::post,
+    .path = "/api/2.0/mlflow/traces",
+    .idempotency = Idempotency::create_anonymous,
+    .recipe = api::Recipe::find_trace_by_tag,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {0, 0, 0},
+    .scope_field = "experiment_id",
+    .tag_field = "tags",
+    .tagged = true,
+};
+
+/// Ends a trace of version 2. Repetition: Overwrites with the same values: the answers are the same.
+inline constexpr api::Operation end_trace_v2{
+    .name = "end_trace_v2",
+    .rpc = "endTrace",
+    .method = Method::patch,
+    .path = "/api/2.0/mlflow/traces/{request_id}",
+    .idempotency = Idempotency::same_again,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {0, 0, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Reads a trace, also one of version 3, as version 2 shows it. Repetition: Reads.
+inline constexpr api::Operation get_trace_info_v2{
+    .name = "get_trace_info_v2",
+    .rpc = "getTraceInfo",
+    .method = Method::get,
+    .path = "/api/2.0/mlflow/traces/{request_id}/info",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {0, 0, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Lists traces, also those of version 3, as version 2 shows them. Repetition: Reads.
+inline constexpr api::Operation search_traces_v2{
+    .name = "search_traces_v2",
+    .rpc = "searchTraces",
+    .method = Method::get,
+    .path = "/api/2.0/mlflow/traces",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {0, 0, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Deletes traces and says how many; after a repetition the number is that of the last answer. Repetition: A second
+/// sending finds nothing left and answers 0, but with max_traces it deletes the next ones.
+inline constexpr api::Operation delete_traces_v2{
+    .name = "delete_traces_v2",
+    .rpc = "deleteTraces",
+    .method = Method::post,
+    .path = "/api/2.0/mlflow/traces/delete-traces",
+    .idempotency = Idempotency::never,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {0, 0, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Sets a tag of a trace. Repetition: Overwrites with the same value. A trace that isn't there is 400 BAD_REQUEST with
+/// the database's own words.
+inline constexpr api::Operation set_trace_tag_v2{
+    .name = "set_trace_tag_v2",
+    .rpc = "setTraceTag",
+    .method = Method::patch,
+    .path = "/api/2.0/mlflow/traces/{request_id}/tags",
+    .idempotency = Idempotency::same_again,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {0, 0, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Removes a tag of a trace. Repetition: The second answer is 404: the tag is gone.
+inline constexpr api::Operation delete_trace_tag_v2{
+    .name = "delete_trace_tag_v2",
+    .rpc = "deleteTraceTag",
+    .method = Method::del,
+    .path = "/api/2.0/mlflow/traces/{request_id}/tags",
+    .idempotency = Idempotency::once,
+    .recipe = api::Recipe::none,
+    .already_done = {"RESOURCE_DOES_NOT_EXIST"},
+    .answer = api::AnswerKind::json,
+    .since = {0, 0, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Databricks' search over experiments and inference tables. No open-source server answers it. Repetition: Reads. An
+/// open-source server has no handler: 404 with an empty body.
+inline constexpr api::Operation search_unified_traces{
+    .name = "search_unified_traces",
+    .rpc = "searchUnifiedTraceHandler",
+    .method = Method::get,
+    .path = "/api/2.0/mlflow/unified-traces",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 0, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Reads a trace of a Databricks inference table. No open-source server answers it. Repetition: Reads. An open-source
+/// server has no handler: 404 with an empty body.
+inline constexpr api::Operation get_online_trace_details{
+    .name = "get_online_trace_details",
+    .rpc = "getOnlineTraceDetails",
+    .method = Method::get,
+    .path = "/api/2.0/mlflow/get-online-trace-details",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 0, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
 }  // namespace ops
 
 /// Every row, in the order of the table.
-inline constexpr std::array<const api::Operation*, 81> operations{{
+inline constexpr std::array<const api::Operation*, 197> operations{{
     &ops::list_artifacts,
     &ops::create_presigned_upload_url,
     &ops::create_presigned_download_url,
@@ -1296,6 +3086,22 @@ inline constexpr std::array<const api::Operation*, 81> operations{{
     &ops::get_artifact,
     &ops::get_model_version_artifact,
     &ops::upload_run_artifact,
+    &ops::create_assessment,
+    &ops::get_assessment,
+    &ops::update_assessment,
+    &ops::delete_assessment,
+    &ops::create_dataset,
+    &ops::get_dataset,
+    &ops::delete_dataset,
+    &ops::search_evaluation_datasets,
+    &ops::set_dataset_tags,
+    &ops::delete_dataset_tag,
+    &ops::upsert_dataset_records,
+    &ops::get_dataset_experiment_ids,
+    &ops::get_dataset_records,
+    &ops::delete_dataset_records,
+    &ops::add_dataset_to_experiments,
+    &ops::remove_dataset_from_experiments,
     &ops::create_experiment,
     &ops::search_experiments,
     &ops::get_experiment,
@@ -1306,6 +3112,21 @@ inline constexpr std::array<const api::Operation*, 81> operations{{
     &ops::set_experiment_tag,
     &ops::delete_experiment_tag,
     &ops::search_datasets,
+    &ops::create_issue,
+    &ops::update_issue,
+    &ops::get_issue,
+    &ops::search_issues,
+    &ops::create_label_schema,
+    &ops::get_label_schema,
+    &ops::get_label_schema_by_name,
+    &ops::list_label_schemas,
+    &ops::update_label_schema,
+    &ops::delete_label_schema,
+    &ops::create_prompt_optimization_job,
+    &ops::get_prompt_optimization_job,
+    &ops::search_prompt_optimization_jobs,
+    &ops::cancel_prompt_optimization_job,
+    &ops::delete_prompt_optimization_job,
     &ops::create_registered_model,
     &ops::rename_registered_model,
     &ops::update_registered_model,
@@ -1327,6 +3148,17 @@ inline constexpr std::array<const api::Operation*, 81> operations{{
     &ops::get_model_version_download_uri,
     &ops::set_model_version_tag,
     &ops::delete_model_version_tag,
+    &ops::create_review_queue,
+    &ops::get_or_create_user_queue,
+    &ops::get_review_queue,
+    &ops::get_review_queue_by_name,
+    &ops::list_review_queues,
+    &ops::update_review_queue,
+    &ops::delete_review_queue,
+    &ops::add_items_to_review_queue,
+    &ops::remove_items_from_review_queue,
+    &ops::list_review_queue_items,
+    &ops::set_review_queue_item_status,
     &ops::create_run,
     &ops::update_run,
     &ops::delete_run,
@@ -1344,6 +3176,13 @@ inline constexpr std::array<const api::Operation*, 81> operations{{
     &ops::log_model,
     &ops::log_inputs,
     &ops::log_outputs,
+    &ops::register_scorer,
+    &ops::list_scorers,
+    &ops::list_scorer_versions,
+    &ops::get_scorer,
+    &ops::delete_scorer,
+    &ops::get_online_scoring_configs,
+    &ops::upsert_online_scoring_config,
     &ops::get_health,
     &ops::get_server_version,
     &ops::get_server_info,
@@ -1353,6 +3192,51 @@ inline constexpr std::array<const api::Operation*, 81> operations{{
     &ops::update_webhook,
     &ops::delete_webhook,
     &ops::test_webhook,
+    &ops::list_workspaces,
+    &ops::create_workspace,
+    &ops::get_workspace,
+    &ops::update_workspace,
+    &ops::delete_workspace,
+    &ops::create_gateway_secret,
+    &ops::get_gateway_secret_info,
+    &ops::update_gateway_secret,
+    &ops::delete_gateway_secret,
+    &ops::list_gateway_secret_infos,
+    &ops::create_gateway_model_definition,
+    &ops::get_gateway_model_definition,
+    &ops::list_gateway_model_definitions,
+    &ops::update_gateway_model_definition,
+    &ops::delete_gateway_model_definition,
+    &ops::create_gateway_endpoint,
+    &ops::get_gateway_endpoint,
+    &ops::update_gateway_endpoint,
+    &ops::delete_gateway_endpoint,
+    &ops::list_gateway_endpoints,
+    &ops::attach_model_to_endpoint,
+    &ops::detach_model_from_endpoint,
+    &ops::create_endpoint_binding,
+    &ops::delete_endpoint_binding,
+    &ops::list_endpoint_bindings,
+    &ops::set_gateway_endpoint_tag,
+    &ops::delete_gateway_endpoint_tag,
+    &ops::create_budget_policy,
+    &ops::get_budget_policy,
+    &ops::update_budget_policy,
+    &ops::delete_budget_policy,
+    &ops::list_budget_policies,
+    &ops::list_budget_windows,
+    &ops::create_gateway_guardrail,
+    &ops::get_gateway_guardrail,
+    &ops::delete_gateway_guardrail,
+    &ops::list_gateway_guardrails,
+    &ops::add_guardrail_to_endpoint,
+    &ops::remove_guardrail_from_endpoint,
+    &ops::list_endpoint_guardrail_configs,
+    &ops::update_endpoint_guardrail_config,
+    &ops::list_gateway_providers,
+    &ops::list_gateway_models,
+    &ops::get_gateway_provider_config,
+    &ops::get_gateway_secrets_config,
     &ops::create_logged_model,
     &ops::finalize_logged_model,
     &ops::get_logged_model,
@@ -1363,6 +3247,28 @@ inline constexpr std::array<const api::Operation*, 81> operations{{
     &ops::list_logged_model_artifacts,
     &ops::log_logged_model_params,
     &ops::get_logged_model_artifact,
+    &ops::start_trace,
+    &ops::get_trace_info,
+    &ops::get_trace,
+    &ops::batch_get_traces,
+    &ops::batch_get_trace_infos,
+    &ops::search_traces,
+    &ops::delete_traces,
+    &ops::set_trace_tag,
+    &ops::delete_trace_tag,
+    &ops::link_traces_to_run,
+    &ops::link_prompts_to_trace,
+    &ops::calculate_trace_filter_correlation,
+    &ops::query_trace_metrics,
+    &ops::start_trace_v2,
+    &ops::end_trace_v2,
+    &ops::get_trace_info_v2,
+    &ops::search_traces_v2,
+    &ops::delete_traces_v2,
+    &ops::set_trace_tag_v2,
+    &ops::delete_trace_tag_v2,
+    &ops::search_unified_traces,
+    &ops::get_online_trace_details,
 }};
 
 }  // namespace api

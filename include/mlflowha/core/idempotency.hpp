@@ -15,7 +15,7 @@ enum class Idempotency : std::uint8_t {
   read,              ///< send again, elsewhere
   same_again,        ///< send the identical bytes again
   once,              ///< as same_again, and the "already done" error of a repetition is success
-  create_named,      ///< send again; on "already exists" read back and compare the request tag
+  create_named,      ///< send again; on "already exists" read back and compare the request tag, or what was sent
   create_anonymous,  ///< look for the request tag before sending again
   never,             ///< do not send again; report Effect::unknown
 };

@@ -7,6 +7,7 @@
 #include <mlflowha/api/impl/error_body.ipp>
 #include <mlflowha/api/impl/json_call.ipp>
 #include <mlflowha/api/impl/operation.ipp>
+#include <mlflowha/api/impl/proto_time.ipp>
 #include <mlflowha/client/impl/classify.ipp>
 #include <mlflowha/client/impl/client.ipp>
 #include <mlflowha/client/impl/config.ipp>

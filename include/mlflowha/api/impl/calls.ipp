@@ -6,11 +6,21 @@
 // clang-format off
 
 #include <mlflowha/api/impl/artifacts_calls.ipp>
+#include <mlflowha/api/impl/assessments_calls.ipp>
+#include <mlflowha/api/impl/evaluation_datasets_calls.ipp>
 #include <mlflowha/api/impl/experiments_calls.ipp>
+#include <mlflowha/api/impl/issues_calls.ipp>
+#include <mlflowha/api/impl/label_schemas_calls.ipp>
+#include <mlflowha/api/impl/prompt_optimization_calls.ipp>
 #include <mlflowha/api/impl/registry_calls.ipp>
+#include <mlflowha/api/impl/review_queues_calls.ipp>
 #include <mlflowha/api/impl/runs_calls.ipp>
+#include <mlflowha/api/impl/scorers_calls.ipp>
 #include <mlflowha/api/impl/server_calls.ipp>
 #include <mlflowha/api/impl/webhooks_calls.ipp>
+#include <mlflowha/api/impl/workspaces_calls.ipp>
+#include <mlflowha/api/impl/gateway_calls.ipp>
 #include <mlflowha/api/impl/logged_models_calls.ipp>
+#include <mlflowha/api/impl/traces_calls.ipp>
 
 #endif

@@ -4,6 +4,8 @@
 // Checker: MLflow's rules for a request's fields, applied before anything is sent. Keeps the first fault, which names
 // the field with its path, the value and what was expected. Text is checked for UTF-8 when it is encoded.
 
+#include <mlflowha/api/impl/json_reader.ipp>
+#include <mlflowha/api/impl/proto_time.ipp>
 #include <mlflowha/api/open_enum.hpp>
 #include <mlflowha/core/error.hpp>
 #include <mlflowha/core/impl/error.ipp>
@@ -26,10 +28,6 @@ class Checker {
   [[nodiscard]] bool failed() const noexcept { return !fault_.empty(); }
   [[nodiscard]] const std::string& fault() const noexcept { return fault_; }
 
-  template <class Names>
-  void required(const char* field, const OpenEnum<Names>& value) {
-    if (value == OpenEnum<Names>()) fail(field, "is unspecified; expected a value");
-  }
   void required(const char* field, std::string_view value) {
     if (value.empty()) fail(field, "is empty; expected a value");
   }
@@ -40,6 +38,16 @@ class Checker {
   template <class T>
   void required(const char* field, const std::optional<T>& value) {
     if (!value) fail(field, "is missing; expected a value");
+  }
+
+  template <class Names>
+  void required(const char* field, const OpenEnum<Names>& value) {
+    if (value != OpenEnum<Names>()) return;
+    std::string names;
+    for (const EnumName& one : Names::names) {
+      if (one.number != 0) names += (names.empty() ? "" : ", ") + std::string(one.name);
+    }
+    fail(field, "is missing; expected one of " + names);
   }
 
   /// A letter or digit, then letters, digits, '_' and '-'. Empty passes: see required().
@@ -83,12 +91,38 @@ class Checker {
                       sanitize(value, 64) + '"');
     }
   }
+  template <class T>
+  void text(const char* field, const std::optional<T>& value, std::size_t max) {
+    if (value) text(field, *value, max);
+  }
   /// Milliseconds since the epoch.
   void time(const char* field, std::int64_t value) {
     if (value < 0) bad(field, std::to_string(value), "milliseconds since the epoch, not negative");
   }
   void time(const char* field, const std::optional<std::int64_t>& value) {
     if (value) time(field, *value);
+  }
+  /// A text that is one JSON object, or one JSON list, as a whole. Empty passes: see required().
+  void json_object(const char* field, std::string_view value) {
+    JsonReader reader(value);
+    if (!value.empty() && reader.begin_object()) {
+      for (std::string_view name; reader.next_member(name);) reader.skip();
+    }
+    json(field, value, reader, "a JSON object");
+  }
+  void json_list(const char* field, std::string_view value) {
+    JsonReader reader(value);
+    if (!value.empty() && reader.begin_array()) {
+      while (reader.next_entry()) reader.skip();
+    }
+    json(field, value, reader, "a JSON list");
+  }
+  /// Text of google.protobuf.Timestamp and Duration. Empty passes: see required().
+  void timestamp(const char* field, std::string_view value) {
+    if (!value.empty() && !parse_timestamp(value)) bad(field, value, "a time such as \"2026-01-02T03:04:05.678Z\"");
+  }
+  void duration(const char* field, std::string_view value) {
+    if (!value.empty() && !parse_duration(value)) bad(field, value, "a number of seconds such as \"1.5s\"");
   }
   void count(const char* field, std::int64_t value, std::int64_t min, std::int64_t max) {
     if (value < min || value > max) {
@@ -149,6 +183,11 @@ class Checker {
     std::size_t index = no_index;
   };
 
+  void json(const char* field, std::string_view value, JsonReader& reader, const char* expected) {
+    if (value.empty()) return;
+    reader.end();
+    if (reader.failed()) bad(field, value, expected);
+  }
   static std::size_t characters(std::string_view value) noexcept {
     std::size_t count = 0;
     for (const char c : value) count += (static_cast<unsigned char>(c) & 0xC0U) != 0x80U ? 1 : 0;

@@ -5,6 +5,7 @@
 // GET, a JSON body for every other method (DELETE included: MLflow reads a query for GET only).
 
 #include <mlflowha/api/impl/checker.ipp>
+#include <mlflowha/api/impl/json_reader.ipp>
 #include <mlflowha/api/impl/json_writer.ipp>
 #include <mlflowha/api/operation.hpp>
 #include <mlflowha/core/clock.hpp>
@@ -190,6 +191,38 @@ template <class Tag>
   std::string& value = tags[std::string(api::request_tag_key)];
   if (value.empty()) value = std::move(fresh);
   return value;
+}
+/// Tags as the text of a JSON object. Text that is none is left alone: the request's check refuses it.
+[[nodiscard]] MLFLOWHA_INLINE std::string stamp(std::string& tags, std::string fresh) {
+  UnknownFields members;
+  JsonReader reader(tags);
+  if (!tags.empty() && reader.begin_object()) {
+    for (std::string_view name; reader.next_member(name);) reader.keep(name, members);
+  }
+  if (!tags.empty()) reader.end();
+  if (reader.failed()) return fresh;
+  for (const UnknownField& member : members) {
+    std::string value;
+    JsonReader text(member.json);
+    if (member.name == api::request_tag_key && (text.read(value), !text.failed()) && !value.empty()) return value;
+  }
+  std::erase_if(members, [](const UnknownField& member) { return member.name == api::request_tag_key; });
+  std::string text;
+  JsonWriter writer(text);
+  writer.begin_object();
+  writer.unknown(members);
+  writer.member(api::request_tag_key, fresh);
+  writer.end_object();
+  if (!writer.failed()) tags = std::move(text);  // a failure is the check's to name
+  return fresh;
+}
+/// The id of an object whose id the client may choose: the caller's, or one made of the letters and digits of `fresh`.
+MLFLOWHA_INLINE void stamp_id(std::string& id, std::string_view fresh) {
+  if (!id.empty()) return;
+  id = "a-";
+  for (const char c : fresh) {
+    if (c != '-') id += c;
+  }
 }
 
 }  // namespace detail

@@ -83,7 +83,8 @@ MLFLOWHA_INLINE std::optional<Duration> asked_wait(const Response& response, Wal
 /// A 503 that states a fact about the server's configuration and not an outage.
 MLFLOWHA_INLINE bool is_switched_off(std::string_view message) noexcept {
   return contains(message, "--artifacts-only") || contains(message, "--serve-artifacts") ||
-         contains(message, "orkspaces are not enabled") || contains(message, "orkspaces are disabled");
+         contains(message, "--enable-workspaces") || contains(message, "orkspaces are not enabled") ||
+         contains(message, "orkspaces are disabled");
 }
 
 MLFLOWHA_INLINE bool is_cut_short(std::string_view body) noexcept {

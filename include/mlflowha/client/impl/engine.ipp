@@ -20,6 +20,7 @@ struct Engine::Call {
   Deadline deadline;
   std::string id;
   int attempts = 0;
+  bool may_be_done = false;              // an attempt of this call has left its fate open
   std::vector<AttemptRecord> story{};    // failures only, unless an observer listens
   std::optional<Error> last_error{};     // of the last attempt of the call itself
   std::optional<Error> last_obstacle{};  // of the last attempt of any purpose
@@ -153,6 +154,9 @@ MLFLOWHA_INLINE Outcome Engine::attempt_call(Call& call, const CallPlan::Attempt
   TransportResult result = carry(call, attempt, call.prepared.http);
   Classification c = classify(result, context_of(call.operation), clock->wall_now());
   c.outcome.latency = clock->now() - began;
+  // Without a request tag only content can be compared, and equal content is ours only where we may have sent it.
+  if (call.prepared.request_tag.empty() && !call.may_be_done) c.outcome.already_done = false;
+  call.may_be_done = call.may_be_done || c.outcome.maybe_applied;
   note_attempt(call, attempt, began, c, status_of(result), code_of(result));
   if (auto* response = std::get_if<Response>(&result)) call.answer = std::move(*response);
   if (!c.error && call.answer.status >= 400) {  // an error that says that all is as it was asked to be

@@ -3,11 +3,13 @@
 
 // What the recipes share: the request tag in a filter, among tags, and in an answer made up from what was found.
 
+#include <mlflowha/api/codec.hpp>
 #include <mlflowha/client/impl/recipes.hpp>
 
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -49,6 +51,41 @@ template <class Tag>
                                                                   const Result<std::string>& json) {
   if (!json) return json.error();
   return answer_with(fmt::format("{{\"{}\": {}}}", member, *json));
+}
+
+// --- recipes without a tag: what the request says, compared with what is there
+
+/// The request of the create that is looked up, read back from its bytes.
+template <class Request>
+[[nodiscard]] Result<Request> request_said(const RecipeKey& key) {
+  return api::from_json<Request>(key.body);
+}
+
+/// What a request left empty is the server's to choose: it is not compared.
+template <class T>
+[[nodiscard]] bool as_said(const T& said, const T& there) {
+  return said == T() || said == there;
+}
+template <class T>
+[[nodiscard]] bool as_said(const std::optional<T>& said, const T& there) {
+  return !said || *said == there;
+}
+/// Lists whose order means nothing.
+[[nodiscard]] MLFLOWHA_INLINE bool same_entries(std::vector<std::string> a, std::vector<std::string> b) {
+  std::sort(a.begin(), a.end());
+  std::sort(b.begin(), b.end());
+  return a == b;
+}
+
+/// The finding that `object` is what the create has made; `member` is where the create's answer has it.
+template <class T>
+[[nodiscard]] Result<Finding> found_as(std::string_view member, const T& object, std::string id) {
+  Result<Response> answer = answer_with_member(member, api::to_json(object));
+  if (!answer) return std::move(answer).error();
+  Finding finding;
+  finding.objects.push_back({std::move(id)});
+  finding.answer = std::move(*answer);
+  return finding;
 }
 
 }  // namespace detail

@@ -1,7 +1,10 @@
 #ifndef MLFLOWHA_CLIENT_IMPL_RECIPES_IPP
 #define MLFLOWHA_CLIENT_IMPL_RECIPES_IPP
 
+#include <mlflowha/client/impl/recipe_evaluation.ipp>
+#include <mlflowha/client/impl/recipe_gateway.ipp>
 #include <mlflowha/client/impl/recipe_logged_models.ipp>
+#include <mlflowha/client/impl/recipe_named.ipp>
 #include <mlflowha/client/impl/recipe_registry.ipp>
 #include <mlflowha/client/impl/recipe_tracking.ipp>
 #include <mlflowha/client/impl/recipes.hpp>
@@ -29,6 +32,34 @@ MLFLOWHA_INLINE const RecipeRow* recipe_row(api::Recipe recipe) noexcept {
       return &logged_model_recipe;
     case api::Recipe::find_logged_model_params:
       return &logged_model_params_recipe;
+    case api::Recipe::find_trace_by_tag:
+      return &trace_recipe;
+    case api::Recipe::find_assessment_by_id:
+      return &assessment_recipe;
+    case api::Recipe::find_dataset_by_tag:
+      return &dataset_recipe;
+    case api::Recipe::find_newest_scorer:
+      return &scorer_recipe;
+    case api::Recipe::find_canceled_job:
+      return &canceled_job_recipe;
+    case api::Recipe::find_label_schema:
+      return &label_schema_recipe;
+    case api::Recipe::find_review_queue:
+      return &review_queue_recipe;
+    case api::Recipe::find_workspace:
+      return &workspace_recipe;
+    case api::Recipe::find_gateway_secret:
+      return &gateway_secret_recipe;
+    case api::Recipe::find_gateway_model_definition:
+      return &gateway_model_definition_recipe;
+    case api::Recipe::find_gateway_endpoint:
+      return &gateway_endpoint_recipe;
+    case api::Recipe::find_attached_model:
+      return &attached_model_recipe;
+    case api::Recipe::find_endpoint_binding:
+      return &endpoint_binding_recipe;
+    case api::Recipe::find_endpoint_guardrail:
+      return &endpoint_guardrail_recipe;
   }
   return nullptr;
 }
