@@ -18,6 +18,9 @@ struct ContractServer {
   bool fake = false;
 };
 
+/// True for a real MLflow 3: what the fake doesn't imitate and 2.x doesn't have is tested there.
+[[nodiscard]] inline bool is_real_3(const ContractServer& server) { return !server.fake && server.major >= 3; }
+
 /// Started once; ends with the program.
 const ContractServer& contract_server();
 /// One client for the whole suite, so that the suite also shows that a client can be kept.

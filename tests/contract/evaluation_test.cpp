@@ -1,0 +1,145 @@
+#include "contract/server.hpp"
+#include "support/catch.hpp"
+
+using namespace mlflowha;
+using namespace mlflowha_tests;
+
+TEST_CASE("an evaluation dataset lives: create, fill, tag, share, delete", "[contract][evaluation]") {
+  if (!is_real_3(contract_server())) return;
+  const Client& client = contract_client();
+  const std::string experiment = fresh_experiment();
+  const std::string other = fresh_experiment();
+  CreateDataset create;
+  create.name = fresh_name("questions");
+  create.experiment_ids = {experiment};
+  create.source_type = DatasetRecordSourceType::human;
+  create.tags = R"({"team": "a\"b"})";
+  const EvaluationDataset dataset = client.create_dataset(create).value();
+  const std::string& id = dataset.dataset_id;
+  CHECK(dataset.name == create.name);
+  CHECK(dataset.experiment_ids == create.experiment_ids);
+  CHECK_THAT(dataset.tags, contains(std::string(api::request_tag_key)) && contains(R"("team": "a\"b")"));
+  CHECK(client.get_dataset({.dataset_id = id}).value().name == create.name);
+  CHECK(client.get_dataset_experiment_ids({.dataset_id = id}).value() == create.experiment_ids);
+
+  const UpsertDatasetRecords records{.dataset_id = id,
+                                     .records = R"([{"inputs": {"q": "1"}}, {"inputs": {"q": "2"}}])"};
+  CHECK(client.upsert_dataset_records(records).value().inserted_count == 2);
+  const DatasetRecordCounts again = client.upsert_dataset_records(records).value();
+  CHECK(again.inserted_count == 0);
+  CHECK(again.updated_count == 2);
+  const DatasetRecords page = client.get_dataset_records({.dataset_id = id, .max_results = 1}).value();
+  CHECK_THAT(page.records, contains("dataset_record_id"));
+  CHECK_FALSE(page.next_page_token.empty());
+
+  for (int i = 0; i < 2; ++i) {
+    REQUIRE(client.set_dataset_tags({.dataset_id = id, .tags = R"({"k": "v"})"}));
+    REQUIRE(client.add_dataset_to_experiments({.dataset_id = id, .experiment_ids = {other}}));
+  }
+  SearchEvaluationDatasets search;
+  search.experiment_ids = {other};
+  search.filter_string = "tags.k = 'v'";
+  CHECK(client.search_evaluation_datasets(search).value().items.at(0).dataset_id == id);
+  for (int i = 0; i < 2; ++i) {
+    REQUIRE(client.delete_dataset_tag({.dataset_id = id, .key = "k"}));
+    REQUIRE(client.remove_dataset_from_experiments({.dataset_id = id, .experiment_ids = {other}}));
+  }
+  CHECK(client.search_evaluation_datasets(search).value().items.empty());
+  CHECK(client.delete_dataset_records({.dataset_id = id, .dataset_record_ids = {"dr-none"}}).value() == 0);
+  for (int i = 0; i < 2; ++i) REQUIRE(client.delete_dataset({.dataset_id = id}));
+  CHECK(is_not_found(client.get_dataset({.dataset_id = id}).error()));
+}
+
+TEST_CASE("evaluation datasets that don't exist and bad questions are typed errors", "[contract][evaluation]") {
+  if (!is_real_3(contract_server())) return;
+  const Client& client = contract_client();
+  const std::string experiment = fresh_experiment();
+  CHECK(client.create_dataset({.name = "n", .tags = "[1]"}).error().code == Errc::invalid_argument);
+  CHECK(client.create_dataset({.name = "n", .tags = "{"}).error().code == Errc::invalid_argument);
+  CHECK(client.upsert_dataset_records({.dataset_id = "d-none", .records = "{}"}).error().code ==
+        Errc::invalid_argument);
+  CHECK(client.upsert_dataset_records({.dataset_id = "d-none", .records = R"([{"inputs": {"q": 1}}])"}).error().code ==
+        Errc::rejected);
+  CHECK(is_not_found(client.set_dataset_tags({.dataset_id = "d-none", .tags = R"({"k": "v"})"}).error()));
+  CHECK(is_not_found(
+      client.add_dataset_to_experiments({.dataset_id = "d-none", .experiment_ids = {experiment}}).error()));
+  CHECK(is_not_found(
+      client.remove_dataset_from_experiments({.dataset_id = "d-none", .experiment_ids = {experiment}}).error()));
+  SearchEvaluationDatasets search;
+  search.filter_string = "bad";
+  CHECK(client.search_evaluation_datasets(search).error().code == Errc::rejected);
+  // Servers say the same of what isn't there as of what is empty.
+  CHECK(client.get_dataset_records({.dataset_id = "d-none"}).value().records == "[]");
+  CHECK(client.get_dataset_experiment_ids({.dataset_id = "d-none"}).value().empty());
+}
+
+TEST_CASE("an issue lives: create, change, read, search", "[contract][issues]") {
+  if (!is_real_3(contract_server())) return;
+  const Client& client = contract_client();
+  const Run run = fresh_run();
+  CreateIssue create;
+  create.experiment_id = run.info.experiment_id;
+  create.name = "slow";
+  create.description = "answers take long";
+  create.severity = "high";
+  create.root_causes = {"cold cache"};
+  create.source_run_id = run.info.run_id;
+  const Issue issue = client.create_issue(create).value();
+  CHECK(issue.status == "pending");
+  CHECK(issue.root_causes == create.root_causes);
+  const UpdateIssue update{.issue_id = issue.issue_id, .status = "resolved"};
+  for (int i = 0; i < 2; ++i) CHECK(client.update_issue(update).value().status == "resolved");
+  CHECK(client.get_issue({.issue_id = issue.issue_id}).value().status == "resolved");
+  SearchIssues search;
+  search.experiment_id = create.experiment_id;
+  search.filter_string = "status = 'resolved'";
+  search.include_trace_count = true;
+  const auto found = client.search_issues(search).value();
+  REQUIRE(found.items.size() == 1);
+  CHECK(found.items[0].trace_count == 0);
+
+  create.experiment_id = "99999999";
+  CHECK(is_not_found(client.create_issue(create).error()));
+  CHECK(is_not_found(client.update_issue({.issue_id = "none", .status = "resolved"}).error()));
+  CHECK(is_not_found(client.get_issue({.issue_id = "none"}).error()));
+  search.filter_string = "name = 'slow'";
+  CHECK(client.search_issues(search).error().code == Errc::rejected);
+}
+
+TEST_CASE("a scorer lives: register, read, list, set up, delete", "[contract][scorers]") {
+  if (!is_real_3(contract_server())) return;
+  const Client& client = contract_client();
+  const std::string experiment = fresh_experiment();
+  const RegisterScorer scorer{.experiment_id = experiment, .name = "good", .serialized_scorer = R"({"a":1})"};
+  const RegisteredScorer first = client.register_scorer(scorer).value();
+  CHECK(first.version == 1);
+  CHECK(first.experiment_id == experiment);
+  CHECK(client.register_scorer(scorer).value().version == 2);  // whoever asks twice gets two
+  CHECK(client.get_scorer({.experiment_id = experiment, .name = "good"}).value().scorer_version == 2);
+  CHECK(client.get_scorer({.experiment_id = experiment, .name = "good", .version = 1}).value().serialized_scorer ==
+        R"({"a":1})");
+  CHECK(client.list_scorers({.experiment_id = experiment}).value().size() == 1);
+  CHECK(client.list_scorer_versions({.experiment_id = experiment, .name = "good"}).value().size() == 2);
+
+  for (int i = 0; i < 2; ++i) {
+    const auto config = client.upsert_online_scoring_config({.experiment_id = experiment, .name = "good"}).value();
+    CHECK(config.scorer_id == first.scorer_id);
+  }
+  const auto configs = client.get_online_scoring_configs({.scorer_ids = {first.scorer_id}}).value();
+  REQUIRE(configs.size() == 1);
+  CHECK(configs[0].sample_rate == 0);
+  CHECK(configs[0].experiment_id == experiment);
+  CHECK(client.upsert_online_scoring_config({.experiment_id = experiment, .name = "good", .sample_rate = 0.5})
+            .error()
+            .code == Errc::rejected);  // its model is none of the gateway's
+
+  REQUIRE(client.delete_scorer({.experiment_id = experiment, .name = "good", .version = 1}));
+  REQUIRE(client.delete_scorer({.experiment_id = experiment, .name = "good"}));
+  CHECK(is_not_found(client.delete_scorer({.experiment_id = experiment, .name = "good"}).error()));
+  CHECK(is_not_found(client.get_scorer({.experiment_id = experiment, .name = "good"}).error()));
+  CHECK(is_not_found(client.list_scorer_versions({.experiment_id = experiment, .name = "good"}).error()));
+  CHECK(is_not_found(client.list_scorers({.experiment_id = "99999999"}).error()));
+  CHECK(is_not_found(
+      client.register_scorer({.experiment_id = "99999999", .name = "g", .serialized_scorer = "{}"}).error()));
+  CHECK(client.get_online_scoring_configs({}).error().code == Errc::invalid_argument);
+}
