@@ -71,12 +71,13 @@ def private_directory(prefix: str, user: str | None = None) -> Path:
     return path
 
 
-def server_environment() -> dict[str, str]:
-    """Our environment without the caller's MLflow and proxy settings, and with what keeps a server small."""
+def server_environment(extras: Sequence[str] = ()) -> dict[str, str]:
+    """Our environment without the caller's MLflow and proxy settings, and with what keeps a server small. `extras` may
+    hold "jobs": then it can run jobs, and is not small."""
     proxies = {"http_proxy", "https_proxy", "all_proxy", "no_proxy"}
     env = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW", "_MLFLOW")) and k.lower() not in proxies}
     env.update(
-        MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false",
+        MLFLOW_SERVER_ENABLE_JOB_EXECUTION="true" if "jobs" in extras else "false",
         MLFLOW_DISABLE_TELEMETRY="true",
         # Webhooks of tests point at this machine, where nobody answers.
         MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS="true",
@@ -106,7 +107,15 @@ def answers(url: str, timeout: float = 2) -> bool:
 class MlflowServer:
     """One `mlflow server` on 127.0.0.1. Keeps its port over restarts. Not thread-safe."""
 
-    def __init__(self, venv: Path, backend_uri: str, artifacts: Path, log: Path, port: int | None = None) -> None:
+    def __init__(
+        self,
+        venv: Path,
+        backend_uri: str,
+        artifacts: Path,
+        log: Path,
+        port: int | None = None,
+        extras: Sequence[str] = (),
+    ) -> None:
         self.port = free_port() if port is None else port
         self.url = f"http://127.0.0.1:{self.port}"
         self.process = ManagedProcess(
@@ -120,9 +129,10 @@ class MlflowServer:
                 f"--artifacts-destination={artifacts}",
                 "--serve-artifacts",
                 "--workers=1",
-            ],
+            ]
+            + (["--enable-workspaces"] if "workspaces" in extras else []),
             log,
-            env=server_environment(),
+            env=server_environment(extras),
         )
         if not os.access(self.process.command[0], os.X_OK):
             raise ProcessError(f"no MLflow in {venv}: run tools/setup.sh, or name another one with --venv")
@@ -311,7 +321,14 @@ backend servers
 class Stack:
     """`count` MLflow servers on one database. A context manager: ready inside, gone afterwards."""
 
-    def __init__(self, count: int, version: str = "3", backend: str = "sqlite", venv: Path | None = None) -> None:
+    def __init__(
+        self,
+        count: int,
+        version: str = "3",
+        backend: str = "sqlite",
+        venv: Path | None = None,
+        extras: Sequence[str] = (),
+    ) -> None:
         if count < 1 or backend not in ("sqlite", "postgres"):
             raise ValueError(f"expected count >= 1 and backend sqlite or postgres, got {count} and {backend!r}")
         self.version = version
@@ -329,6 +346,7 @@ class Stack:
                 self.directory / "artifacts",
                 self.directory / f"server-{number}.log",
                 free_port(taken),
+                extras,
             )
             for number in range(1, count + 1)
         ]
@@ -442,7 +460,8 @@ def command_up(args: argparse.Namespace) -> int:
             [sys.executable, os.path.abspath(__file__), "keep", f"--version={args.version}", f"--count={args.count}"]
             + [f"--backend={args.backend}", f"--state={args.state.resolve()}", f"--idle-minutes={args.idle_minutes:g}"]
             + [f"--watch-pid={watched}"]
-            + ([f"--venv={args.venv.resolve()}"] if args.venv else []),
+            + ([f"--venv={args.venv.resolve()}"] if args.venv else [])
+            + [f"--with={extra}" for extra in args.extras],
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=out,
@@ -467,7 +486,9 @@ def command_keep(args: argparse.Namespace) -> int:
     watched_start = process_start_ticks(args.watch_pid) if args.watch_pid else None
     if args.watch_pid and watched_start is None:
         return 0  # whoever wanted the servers is gone already
-    with ending_on_signals(), Stack(args.count, args.version, args.backend, args.venv) as stack:
+    with ending_on_signals(), Stack(
+        args.count, args.version, args.backend, args.venv, args.extras
+    ) as stack:
         state = {
             "keeper": {"pid": os.getpid(), "started": process_start_ticks(os.getpid())},
             "version": args.version,
@@ -541,6 +562,14 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         sub.add_argument("--count", type=int, default=1, help="number of servers")
         sub.add_argument("--backend", choices=("sqlite", "postgres"), default="sqlite")
         sub.add_argument("--venv", type=Path, help="default: build/venv/mlflow-VERSION")
+        sub.add_argument(
+            "--with",
+            dest="extras",
+            action="append",
+            default=[],
+            choices=("workspaces", "jobs"),
+            help="what a server does only when told to; 3.x only",
+        )
         sub.add_argument("--idle-minutes", type=float, default=20, help="end when nobody is connected for that long")
         sub.add_argument(
             "--watch-pid", type=int, help="end with this process; default: the ctest above, if any; 0: none"

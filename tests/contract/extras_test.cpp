@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "contract/lossy.hpp"
 #include "contract/server.hpp"
 #include "support/catch.hpp"
 
@@ -72,4 +73,22 @@ TEST_CASE("a prompt-optimisation job lives: create, read, cancel, delete", "[con
   CHECK(is_not_found(client.delete_prompt_optimization_job({.job_id = job->job_id}).error()));
   create.experiment_id = "99999999";
   CHECK(is_not_found(client.create_prompt_optimization_job(create).error()));
+}
+
+TEST_CASE("lost answers: workspaces and canceled jobs", "[contract][once][extras]") {
+  if (!is_real_3(contract_server()) || !contract_client().get_server_info().value().workspaces_enabled) return;
+  const Client& client = contract_client();
+  const CreateWorkspace create{.name = fresh_name("w").substr(0, 30), .description = "ours"};
+  const auto made = Lossy("/mlflow/workspaces")->create_workspace(create);
+  CHECK(client.get_workspace({.workspace_name = create.name}).value() == made.value());
+
+  CreatePromptOptimizationJob job;
+  job.experiment_id = fresh_experiment();
+  job.source_prompt_uri = "prompts:/none/1";
+  job.config.optimizer_type = OptimizerType::gepa;
+  const std::string id = client.create_prompt_optimization_job(job).value().job_id;
+  const auto canceled = Lossy("/cancel")->cancel_prompt_optimization_job({.job_id = id});
+  const auto state = client.get_prompt_optimization_job({.job_id = id}).value().state.status;
+  // It may have failed before: there is no such prompt. Then nobody has canceled it.
+  CHECK(canceled.has_value() == (state == JobStatus::canceled));
 }

@@ -7,7 +7,9 @@
 #include <cstdlib>
 #include <fstream>
 #include <memory>
+#include <mutex>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <stdexcept>
 
 namespace mlflowha_tests {
@@ -35,6 +37,23 @@ ContractServer find_server() {
   return server;
 }
 
+/// Keeps what has been called and how it ended, one line each, for contract/coverage.py.
+class CallRecord : public mlflowha::Observer {
+ public:
+  explicit CallRecord(const char* path) : file_(path, std::ios::trunc) {}
+
+  void on_call(const mlflowha::CallEvent& event) noexcept override {
+    const std::string line = std::string(event.operation) + (event.error == nullptr ? " success" : " error");
+    const std::lock_guard lock(mutex_);
+    if (seen_.insert(line).second) file_ << line << std::endl;  // at once: a crash is worth a record too
+  }
+
+ private:
+  std::mutex mutex_;
+  std::set<std::string> seen_;
+  std::ofstream file_;
+};
+
 }  // namespace
 
 const ContractServer& contract_server() {
@@ -46,6 +65,8 @@ const mlflowha::Client& contract_client() {
   static const mlflowha::Client client = [] {
     mlflowha::ClientOptions options;
     options.endpoints = contract_server().urls;
+    const char* record = std::getenv("MLFLOWHA_CONTRACT_CALLS");
+    if (record != nullptr) options.observer = std::make_shared<CallRecord>(record);
     return mlflowha::Client::create(std::move(options)).value();
   }();
   return client;

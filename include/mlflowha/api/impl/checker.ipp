@@ -102,14 +102,16 @@ class Checker {
   void time(const char* field, const std::optional<std::int64_t>& value) {
     if (value) time(field, *value);
   }
-  /// A text that is one JSON object, or one JSON list, as a whole. Empty passes: see required().
+  /// Text of one JSON object whose values are text or null. Empty passes: see required().
   void json_object(const char* field, std::string_view value) {
     JsonReader reader(value);
     if (!value.empty() && reader.begin_object()) {
-      for (std::string_view name; reader.next_member(name);) reader.skip();
+      std::string text;
+      for (std::string_view name; reader.next_member(name);) reader.read(text);
     }
-    json(field, value, reader, "a JSON object");
+    json(field, value, reader, "a JSON object of text");
   }
+  /// Text of one JSON list. Empty passes: see required().
   void json_list(const char* field, std::string_view value) {
     JsonReader reader(value);
     if (!value.empty() && reader.begin_array()) {
