@@ -91,6 +91,11 @@ TEST_CASE("an answer is sorted by whose fault it is", "[client][classify]") {
       Row{"artifacts only, a setting",
           answer(503, "Endpoint: /x disabled due to the mlflow server running in `--artifacts-only` mode."),
           Verdict::rejected, false, Errc::unavailable},
+      Row{"no workspaces, a setting",
+          answer(503,
+                 "Endpoint: /x disabled because the server is running without workspaces support. To enable "
+                 "workspace, run `mlflow server` with `--enable-workspaces`"),
+          Verdict::rejected, false, Errc::unavailable},
       Row{"nginx lost its server", answer(502, "<html>502 Bad Gateway</html>"), Verdict::endpoint_fault, true,
           Errc::unavailable},
       Row{"nginx waited in vain", answer(504, "<html>504</html>"), Verdict::endpoint_fault, true, Errc::unavailable},

@@ -153,7 +153,7 @@ MLFLOWHA_INLINE Result<Finding> read_scorer(const RecipeKey& key, const Response
   // Servers write scorers of gateway models anew, so the text may differ where the meaning doesn't.
   const auto ours = nlohmann::json::parse(said->serialized_scorer, nullptr, false);
   const auto theirs = nlohmann::json::parse(scorer->serialized_scorer, nullptr, false);
-  if (ours.is_discarded() || ours != theirs) return Finding();
+  if (ours.is_discarded() || theirs.is_discarded() || ours != theirs) return Finding();
   RegisteredScorer answer;
   answer.version = scorer->scorer_version;
   answer.scorer_id = scorer->scorer_id;
