@@ -73,6 +73,8 @@ class TableTest(unittest.TestCase):
             ("class read", "class create_anonymous", "a recipe for a create"),
             ("class read", "class same_again", "class read for GET"),
             ("class read", "class read\n  recipe guess scope id tag tags", "NAME one of"),
+            ("class read", "class read\n  declared GET /api/old", "expected `declared VERB /path before X.Y`"),
+            ("class read", "class create_named\n  done X\n  recipe find_workspace scope id id id", "an id together with a tag"),
             ("id: string, required", "id: string", "must be required"),
             ("it/{id}", "it/{other}", "has no field other"),
             ("id: string, required", "id: text, required", "unknown type text"),

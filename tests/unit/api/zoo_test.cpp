@@ -48,16 +48,23 @@ TEST_CASE("PATCH and DELETE carry a path and a JSON body", "[api]") {
   feed.hungry = false;
   feed.toys = {{.label = "ball"}};
   feed.mask = {R"("a,b")"};
+  feed.served = "2026-01-02T03:04:05Z";
+  feed.lasted = "1.5s";
+  feed.fields = "a,b.c";
   feed.number = 0.0;
   CHECK(calls.feed_animal(feed).value() == 3);
   CHECK(calls.sent.http.method == Method::patch);
   CHECK(calls.sent.http.target == "/zoo/c1/animals/a-1/food");
   CHECK(calls.sent.http.body ==
         R"({"place":{"cage_id":"c1"},"animal_id":"a-1","diet":"GRASS","amount":2,"hungry":false,)"
-        R"("toys":[{"label":"ball","bought_at":42}],"mask":"a,b","number":0})");
+        R"("toys":[{"label":"ball","bought_at":42}],"mask":"a,b","served":"2026-01-02T03:04:05Z",)"
+        R"("lasted":"1.5s","fields":"a,b.c","number":0})");
   CHECK(zoo::ops::feed_animal.since == ServerVersion{3, 2, 0});
   calls.body = "{}";
   CHECK(calls.feed_animal(feed).value() == 0);  // a number that isn't there is 0
+
+  feed.lasted = "1.5";
+  CHECK(calls.feed_animal(feed).error().code == Errc::invalid_argument);
 
   CHECK(calls.remove_animal({.animal_id = "a1", .reasons = {"old", "\""}}));
   CHECK(calls.sent.http.method == Method::del);

@@ -109,6 +109,9 @@ struct FeedAnimal {
   std::optional<bool> hungry{};
   std::vector<Toy> toys{};  ///< at most 2 entries
   Json mask{};
+  std::string served{};
+  std::string lasted{};
+  std::string fields{};
   std::optional<std::string> text{};  ///< one of the members for `value`
   std::optional<double> number{};  ///< one of the members for `value`
   UnknownFields unknown_fields{};

@@ -178,6 +178,9 @@ MLFLOWHA_INLINE void encode(JsonWriter& out, const zoo::FeedAnimal& value) {
   out.member_unless_empty("hungry", value.hungry);
   out.member_unless_empty("toys", value.toys);
   out.member_unless_empty("mask", value.mask);
+  out.member_unless_empty("served", value.served);
+  out.member_unless_empty("lasted", value.lasted);
+  out.member_unless_empty("fields", value.fields);
   out.member_unless_empty("text", value.text);
   out.member_unless_empty("number", value.number);
   out.unknown(value.unknown_fields);
@@ -194,6 +197,9 @@ MLFLOWHA_INLINE void decode(JsonReader& in, zoo::FeedAnimal& value) {
     else if (name == "hungry") in.read(value.hungry);
     else if (name == "toys") in.read(value.toys);
     else if (name == "mask") in.read(value.mask);
+    else if (name == "served") in.read(value.served);
+    else if (name == "lasted") in.read(value.lasted);
+    else if (name == "fields") in.read(value.fields);
     else if (name == "text") in.read(value.text);
     else if (name == "number") in.read(value.number);
     else in.keep(name, value.unknown_fields);

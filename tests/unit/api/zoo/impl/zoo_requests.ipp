@@ -68,6 +68,8 @@ MLFLOWHA_INLINE void check(Checker& at, const zoo::FeedAnimal& value) {
   at.count("amount", value.amount, 1, 9);
   at.at_most("toys", value.toys, 2);
   at.each("toys", value.toys, Rules{});
+  at.timestamp("served", value.served);
+  at.duration("lasted", value.lasted);
   at.only_one("text, number", {value.text.has_value(), value.number.has_value()});
 }
 
