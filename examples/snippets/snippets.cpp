@@ -35,14 +35,18 @@ static mlflowha::Client configured() {
 }
 
 static std::size_t count_runs(const mlflowha::Client& client) {
-  mlflowha::SearchRuns search;
-  search.experiment_ids = {"0"};
-  search.filter = "metrics.loss < 0.1";
+  namespace filter = mlflowha::filter;
   std::size_t count = 0;
-  mlflowha::Pager<mlflowha::Client, mlflowha::SearchRuns, mlflowha::Run> pages(client, &mlflowha::Client::search_runs,
-                                                                               search);
-  while (pages.next()) count += pages.items().size();
-  if (pages.error()) std::puts(mlflowha::describe(*pages.error()).c_str());
+  for (mlflowha::Result<mlflowha::Run>& run : client.search_runs_all({
+           .experiment_ids = {"0"},
+           .filter = filter::metric("loss") < 0.1 && filter::tag("mlflow.user") == "me",
+       })) {
+    if (!run) {
+      std::puts(mlflowha::describe(run.error()).c_str());  // a page that could not be had; the last turn
+      break;
+    }
+    ++count;
+  }
   return count;
 }
 

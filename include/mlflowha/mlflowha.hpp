@@ -3,9 +3,10 @@
 
 // Everything a program needs to talk to MLflow. Test doubles are in mlflowha/testing/testing.hpp.
 
+#include <mlflowha/api/filter.hpp>
+#include <mlflowha/api/pager.hpp>
 #include <mlflowha/api/proto_time.hpp>
 #include <mlflowha/api/trace_location.hpp>
 #include <mlflowha/client/client.hpp>
-#include <mlflowha/client/pager.hpp>
 
 #endif

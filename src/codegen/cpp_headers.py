@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 
-from table import Enum, Field, Group, Message, Operation, Table
+from table import Enum, Field, Group, Message, Operation, Table, identity, members
 
 WIDTH = 120
 CPP = {
@@ -57,6 +57,8 @@ def namespace(name: str, lines: list) -> list:
 
 
 def cpp_type(table: Table, target: Target, field: Field, in_request: bool, qualify: bool = False) -> str:
+    if field.filter:
+        return "Filter"
     base = CPP.get(field.type) or (target.entity(field.type) if qualify else field.type)
     if field.kind == "repeated":
         return f"std::vector<{base}>"
@@ -141,12 +143,44 @@ def message(table: Table, target: Target, value: Message) -> list:
     return lines + [f"  friend bool operator==(const {value.name}&, const {value.name}&) = default;", "};", ""]
 
 
+def paged(table: Table) -> set:
+    """Names of the messages that come in pages."""
+    return {op.result for op in table.operations.values() if op.returns == "page"}
+
+
+def identity_of(table: Table, target: Target, value: Message) -> list:
+    """What a Pager tells the entities of a page by."""
+    paths = identity(table, value)
+    if value.name not in paged(table) or not paths:
+        return []
+    parts, first = [], members(table, value, paths[0])[-1]
+    for path in paths:
+        fields = members(table, value, path)
+        member = "value." + ".".join(f.cpp for f in fields)
+        if is_optional(fields[-1], (table.messages[fields[-2].type] if len(fields) > 1 else value).is_request):
+            member += ".value_or(0)"
+        parts.append(member if fields[-1].type == "string" else f"std::to_string({member})")
+    id = " + char{0} + ".join(parts)
+    if len(parts) > 1 and first.type == "string":
+        id = f"{parts[0]}.empty() ? std::string() : {id}"  # half an id tells nothing apart
+    return [
+        "",
+        "template <>",
+        f"struct Identity<{target.entity(value.name)}> {{",
+        "  static constexpr bool known = true;",
+        f"  static std::string of(const {target.entity(value.name)}& value) {{ return {id}; }}",
+        "};",
+    ]
+
+
 def entities(table: Table, target: Target, group: Group) -> str:
     kinds = {f.kind for m in group.messages for f in m.fields}
     optional = any(is_optional(f, m.is_request) for m in group.messages for f in m.fields if not f.alias)
     includes = [f"<{target.prefix}/{name}.hpp>" for name in group.includes]
     if group.enums:
         includes.append("<mlflowha/api/open_enum.hpp>")
+    if any(f.filter for m in group.messages for f in m.fields):
+        includes.append("<mlflowha/api/filter.hpp>")
     includes.append("<mlflowha/api/types.hpp>")
     standard = ["<cstdint>"]
     standard += ["<map>"] if "map" in kinds else []
@@ -159,7 +193,10 @@ def entities(table: Table, target: Target, group: Group) -> str:
         inner += enum(value)
     for value in group.messages:
         inner += message(table, target, value)
-    body += ["", "MLFLOWHA_BEGIN_NAMESPACE", ""] + namespace(target.entities, inner[:-1]) + ["", "MLFLOWHA_END_NAMESPACE"]
+    body += ["", "MLFLOWHA_BEGIN_NAMESPACE", ""] + namespace(target.entities, inner[:-1])
+    for value in group.messages:
+        body += identity_of(table, target, value)
+    body += ["", "MLFLOWHA_END_NAMESPACE"]
     about = f"{group.title}: entities and requests. Plain values: every member public and with a default, so that "
     about += "designated initialisers read well; copy, compare, keep."
     return file(target, f"{group.name}.hpp", f"{group.name}.table", about, body)

@@ -31,6 +31,7 @@ def needs_check(table: Table, value: Message) -> bool:
         or f.type in ("timestamp", "duration")
         or f.max
         or f.oneof
+        or f.filter
         or (table.is_message(f.type) and f.kind != "map" and needs_check(table, table.messages[f.type]))
         for f in value.fields
         if not f.alias
@@ -104,6 +105,8 @@ def rules(table: Table, target: Target, value: Message) -> list:
         member, name = f"value.{field.cpp}", f'"{field.name}"'
         if must_be_there(table, value, field):
             lines.append(f"  at.required({name}, {member});")
+        if field.filter:
+            lines.append(f"  at.filter({name}, {member});")
         if field.max:
             lines.append(f"  at.at_most({name}, {member}, {field.max});")
         if field.limit and field.kind == "repeated":
@@ -268,7 +271,19 @@ def call(table: Table, target: Target, op: Operation) -> list:
         "}",
         "",
     ]
+    if op.returns == "page":
+        lines += [
+            f"MLFLOWHA_INLINE {pager_type(target, op)} {target.calls}::{op.name}_all({op.request.name} request, "
+            "CallOptions options) const {",
+            f"  return {{share(), &{target.calls}::{op.name}, std::move(request), std::move(options)}};",
+            "}",
+            "",
+        ]
     return lines
+
+
+def pager_type(target: Target, op: Operation) -> str:
+    return f"Pager<{target.calls}, {op.request.name}, {CPP.get(op.result) or op.result}>"
 
 
 def calls_source(table: Table, target: Target, group: Group) -> str:
@@ -286,8 +301,8 @@ def calls_header(table: Table, target: Target) -> str:
     groups = list(table.groups.values())
     body = ["#include <mlflowha/api/call_options.hpp>"]
     body += [f"#include <{target.prefix}/{g.name}.hpp>" for g in groups if g.messages or g.enums]
-    body += ["#include <mlflowha/api/operation.hpp>", "#include <mlflowha/core/clock.hpp>", "#include <mlflowha/core/result.hpp>",
-             "", "#include <string>", "#include <vector>", "", "MLFLOWHA_BEGIN_NAMESPACE", ""]
+    body += ["#include <mlflowha/api/operation.hpp>", "#include <mlflowha/api/pager.hpp>", "#include <mlflowha/core/clock.hpp>",
+             "#include <mlflowha/core/result.hpp>", "", "#include <memory>", "#include <string>", "#include <vector>", "", "MLFLOWHA_BEGIN_NAMESPACE", ""]
     inner = comment("One method for each operation, named as MLflow's Python client names it. A call checks its request, puts it "
                     "into bytes, has them carried by execute() and reads the answer. As thread-safe as the class that "
                     "implements execute(); every method may throw only what running out of memory throws.")
@@ -301,6 +316,10 @@ def calls_header(table: Table, target: Target) -> str:
             inner += comment(text, "  ")
             parameters = ", ".join(call_parameters(op) + ["const CallOptions& options = {}"])
             inner.append(f"  [[nodiscard]] Result<{result_type(target, op)}> {op.name}({parameters}) const;")
+            if op.returns == "page":
+                inner += comment(f"Everything that {op.name} finds, fetched a page at a time while it is walked.", "  ")
+                inner.append(f"  [[nodiscard]] {pager_type(target, op)} {op.name}_all({op.request.name} request, "
+                             "CallOptions options = {}) const;")
             inner.append("")
     inner += [" protected:", f"  {target.calls}() = default;", f"  {target.calls}(const {target.calls}&) = default;",
               f"  {target.calls}({target.calls}&&) = default;", f"  {target.calls}& operator=(const {target.calls}&) = default;",
@@ -313,7 +332,11 @@ def calls_header(table: Table, target: Target) -> str:
     inner += comment("A fresh value for the request tag of a create, unique in the world.", "  ")
     inner += ["  virtual std::string new_request_tag() const = 0;"]
     inner += comment("Calendar time for timestamps that the caller left at now_at_call.", "  ")
-    inner += ["  virtual WallTime wall_now() const = 0;", "};"]
+    inner += ["  virtual WallTime wall_now() const = 0;"]
+    inner += comment("What a Pager keeps while it is walked: this object, which must then live as long, or something that "
+                     "shares its state.", "  ")
+    inner += [f"  virtual std::shared_ptr<const {target.calls}> share() const {{ return {{std::shared_ptr<void>(), this}}; }}",
+              "};"]
     body += namespace(target.functions, inner) + ["", "MLFLOWHA_END_NAMESPACE", "", "#if defined(MLFLOWHA_HEADER_ONLY)"]
     body += [f"#include <{target.prefix}/impl/calls.ipp>", "#endif"]
     about = "The typed calls: base class of Client. Sync, generated, one way to spell each operation."

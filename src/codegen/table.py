@@ -40,6 +40,7 @@ RECIPES = (
     "find_endpoint_guardrail",
 )
 LIMITS = ("id", "name", "text", "path", "json_object", "json_list", "time", "count")
+FILTERS = ("filter", "filter_string")  # a request's text field of this name has the C++ type Filter
 VERBS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
@@ -89,6 +90,7 @@ class Field:
     max: Optional[int] = None
     oneof: Optional[str] = None
     alias: Optional[str] = None
+    filter: bool = False  # a request's search filter: FILTERS
     doc: str = ""
 
 
@@ -101,6 +103,7 @@ class Message:
     fields: list = dataclasses.field(default_factory=list)
     some: list = dataclasses.field(default_factory=list)  # lists of field names
     total: list = dataclasses.field(default_factory=list)  # (field names, max)
+    id: list = dataclasses.field(default_factory=list)  # paths of the fields that tell it from others of its kind
     is_request: bool = False
 
     def field(self, name: str) -> Field:
@@ -268,6 +271,8 @@ class _Reader:
                 message.doc = rest
             elif word == "proto":
                 message.proto = None if rest == "-" else rest
+            elif word == "id":
+                message.id = rest.split()
             elif word == "some":
                 message.some.append(rest.split())
             elif word == "total":
@@ -278,7 +283,7 @@ class _Reader:
             elif word.endswith(":"):
                 message.fields.append(self.read_field(at, line))
             else:
-                raise self.fail(at, f"expected `NAME: TYPE`, doc, proto, some or total, found {line!r}")
+                raise self.fail(at, f"expected `NAME: TYPE`, doc, proto, id, some or total, found {line!r}")
         if not message.doc:
             raise self.fail(number, f"message {name} has no doc")
         self.group.messages.append(message)
@@ -412,6 +417,35 @@ def _field_of(table: Table, op: Operation, path: str) -> Field:
     for part in outer:
         message = table.messages[message.field(part).type]
     return message.field(last)
+def members(table: Table, message: Message, path: str) -> list:
+    """The fields along a path such as `info.run_id`."""
+    found = []
+    for name in path.split("."):
+        if found:
+            if not table.is_message(found[-1].type) or found[-1].kind != "one":
+                raise TableError(f"{message.name}: {path} leads nowhere")
+            message = table.messages[found[-1].type]
+        found.append(message.field(name))
+    return found
+
+
+def identity(table: Table, message: Message) -> list:
+    """Paths of the fields that are an entity's id: those of its `id` line, or a first field that is plainly named as one,
+    in the entity (`experiment_id` of Experiment) or in its info (`info.run_id` of Run)."""
+    if message.id:
+        return [] if message.id == ["none"] else message.id
+
+    def plain(name: str, value: Message) -> list:
+        words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", re.sub(r"(Info)?(V\d)?$", "", name)).lower().split("_")
+        names = {"_".join(words[i:]) + "_id" for i in range(len(words))}
+        first = next((f for f in value.fields if not f.alias), None)
+        return [first.name] if first and first.type == "string" and first.kind == "one" and first.name in names else []
+
+    found = plain(message.name, message)
+    first = message.fields[0] if message.fields else None
+    if not found and first and first.kind == "one" and first.name.endswith("info") and table.is_message(first.type):
+        found = [f"{first.name}.{name}" for name in plain(message.name, table.messages[first.type])]
+    return found
 
 
 def _check(table: Table) -> None:
@@ -433,6 +467,14 @@ def _check(table: Table) -> None:
         for field in message.fields:
             if field.body and (field.type != "string" or field.kind != "one"):
                 raise TableError(f"{message.name}.{field.name}: only a string can be the body")
+            if message.is_request and field.name in FILTERS and field.kind == "one" and field.type == "string":
+                if field.required or field.optional or field.limit or field.oneof:
+                    raise TableError(f"{where}: a filter has no flags")
+                field.filter = True
+        for path in message.id if message.id != ["none"] else []:
+            last = members(table, message, path)[-1]
+            if last.kind != "one" or last.type not in ("string", "int32", "int64") or last.optional or last.oneof:
+                raise TableError(f"{message.name}: {path} can't be an id; expected plain text or a whole number")
         for names in message.some + [names for names, _ in message.total]:
             for name in names:
                 if message.field(name).kind == "one":
@@ -442,6 +484,10 @@ def _check(table: Table) -> None:
             raise TableError(f"operation {op.name}: unknown type {op.result}")
         for path in filter(None, (op.scope, op.tag, op.made_id)):
             _field_of(table, op, path)
+        if op.returns == "page":
+            token = op.request.field("page_token") if op.request else None
+            if token is None or token.type != "string" or token.kind != "one" or token.optional:
+                raise TableError(f"operation {op.name} gives pages, so its request needs `page_token: string`")
         for place in op.places:
             if f"{{{place}*}}" in op.path and (_field_of(table, op, place).limit or Limit("", "", None, None)).kind != "path":
                 raise TableError(f"operation {op.name}: {place} keeps its slashes and must have a limit of kind path")

@@ -14,7 +14,7 @@ namespace {
 std::vector<Run> active_runs(const std::string& experiment) {
   SearchRuns search;
   search.experiment_ids = {experiment};
-  return Pager<Client, SearchRuns, Run>(contract_client(), &Client::search_runs, search).all().value();
+  return contract_client().search_runs_all(search).all().value();
 }
 
 }  // namespace
@@ -53,8 +53,7 @@ TEST_CASE("logging through dropped, cut and delayed replies stores every point o
   GetMetricHistory request;
   request.run_id = id;
   request.metric_key = "m";
-  const auto points =
-      Pager<Client, GetMetricHistory, Metric>(contract_client(), &Client::get_metric_history, request).all().value();
+  const auto points = contract_client().get_metric_history_all(request).all().value();
   REQUIRE(points.size() == 100);
   for (std::size_t i = 0; i < points.size(); ++i) CHECK(points[i].step == static_cast<std::int64_t>(i));
 }

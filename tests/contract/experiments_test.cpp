@@ -85,8 +85,7 @@ TEST_CASE("experiments are searched by pages", "[contract][experiments]") {
   REQUIRE(first.items.size() == 2);
   CHECK(first.items[0].name == mark + "-4");
   CHECK_FALSE(first.next_page_token.empty());
-  const std::vector<Experiment> all =
-      Pager<Client, SearchExperiments, Experiment>(client, &Client::search_experiments, search).all().value();
+  const std::vector<Experiment> all = client.search_experiments_all(search).all().value();
   CHECK(all.size() == 5);
   search.filter = "name BETWEEN 1";
   CHECK(client.search_experiments(search).error().code == Errc::rejected);

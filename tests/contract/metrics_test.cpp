@@ -13,7 +13,7 @@ std::vector<Metric> history(const std::string& run_id, const std::string& key) {
   GetMetricHistory request;
   request.run_id = run_id;
   request.metric_key = key;
-  return Pager<Client, GetMetricHistory, Metric>(contract_client(), &Client::get_metric_history, request).all().value();
+  return contract_client().get_metric_history_all(request).all().value();
 }
 
 }  // namespace

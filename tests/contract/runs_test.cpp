@@ -103,8 +103,7 @@ TEST_CASE("a batch beyond the server's limits is split and complete", "[contract
   GetMetricHistory history;
   history.run_id = id;
   history.metric_key = "m";
-  const auto points =
-      Pager<Client, GetMetricHistory, Metric>(client, &Client::get_metric_history, history).all().value();
+  const auto points = client.get_metric_history_all(history).all().value();
   REQUIRE(points.size() == 2'350);
   for (std::size_t i = 0; i < points.size(); ++i) {
     REQUIRE(points[i].step == static_cast<std::int64_t>(i));
@@ -152,10 +151,10 @@ TEST_CASE("runs are searched by metric, param, tag and attribute", "[contract][r
   SearchRuns search;
   search.experiment_ids = {experiment};
   search.max_results = 3;
-  CHECK(Pager<Client, SearchRuns, Run>(client, &Client::search_runs, search).all().value().size() == 4);
+  CHECK(client.search_runs_all(search).all().value().size() == 4);
   search.filter = "nonsense";
   CHECK(client.search_runs(search).error().code == Errc::rejected);
-  search.filter.clear();
+  search.filter = {};
   search.page_token = "not a token";
   CHECK(client.search_runs(search).error().kind() == ErrorKind::invalid_argument);
 }

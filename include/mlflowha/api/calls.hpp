@@ -25,9 +25,11 @@
 #include <mlflowha/api/logged_models.hpp>
 #include <mlflowha/api/traces.hpp>
 #include <mlflowha/api/operation.hpp>
+#include <mlflowha/api/pager.hpp>
 #include <mlflowha/core/clock.hpp>
 #include <mlflowha/core/result.hpp>
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -119,6 +121,8 @@ class MLFLOWHA_EXPORT Calls {
 
   /// Lists evaluation datasets, a page at a time. Needs MLflow 3.4. Class read.
   [[nodiscard]] Result<Page<EvaluationDataset>> search_evaluation_datasets(const SearchEvaluationDatasets& request, const CallOptions& options = {}) const;
+  /// Everything that search_evaluation_datasets finds, fetched a page at a time while it is walked.
+  [[nodiscard]] Pager<Calls, SearchEvaluationDatasets, EvaluationDataset> search_evaluation_datasets_all(SearchEvaluationDatasets request, CallOptions options = {}) const;
 
   /// Sets tags of a dataset. Needs MLflow 3.4. Class same_again.
   [[nodiscard]] Result<void> set_dataset_tags(const SetDatasetTags& request, const CallOptions& options = {}) const;
@@ -153,6 +157,8 @@ class MLFLOWHA_EXPORT Calls {
 
   /// Lists experiments, a page at a time. Class read.
   [[nodiscard]] Result<Page<Experiment>> search_experiments(const SearchExperiments& request, const CallOptions& options = {}) const;
+  /// Everything that search_experiments finds, fetched a page at a time while it is walked.
+  [[nodiscard]] Pager<Calls, SearchExperiments, Experiment> search_experiments_all(SearchExperiments request, CallOptions options = {}) const;
 
   /// Reads an experiment, also a deleted one. Class read.
   [[nodiscard]] Result<Experiment> get_experiment(const GetExperiment& request, const CallOptions& options = {}) const;
@@ -191,6 +197,8 @@ class MLFLOWHA_EXPORT Calls {
 
   /// Lists issues, a page at a time. Needs MLflow 3.11. Class read.
   [[nodiscard]] Result<Page<Issue>> search_issues(const SearchIssues& request, const CallOptions& options = {}) const;
+  /// Everything that search_issues finds, fetched a page at a time while it is walked.
+  [[nodiscard]] Pager<Calls, SearchIssues, Issue> search_issues_all(SearchIssues request, CallOptions options = {}) const;
 
   // Label schemas
 
@@ -206,6 +214,8 @@ class MLFLOWHA_EXPORT Calls {
   /// Lists the label schemas of an experiment, a page at a time; the server adds its default one. Needs MLflow 3.14.
   /// Class read.
   [[nodiscard]] Result<Page<LabelSchema>> list_label_schemas(const ListLabelSchemas& request, const CallOptions& options = {}) const;
+  /// Everything that list_label_schemas finds, fetched a page at a time while it is walked.
+  [[nodiscard]] Pager<Calls, ListLabelSchemas, LabelSchema> list_label_schemas_all(ListLabelSchemas request, CallOptions options = {}) const;
 
   /// Changes a label schema. Needs MLflow 3.14. Class same_again.
   [[nodiscard]] Result<LabelSchema> update_label_schema(const UpdateLabelSchema& request, const CallOptions& options = {}) const;
@@ -250,6 +260,8 @@ class MLFLOWHA_EXPORT Calls {
 
   /// Lists registered models, a page at a time. Class read.
   [[nodiscard]] Result<Page<RegisteredModel>> search_registered_models(const SearchRegisteredModels& request, const CallOptions& options = {}) const;
+  /// Everything that search_registered_models finds, fetched a page at a time while it is walked.
+  [[nodiscard]] Pager<Calls, SearchRegisteredModels, RegisteredModel> search_registered_models_all(SearchRegisteredModels request, CallOptions options = {}) const;
 
   /// The newest version of a registered model in each stage. Class read.
   [[nodiscard]] Result<std::vector<ModelVersion>> get_latest_versions(const GetLatestVersions& request, const CallOptions& options = {}) const;
@@ -287,6 +299,8 @@ class MLFLOWHA_EXPORT Calls {
 
   /// Lists versions, a page at a time. Class read.
   [[nodiscard]] Result<Page<ModelVersion>> search_model_versions(const SearchModelVersions& request, const CallOptions& options = {}) const;
+  /// Everything that search_model_versions finds, fetched a page at a time while it is walked.
+  [[nodiscard]] Pager<Calls, SearchModelVersions, ModelVersion> search_model_versions_all(SearchModelVersions request, CallOptions options = {}) const;
 
   /// Where the files of a version are. Class read.
   [[nodiscard]] Result<std::string> get_model_version_download_uri(const GetModelVersionDownloadUri& request, const CallOptions& options = {}) const;
@@ -313,6 +327,8 @@ class MLFLOWHA_EXPORT Calls {
 
   /// Lists review queues of an experiment, a page at a time. Needs MLflow 3.14. Class read.
   [[nodiscard]] Result<Page<ReviewQueue>> list_review_queues(const ListReviewQueues& request, const CallOptions& options = {}) const;
+  /// Everything that list_review_queues finds, fetched a page at a time while it is walked.
+  [[nodiscard]] Pager<Calls, ListReviewQueues, ReviewQueue> list_review_queues_all(ListReviewQueues request, CallOptions options = {}) const;
 
   /// Changes a review queue. Needs MLflow 3.14. Class same_again.
   [[nodiscard]] Result<ReviewQueue> update_review_queue(const UpdateReviewQueue& request, const CallOptions& options = {}) const;
@@ -328,6 +344,8 @@ class MLFLOWHA_EXPORT Calls {
 
   /// Lists the items of a review queue, a page at a time. Needs MLflow 3.14. Class read.
   [[nodiscard]] Result<Page<ReviewQueueItem>> list_review_queue_items(const ListReviewQueueItems& request, const CallOptions& options = {}) const;
+  /// Everything that list_review_queue_items finds, fetched a page at a time while it is walked.
+  [[nodiscard]] Pager<Calls, ListReviewQueueItems, ReviewQueueItem> list_review_queue_items_all(ListReviewQueueItems request, CallOptions options = {}) const;
 
   /// Says how far the review of an item is. Needs MLflow 3.14. Class same_again.
   [[nodiscard]] Result<ReviewQueueItem> set_review_queue_item_status(const SetReviewQueueItemStatus& request, const CallOptions& options = {}) const;
@@ -351,6 +369,8 @@ class MLFLOWHA_EXPORT Calls {
 
   /// Lists runs, a page at a time. Class read.
   [[nodiscard]] Result<Page<Run>> search_runs(const SearchRuns& request, const CallOptions& options = {}) const;
+  /// Everything that search_runs finds, fetched a page at a time while it is walked.
+  [[nodiscard]] Pager<Calls, SearchRuns, Run> search_runs_all(SearchRuns request, CallOptions options = {}) const;
 
   /// Adds one point to a metric of a run. Class same_again.
   [[nodiscard]] Result<void> log_metric(const LogMetric& request, const CallOptions& options = {}) const;
@@ -366,6 +386,8 @@ class MLFLOWHA_EXPORT Calls {
 
   /// Lists all points of a metric, a page at a time. Class read.
   [[nodiscard]] Result<Page<Metric>> get_metric_history(const GetMetricHistory& request, const CallOptions& options = {}) const;
+  /// Everything that get_metric_history finds, fetched a page at a time while it is walked.
+  [[nodiscard]] Pager<Calls, GetMetricHistory, Metric> get_metric_history_all(GetMetricHistory request, CallOptions options = {}) const;
 
   /// Points of one metric in up to 100 runs, thinned out evenly over the steps. Class read.
   [[nodiscard]] Result<std::vector<MetricWithRunId>> get_metric_history_bulk_interval(const GetMetricHistoryBulkInterval& request, const CallOptions& options = {}) const;
@@ -428,6 +450,8 @@ class MLFLOWHA_EXPORT Calls {
 
   /// Lists webhooks, a page at a time. Needs MLflow 3.3. Class read.
   [[nodiscard]] Result<Page<Webhook>> list_webhooks(const ListWebhooks& request, const CallOptions& options = {}) const;
+  /// Everything that list_webhooks finds, fetched a page at a time while it is walked.
+  [[nodiscard]] Pager<Calls, ListWebhooks, Webhook> list_webhooks_all(ListWebhooks request, CallOptions options = {}) const;
 
   /// Reads a webhook. Needs MLflow 3.3. Class read.
   [[nodiscard]] Result<Webhook> get_webhook(const GetWebhook& request, const CallOptions& options = {}) const;
@@ -541,6 +565,8 @@ class MLFLOWHA_EXPORT Calls {
 
   /// Lists budgets, a page at a time. Needs MLflow 3.11. Class read.
   [[nodiscard]] Result<Page<GatewayBudgetPolicy>> list_budget_policies(const ListBudgetPolicies& request, const CallOptions& options = {}) const;
+  /// Everything that list_budget_policies finds, fetched a page at a time while it is walked.
+  [[nodiscard]] Pager<Calls, ListBudgetPolicies, GatewayBudgetPolicy> list_budget_policies_all(ListBudgetPolicies request, CallOptions options = {}) const;
 
   /// Lists what has been spent in the present period of each budget. Needs MLflow 3.11. Class read.
   [[nodiscard]] Result<std::vector<BudgetWindow>> list_budget_windows(const CallOptions& options = {}) const;
@@ -556,6 +582,8 @@ class MLFLOWHA_EXPORT Calls {
 
   /// Lists guardrails, a page at a time. Needs MLflow 3.12. Class read.
   [[nodiscard]] Result<Page<GatewayGuardrail>> list_gateway_guardrails(const ListGatewayGuardrails& request, const CallOptions& options = {}) const;
+  /// Everything that list_gateway_guardrails finds, fetched a page at a time while it is walked.
+  [[nodiscard]] Pager<Calls, ListGatewayGuardrails, GatewayGuardrail> list_gateway_guardrails_all(ListGatewayGuardrails request, CallOptions options = {}) const;
 
   /// Gives a guardrail to an endpoint. Needs MLflow 3.12. Class create_named.
   [[nodiscard]] Result<GatewayGuardrailConfig> add_guardrail_to_endpoint(const AddGuardrailToEndpoint& request, const CallOptions& options = {}) const;
@@ -597,6 +625,8 @@ class MLFLOWHA_EXPORT Calls {
 
   /// Lists logged models, a page at a time. Needs MLflow 3.0. Class read.
   [[nodiscard]] Result<Page<LoggedModel>> search_logged_models(const SearchLoggedModels& request, const CallOptions& options = {}) const;
+  /// Everything that search_logged_models finds, fetched a page at a time while it is walked.
+  [[nodiscard]] Pager<Calls, SearchLoggedModels, LoggedModel> search_logged_models_all(SearchLoggedModels request, CallOptions options = {}) const;
 
   /// Sets tags of a logged model. Needs MLflow 3.0. Class same_again.
   [[nodiscard]] Result<void> set_logged_model_tags(const SetLoggedModelTags& request, const CallOptions& options = {}) const;
@@ -633,6 +663,8 @@ class MLFLOWHA_EXPORT Calls {
 
   /// Lists traces without their spans, a page at a time. Needs MLflow 3.2. Class read.
   [[nodiscard]] Result<Page<TraceInfo>> search_traces(const SearchTraces& request, const CallOptions& options = {}) const;
+  /// Everything that search_traces finds, fetched a page at a time while it is walked.
+  [[nodiscard]] Pager<Calls, SearchTraces, TraceInfo> search_traces_all(SearchTraces request, CallOptions options = {}) const;
 
   /// Deletes traces and says how many; after a repetition the number is that of the last answer. Needs MLflow 3.3.
   /// Class never.
@@ -655,6 +687,8 @@ class MLFLOWHA_EXPORT Calls {
 
   /// Aggregates a metric over traces, spans or assessments. Needs MLflow 3.9. Class read.
   [[nodiscard]] Result<Page<MetricDataPoint>> query_trace_metrics(const QueryTraceMetrics& request, const CallOptions& options = {}) const;
+  /// Everything that query_trace_metrics finds, fetched a page at a time while it is walked.
+  [[nodiscard]] Pager<Calls, QueryTraceMetrics, MetricDataPoint> query_trace_metrics_all(QueryTraceMetrics request, CallOptions options = {}) const;
 
   /// Begins a trace in version 2 of the tracing API, for servers before 3.2. Class create_anonymous.
   [[nodiscard]] Result<TraceInfoV2> start_trace_v2(StartTraceV2 request, const CallOptions& options = {}) const;
@@ -667,6 +701,8 @@ class MLFLOWHA_EXPORT Calls {
 
   /// Lists traces, also those of version 3, as version 2 shows them. Class read.
   [[nodiscard]] Result<Page<TraceInfoV2>> search_traces_v2(const SearchTracesV2& request, const CallOptions& options = {}) const;
+  /// Everything that search_traces_v2 finds, fetched a page at a time while it is walked.
+  [[nodiscard]] Pager<Calls, SearchTracesV2, TraceInfoV2> search_traces_v2_all(SearchTracesV2 request, CallOptions options = {}) const;
 
   /// Deletes traces and says how many; after a repetition the number is that of the last answer. Class never.
   [[nodiscard]] Result<std::int32_t> delete_traces_v2(const DeleteTracesV2& request, const CallOptions& options = {}) const;
@@ -680,6 +716,8 @@ class MLFLOWHA_EXPORT Calls {
   /// Databricks' search over experiments and inference tables. No open-source server answers it. Needs MLflow 3.0.
   /// Class read.
   [[nodiscard]] Result<Page<TraceInfoV2>> search_unified_traces(const SearchUnifiedTraces& request, const CallOptions& options = {}) const;
+  /// Everything that search_unified_traces finds, fetched a page at a time while it is walked.
+  [[nodiscard]] Pager<Calls, SearchUnifiedTraces, TraceInfoV2> search_unified_traces_all(SearchUnifiedTraces request, CallOptions options = {}) const;
 
   /// Reads a trace of a Databricks inference table. No open-source server answers it. Needs MLflow 3.0. Class read.
   [[nodiscard]] Result<std::string> get_online_trace_details(const GetOnlineTraceDetails& request, const CallOptions& options = {}) const;
@@ -700,6 +738,9 @@ class MLFLOWHA_EXPORT Calls {
   virtual std::string new_request_tag() const = 0;
   /// Calendar time for timestamps that the caller left at now_at_call.
   virtual WallTime wall_now() const = 0;
+  /// What a Pager keeps while it is walked: this object, which must then live as long, or something that shares its
+  /// state.
+  virtual std::shared_ptr<const Calls> share() const { return {std::shared_ptr<void>(), this}; }
 };
 
 }  // namespace api

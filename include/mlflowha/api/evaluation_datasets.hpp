@@ -7,6 +7,7 @@
 // clang-format off
 
 #include <mlflowha/api/common.hpp>
+#include <mlflowha/api/filter.hpp>
 #include <mlflowha/api/open_enum.hpp>
 #include <mlflowha/api/types.hpp>
 
@@ -91,7 +92,7 @@ struct DeleteDataset {
 struct SearchEvaluationDatasets {
   std::vector<std::string> experiment_ids{};  ///< empty: all
   /// e.g. `name LIKE 'a%' AND tags.team = 'vision'`; a server finds no tag whose key is quoted
-  std::string filter_string{};
+  Filter filter_string{};
   std::int32_t max_results = 1000;  ///< entries a page; 1 to 50,000
   std::vector<std::string> order_by{};  ///< e.g. "created_time DESC"
   std::string page_token{};  ///< Page::next_page_token of the page before
@@ -190,6 +191,12 @@ struct RemoveDatasetFromExperiments {
   UnknownFields unknown_fields{};
 
   friend bool operator==(const RemoveDatasetFromExperiments&, const RemoveDatasetFromExperiments&) = default;
+};
+
+template <>
+struct Identity<EvaluationDataset> {
+  static constexpr bool known = true;
+  static std::string of(const EvaluationDataset& value) { return value.dataset_id; }
 };
 
 MLFLOWHA_END_NAMESPACE

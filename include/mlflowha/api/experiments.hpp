@@ -7,6 +7,7 @@
 // clang-format off
 
 #include <mlflowha/api/common.hpp>
+#include <mlflowha/api/filter.hpp>
 #include <mlflowha/api/types.hpp>
 
 #include <cstdint>
@@ -54,7 +55,7 @@ struct CreateExperiment {
 struct SearchExperiments {
   std::int64_t max_results = 1000;  ///< entries a page; servers refuse a search without it; 1 to 50,000
   std::string page_token{};  ///< Page::next_page_token of the page before
-  std::string filter{};  ///< e.g. `name LIKE 'iris%' AND tags.team = 'a'`
+  Filter filter{};  ///< e.g. `name LIKE 'iris%' AND tags.team = 'a'`
   std::vector<std::string> order_by{};  ///< e.g. "name DESC"
   ViewType view_type = ViewType::active_only;
   UnknownFields unknown_fields{};
@@ -139,6 +140,12 @@ struct SearchDatasets {
   UnknownFields unknown_fields{};
 
   friend bool operator==(const SearchDatasets&, const SearchDatasets&) = default;
+};
+
+template <>
+struct Identity<Experiment> {
+  static constexpr bool known = true;
+  static std::string of(const Experiment& value) { return value.experiment_id; }
 };
 
 MLFLOWHA_END_NAMESPACE

@@ -787,6 +787,18 @@ struct GetProviderConfig {
   friend bool operator==(const GetProviderConfig&, const GetProviderConfig&) = default;
 };
 
+template <>
+struct Identity<GatewayBudgetPolicy> {
+  static constexpr bool known = true;
+  static std::string of(const GatewayBudgetPolicy& value) { return value.budget_policy_id; }
+};
+
+template <>
+struct Identity<GatewayGuardrail> {
+  static constexpr bool known = true;
+  static std::string of(const GatewayGuardrail& value) { return value.guardrail_id; }
+};
+
 MLFLOWHA_END_NAMESPACE
 
 #endif

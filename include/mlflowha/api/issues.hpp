@@ -7,6 +7,7 @@
 // clang-format off
 
 #include <mlflowha/api/common.hpp>
+#include <mlflowha/api/filter.hpp>
 #include <mlflowha/api/types.hpp>
 
 #include <cstdint>
@@ -75,13 +76,19 @@ struct GetIssue {
 /// Which issues to list, a page at a time.
 struct SearchIssues {
   std::string experiment_id{};  ///< empty: all experiments
-  std::string filter_string{};  ///< over status and source_run_id, e.g. `status = 'pending'`
+  Filter filter_string{};  ///< over status and source_run_id, e.g. `status = 'pending'`
   std::int32_t max_results = 100;  ///< entries a page; 1 to 50,000
   std::string page_token{};  ///< Page::next_page_token of the page before
   std::optional<bool> include_trace_count{};
   UnknownFields unknown_fields{};
 
   friend bool operator==(const SearchIssues&, const SearchIssues&) = default;
+};
+
+template <>
+struct Identity<Issue> {
+  static constexpr bool known = true;
+  static std::string of(const Issue& value) { return value.issue_id; }
 };
 
 MLFLOWHA_END_NAMESPACE

@@ -158,6 +158,12 @@ struct DeleteLabelSchema {
   friend bool operator==(const DeleteLabelSchema&, const DeleteLabelSchema&) = default;
 };
 
+template <>
+struct Identity<LabelSchema> {
+  static constexpr bool known = true;
+  static std::string of(const LabelSchema& value) { return value.schema_id; }
+};
+
 MLFLOWHA_END_NAMESPACE
 
 #endif

@@ -8,6 +8,7 @@
 
 #include <mlflowha/api/artifacts.hpp>
 #include <mlflowha/api/common.hpp>
+#include <mlflowha/api/filter.hpp>
 #include <mlflowha/api/open_enum.hpp>
 #include <mlflowha/api/runs.hpp>
 #include <mlflowha/api/types.hpp>
@@ -163,7 +164,7 @@ struct SearchLoggedModelsOrderBy {
 /// Which logged models to list, a page at a time.
 struct SearchLoggedModels {
   std::vector<std::string> experiment_ids{};  ///< required
-  std::string filter{};  ///< e.g. `params.depth = '3' AND metrics.loss < 0.1`
+  Filter filter{};  ///< e.g. `params.depth = '3' AND metrics.loss < 0.1`
   std::vector<SearchLoggedModelsDataset> datasets{};
   std::int32_t max_results = 50;  ///< entries a page
   std::vector<SearchLoggedModelsOrderBy> order_by{};
@@ -228,6 +229,12 @@ struct GetLoggedModelArtifact {
   UnknownFields unknown_fields{};
 
   friend bool operator==(const GetLoggedModelArtifact&, const GetLoggedModelArtifact&) = default;
+};
+
+template <>
+struct Identity<LoggedModel> {
+  static constexpr bool known = true;
+  static std::string of(const LoggedModel& value) { return value.info.model_id; }
 };
 
 MLFLOWHA_END_NAMESPACE

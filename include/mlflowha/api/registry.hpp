@@ -7,6 +7,7 @@
 // clang-format off
 
 #include <mlflowha/api/common.hpp>
+#include <mlflowha/api/filter.hpp>
 #include <mlflowha/api/open_enum.hpp>
 #include <mlflowha/api/types.hpp>
 
@@ -233,7 +234,7 @@ struct GetRegisteredModel {
 
 /// Which registered models to list, a page at a time.
 struct SearchRegisteredModels {
-  std::string filter{};  ///< e.g. `name LIKE 'iris%' AND tags.team = 'a'`
+  Filter filter{};  ///< e.g. `name LIKE 'iris%' AND tags.team = 'a'`
   std::int64_t max_results = 100;  ///< entries a page; 1 to 1,000
   std::vector<std::string> order_by{};  ///< e.g. "name ASC"
   std::string page_token{};  ///< Page::next_page_token of the page before
@@ -355,7 +356,7 @@ struct GetModelVersion {
 
 /// Which versions to list, a page at a time.
 struct SearchModelVersions {
-  std::string filter{};  ///< e.g. `name = 'iris' AND tags.team = 'a'`
+  Filter filter{};  ///< e.g. `name = 'iris' AND tags.team = 'a'`
   std::int64_t max_results = 10000;  ///< entries a page; 1 to 200,000
   std::vector<std::string> order_by{};  ///< e.g. "version_number DESC"
   std::string page_token{};  ///< Page::next_page_token of the page before
@@ -392,6 +393,18 @@ struct DeleteModelVersionTag {
   UnknownFields unknown_fields{};
 
   friend bool operator==(const DeleteModelVersionTag&, const DeleteModelVersionTag&) = default;
+};
+
+template <>
+struct Identity<ModelVersion> {
+  static constexpr bool known = true;
+  static std::string of(const ModelVersion& value) { return value.name.empty() ? std::string() : value.name + char{0} + value.version; }
+};
+
+template <>
+struct Identity<RegisteredModel> {
+  static constexpr bool known = true;
+  static std::string of(const RegisteredModel& value) { return value.name; }
 };
 
 MLFLOWHA_END_NAMESPACE

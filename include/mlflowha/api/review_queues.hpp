@@ -215,6 +215,18 @@ struct SetReviewQueueItemStatus {
   friend bool operator==(const SetReviewQueueItemStatus&, const SetReviewQueueItemStatus&) = default;
 };
 
+template <>
+struct Identity<ReviewQueue> {
+  static constexpr bool known = true;
+  static std::string of(const ReviewQueue& value) { return value.queue_id; }
+};
+
+template <>
+struct Identity<ReviewQueueItem> {
+  static constexpr bool known = true;
+  static std::string of(const ReviewQueueItem& value) { return value.queue_id.empty() ? std::string() : value.queue_id + char{0} + value.item_id; }
+};
+
 MLFLOWHA_END_NAMESPACE
 
 #endif

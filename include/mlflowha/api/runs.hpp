@@ -7,6 +7,7 @@
 // clang-format off
 
 #include <mlflowha/api/common.hpp>
+#include <mlflowha/api/filter.hpp>
 #include <mlflowha/api/open_enum.hpp>
 #include <mlflowha/api/types.hpp>
 
@@ -236,7 +237,7 @@ struct GetRun {
 /// Which runs to list, a page at a time.
 struct SearchRuns {
   std::vector<std::string> experiment_ids{};
-  std::string filter{};  ///< e.g. `metrics.loss < 0.1 AND params.model = 'tree'`
+  Filter filter{};  ///< e.g. `metrics.loss < 0.1 AND params.model = 'tree'`
   ViewType run_view_type = ViewType::active_only;
   std::int32_t max_results = 1000;  ///< entries a page; 1 to 50,000
   std::vector<std::string> order_by{};  ///< e.g. "metrics.loss ASC"
@@ -362,6 +363,12 @@ struct LogOutputs {
   UnknownFields unknown_fields{};
 
   friend bool operator==(const LogOutputs&, const LogOutputs&) = default;
+};
+
+template <>
+struct Identity<Run> {
+  static constexpr bool known = true;
+  static std::string of(const Run& value) { return value.info.run_id; }
 };
 
 MLFLOWHA_END_NAMESPACE

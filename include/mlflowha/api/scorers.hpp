@@ -7,6 +7,7 @@
 // clang-format off
 
 #include <mlflowha/api/common.hpp>
+#include <mlflowha/api/filter.hpp>
 #include <mlflowha/api/types.hpp>
 
 #include <cstdint>
@@ -115,7 +116,7 @@ struct UpsertOnlineScoringConfig {
   std::string experiment_id{};  ///< required
   std::string name{};  ///< required; at most 256 characters
   double sample_rate = 0;  ///< 0 to 1; above 0 the scorer's model must be one of the AI gateway
-  std::string filter_string{};  ///< traces to look at, e.g. `status = 'OK'`; empty: all
+  Filter filter_string{};  ///< traces to look at, e.g. `status = 'OK'`; empty: all
   UnknownFields unknown_fields{};
 
   friend bool operator==(const UpsertOnlineScoringConfig&, const UpsertOnlineScoringConfig&) = default;

@@ -7,6 +7,7 @@
 // clang-format off
 
 #include <mlflowha/api/assessments.hpp>
+#include <mlflowha/api/filter.hpp>
 #include <mlflowha/api/open_enum.hpp>
 #include <mlflowha/api/types.hpp>
 
@@ -291,7 +292,7 @@ struct BatchGetTraceInfos {
 /// Which traces to list, a page at a time.
 struct SearchTraces {
   std::vector<TraceLocation> locations{};  ///< required
-  std::string filter{};  ///< e.g. `status = 'OK' AND tags.team = 'a'`
+  Filter filter{};  ///< e.g. `status = 'OK' AND tags.team = 'a'`
   std::int32_t max_results = 100;  ///< entries a page; 1 to 500
   std::vector<std::string> order_by{};  ///< e.g. "timestamp_ms DESC"
   std::string page_token{};  ///< Page::next_page_token of the page before
@@ -411,7 +412,7 @@ struct GetTraceInfoV2 {
 /// Which traces to list, a page at a time.
 struct SearchTracesV2 {
   std::vector<std::string> experiment_ids{};  ///< required
-  std::string filter{};  ///< e.g. `status = 'OK' AND tags.team = 'a'`
+  Filter filter{};  ///< e.g. `status = 'OK' AND tags.team = 'a'`
   std::int32_t max_results = 100;  ///< entries a page; 1 to 500
   std::vector<std::string> order_by{};  ///< e.g. "timestamp_ms DESC"
   std::string page_token{};  ///< Page::next_page_token of the page before
@@ -455,7 +456,7 @@ struct SearchUnifiedTraces {
   std::string model_id{};  ///< required
   std::string sql_warehouse_id{};  ///< required
   std::vector<std::string> experiment_ids{};
-  std::string filter{};
+  Filter filter{};
   std::int32_t max_results = 100;  ///< entries a page; 1 to 500
   std::vector<std::string> order_by{};
   std::string page_token{};  ///< Page::next_page_token of the page before
@@ -473,6 +474,18 @@ struct GetOnlineTraceDetails {
   UnknownFields unknown_fields{};
 
   friend bool operator==(const GetOnlineTraceDetails&, const GetOnlineTraceDetails&) = default;
+};
+
+template <>
+struct Identity<TraceInfo> {
+  static constexpr bool known = true;
+  static std::string of(const TraceInfo& value) { return value.trace_id; }
+};
+
+template <>
+struct Identity<TraceInfoV2> {
+  static constexpr bool known = true;
+  static std::string of(const TraceInfoV2& value) { return value.request_id; }
 };
 
 MLFLOWHA_END_NAMESPACE

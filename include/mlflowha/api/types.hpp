@@ -36,6 +36,13 @@ struct UnknownField {
 /// is lost on a round trip; a request's own unknown fields are a way to use what a newer server understands.
 using UnknownFields = std::vector<UnknownField>;
 
+/// What tells an entity from the others of its kind, so that a Pager gives it once. Specialised in the generated
+/// headers for entities with an id: `known` is true and of(entity) is the id, "" when the server didn't say.
+template <class T>
+struct Identity {
+  static constexpr bool known = false;
+};
+
 /// One page of a search.
 template <class T>
 struct Page {

@@ -185,6 +185,12 @@ struct TestWebhook {
   friend bool operator==(const TestWebhook&, const TestWebhook&) = default;
 };
 
+template <>
+struct Identity<Webhook> {
+  static constexpr bool known = true;
+  static std::string of(const Webhook& value) { return value.webhook_id; }
+};
+
 MLFLOWHA_END_NAMESPACE
 
 #endif

@@ -2,9 +2,9 @@
 #define MLFLOWHA_CLIENT_CLIENT_HPP
 
 // Client: MLflow's REST API over a list of servers. Each call tries, fails over, verifies and waits as needed within
-// one deadline, and returns a Result. The typed calls come from the table of operations (api/calls.hpp); here are the
-// ways to make a client, the conveniences under MlflowClient's names (those of the registry:
-// client/registry_calls.hpp), health and control.
+// one deadline, and returns a Result. The typed calls come from the table of operations (api/calls.hpp), short ways to
+// say the common ones from run_conveniences.hpp and registry_calls.hpp; here are the ways to make a client, health and
+// control.
 //
 //   auto client = mlflowha::Client::from_env().value();   // MLFLOW_TRACKING_URI=http://a:5000,http://b:5000
 //   auto run = client.create_run({.experiment_id = "0", .run_name = "first"}).value();
@@ -30,19 +30,6 @@ namespace detail {
 class Engine;
 }
 
-/// What may be said about a metric point besides its value.
-struct MetricOptions {
-  std::int64_t step = 0;
-  std::int64_t timestamp = now_at_call;  ///< milliseconds since the epoch
-  CallOptions call{};
-};
-
-/// What may be said about the end of a run.
-struct TerminateOptions {
-  std::int64_t end_time = now_at_call;  ///< milliseconds since the epoch
-  CallOptions call{};
-};
-
 /// A handle on shared state: copies are cheap and drive the same breakers, budget and connections. All calls may be
 /// made from many threads at the same time on the same or on different copies. Makes no thread and touches no network
 /// before the first call. After fork() parent and child may both go on using it. The destructor waits for nothing.
@@ -60,20 +47,7 @@ class MLFLOWHA_EXPORT Client final : public RegistryCalls {
   Client(Client&&) noexcept;
   Client& operator=(Client&&) noexcept;
 
-  // --- conveniences, named as in MlflowClient; each is one call but for log_batch ----------------------------------
-
-  using api::Calls::log_batch;
-  using api::Calls::log_metric;
-  using api::Calls::log_param;
-  using api::Calls::set_tag;
-
-  [[nodiscard]] Result<void> log_metric(std::string_view run_id, std::string_view key, double value,
-                                        const MetricOptions& options = {}) const;
-  /// The same value again is fine; another value for a param that has one is an error (params can't change).
-  [[nodiscard]] Result<void> log_param(std::string_view run_id, std::string_view key, std::string_view value,
-                                       const CallOptions& options = {}) const;
-  [[nodiscard]] Result<void> set_tag(std::string_view run_id, std::string_view key, std::string_view value,
-                                     const CallOptions& options = {}) const;
+  using RunConveniences::log_batch;
   /// Any number of metrics, params and tags: split over the server's limits (1,000 entries, of them 100 params and 100
   /// tags, a request) in order, params and tags first. Metric points that a server keeps as one are sent once. On
   /// failure the error says how many entries had been stored; sending the same batch again is safe, also with NaN,
@@ -82,14 +56,6 @@ class MLFLOWHA_EXPORT Client final : public RegistryCalls {
   [[nodiscard]] Result<void> log_batch(std::string_view run_id, std::vector<Metric> metrics,
                                        std::vector<Param> params = {}, std::vector<RunTag> tags = {},
                                        const CallOptions& options = {}) const;
-  /// Ends a run: status and end time.
-  [[nodiscard]] Result<void> set_terminated(std::string_view run_id, RunStatus status = RunStatus::finished,
-                                            const TerminateOptions& options = {}) const;
-  [[nodiscard]] Result<Run> get_run(std::string_view run_id, const CallOptions& options = {}) const;
-  using api::Calls::get_run;
-  /// Nothing when no experiment has that name.
-  [[nodiscard]] Result<std::optional<Experiment>> find_experiment_by_name(std::string_view name,
-                                                                          const CallOptions& options = {}) const;
 
   // --- past the typed calls ----------------------------------------------------------------------------------------
 
@@ -103,16 +69,14 @@ class MLFLOWHA_EXPORT Client final : public RegistryCalls {
   [[nodiscard]] Result<std::string> call(const CustomOperation& operation, std::string_view json,
                                          const CallOptions& options = {}) const;
 
-  // --- exactly once
-  // ---------------------------------------------------------------------------------------------------
+  // --- exactly once --------------------------------------------------------------------------------------------------
 
   /// Looks for the late twins of this client's creates now and removes them. A look also happens along with later
   /// calls; call this before the process ends if a create met a fault, since nobody looks after that. See
   /// docs/idempotency.md.
   [[nodiscard]] Result<ReconcileReport> reconcile(const CallOptions& options = {}) const;
 
-  // --- health and control
-  // ---------------------------------------------------------------------------------------------
+  // --- health and control --------------------------------------------------------------------------------------------
 
   /// What is known now; no request is sent.
   [[nodiscard]] HealthSnapshot health() const;
@@ -131,6 +95,7 @@ class MLFLOWHA_EXPORT Client final : public RegistryCalls {
                                          const CallOptions& options) const override;
   [[nodiscard]] std::string new_request_tag() const override;
   [[nodiscard]] WallTime wall_now() const override;
+  [[nodiscard]] std::shared_ptr<const api::Calls> share() const override;
 
  private:
   explicit Client(std::shared_ptr<detail::Engine> engine) noexcept;

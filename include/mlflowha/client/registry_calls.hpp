@@ -5,7 +5,7 @@
 // them, with plain arguments instead of a request. A base of Client; each is one call of the table of operations and
 // nothing else. Versions are text ("3"), as MLflow has them.
 
-#include <mlflowha/api/calls.hpp>
+#include <mlflowha/client/run_conveniences.hpp>
 
 #include <string>
 #include <string_view>
@@ -14,7 +14,7 @@
 MLFLOWHA_BEGIN_NAMESPACE
 
 /// Thread-safe as Client is.
-class MLFLOWHA_EXPORT RegistryCalls : public api::Calls {
+class MLFLOWHA_EXPORT RegistryCalls : public RunConveniences {
  public:
   using api::Calls::create_model_version;
   using api::Calls::create_registered_model;

@@ -5,8 +5,10 @@
 
 #include <mlflowha/api/impl/calls.ipp>
 #include <mlflowha/api/impl/error_body.ipp>
+#include <mlflowha/api/impl/filter.ipp>
 #include <mlflowha/api/impl/json_call.ipp>
 #include <mlflowha/api/impl/operation.ipp>
+#include <mlflowha/api/impl/pager.ipp>
 #include <mlflowha/api/impl/proto_time.ipp>
 #include <mlflowha/client/impl/classify.ipp>
 #include <mlflowha/client/impl/client.ipp>
@@ -18,6 +20,7 @@
 #include <mlflowha/client/impl/recipes.ipp>
 #include <mlflowha/client/impl/registry_calls.ipp>
 #include <mlflowha/client/impl/releases.ipp>
+#include <mlflowha/client/impl/run_conveniences.ipp>
 #include <mlflowha/client/impl/side_jobs.ipp>
 #include <mlflowha/client/impl/twin_watch.ipp>
 #include <mlflowha/core/impl/clock.ipp>

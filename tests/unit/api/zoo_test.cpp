@@ -78,8 +78,8 @@ TEST_CASE("GET puts lists, enumerations and optionals into the query", "[api]") 
   CHECK(calls.find_animals({.cage_id = "c1", .names = {"a b", "c&d"}, .diet = zoo::Diet::set_menu, .tame = false}));
   CHECK(calls.sent.http.target == "/zoo/c1/animals?names=a%20b&names=c%26d&diet=SET&tame=false&limit=5");
   CHECK(calls.sent.http.body.empty());
-  CHECK(calls.find_animals({.cage_id = "c1", .limit = 0, .token = "t"}));
-  CHECK(calls.sent.http.target == "/zoo/c1/animals?limit=0&token=t");
+  CHECK(calls.find_animals({.cage_id = "c1", .limit = 0, .page_token = "t"}));
+  CHECK(calls.sent.http.target == "/zoo/c1/animals?limit=0&page_token=t");
 }
 
 TEST_CASE("a path takes no empty part and none that leads elsewhere", "[api]") {

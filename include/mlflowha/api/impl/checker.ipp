@@ -4,6 +4,7 @@
 // Checker: MLflow's rules for a request's fields, applied before anything is sent. Keeps the first fault, which names
 // the field with its path, the value and what was expected. Text is checked for UTF-8 when it is encoded.
 
+#include <mlflowha/api/filter.hpp>
 #include <mlflowha/api/impl/json_reader.ipp>
 #include <mlflowha/api/impl/proto_time.ipp>
 #include <mlflowha/api/open_enum.hpp>
@@ -94,6 +95,9 @@ class Checker {
   template <class T>
   void text(const char* field, const std::optional<T>& value, std::size_t max) {
     if (value) text(field, *value, max);
+  }
+  void filter(const char* field, const Filter& value) {
+    if (!value.fault().empty()) fail(field, "can't be written: " + value.fault());
   }
   /// Milliseconds since the epoch.
   void time(const char* field, std::int64_t value) {

@@ -56,6 +56,10 @@ MLFLOWHA_INLINE Result<Page<EvaluationDataset>> Calls::search_evaluation_dataset
   return answer;
 }
 
+MLFLOWHA_INLINE Pager<Calls, SearchEvaluationDatasets, EvaluationDataset> Calls::search_evaluation_datasets_all(SearchEvaluationDatasets request, CallOptions options) const {
+  return {share(), &Calls::search_evaluation_datasets, std::move(request), std::move(options)};
+}
+
 MLFLOWHA_INLINE Result<void> Calls::set_dataset_tags(const SetDatasetTags& request, const CallOptions& options) const {
   auto prepared = prepare_set_dataset_tags(request);
   if (!prepared) return std::move(prepared).error();

@@ -55,6 +55,7 @@ MLFLOWHA_INLINE void check(Checker& at, const SearchEvaluationDatasets& value) {
     entries.required("", entry);
     entries.id("", entry, 64);
   });
+  at.filter("filter_string", value.filter_string);
   at.count("max_results", value.max_results, 1, 50000);
 }
 

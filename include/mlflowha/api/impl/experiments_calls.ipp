@@ -36,6 +36,10 @@ MLFLOWHA_INLINE Result<Page<Experiment>> Calls::search_experiments(const SearchE
   return answer;
 }
 
+MLFLOWHA_INLINE Pager<Calls, SearchExperiments, Experiment> Calls::search_experiments_all(SearchExperiments request, CallOptions options) const {
+  return {share(), &Calls::search_experiments, std::move(request), std::move(options)};
+}
+
 MLFLOWHA_INLINE Result<Experiment> Calls::get_experiment(const GetExperiment& request, const CallOptions& options) const {
   auto prepared = prepare_get_experiment(request);
   if (!prepared) return std::move(prepared).error();

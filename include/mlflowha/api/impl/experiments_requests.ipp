@@ -45,6 +45,7 @@ MLFLOWHA_INLINE void check(Checker& at, const CreateExperiment& value) {
 
 MLFLOWHA_INLINE void check(Checker& at, const SearchExperiments& value) {
   at.count("max_results", value.max_results, 1, 50000);
+  at.filter("filter", value.filter);
 }
 
 MLFLOWHA_INLINE void check(Checker& at, const GetExperiment& value) {

@@ -286,6 +286,10 @@ MLFLOWHA_INLINE Result<Page<GatewayBudgetPolicy>> Calls::list_budget_policies(co
   return answer;
 }
 
+MLFLOWHA_INLINE Pager<Calls, ListBudgetPolicies, GatewayBudgetPolicy> Calls::list_budget_policies_all(ListBudgetPolicies request, CallOptions options) const {
+  return {share(), &Calls::list_budget_policies, std::move(request), std::move(options)};
+}
+
 MLFLOWHA_INLINE Result<std::vector<BudgetWindow>> Calls::list_budget_windows(const CallOptions& options) const {
   auto prepared = prepare_list_budget_windows();
   if (!prepared) return std::move(prepared).error();
@@ -334,6 +338,10 @@ MLFLOWHA_INLINE Result<Page<GatewayGuardrail>> Calls::list_gateway_guardrails(co
   auto answer = decode_list_gateway_guardrails(response->body);
   if (!answer) return detail::unreadable(ops::list_gateway_guardrails, *response, std::move(answer).error());
   return answer;
+}
+
+MLFLOWHA_INLINE Pager<Calls, ListGatewayGuardrails, GatewayGuardrail> Calls::list_gateway_guardrails_all(ListGatewayGuardrails request, CallOptions options) const {
+  return {share(), &Calls::list_gateway_guardrails, std::move(request), std::move(options)};
 }
 
 MLFLOWHA_INLINE Result<GatewayGuardrailConfig> Calls::add_guardrail_to_endpoint(const AddGuardrailToEndpoint& request, const CallOptions& options) const {

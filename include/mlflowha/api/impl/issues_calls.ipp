@@ -56,6 +56,10 @@ MLFLOWHA_INLINE Result<Page<Issue>> Calls::search_issues(const SearchIssues& req
   return answer;
 }
 
+MLFLOWHA_INLINE Pager<Calls, SearchIssues, Issue> Calls::search_issues_all(SearchIssues request, CallOptions options) const {
+  return {share(), &Calls::search_issues, std::move(request), std::move(options)};
+}
+
 }  // namespace api
 
 MLFLOWHA_END_NAMESPACE

@@ -44,6 +44,7 @@ MLFLOWHA_INLINE void check(Checker& at, const GetIssue& value) {
 
 MLFLOWHA_INLINE void check(Checker& at, const SearchIssues& value) {
   at.id("experiment_id", value.experiment_id, 64);
+  at.filter("filter_string", value.filter_string);
   at.count("max_results", value.max_results, 1, 50000);
 }
 

@@ -5,6 +5,7 @@
 // tree in between, so a large search costs a tenth of a tree's time and memory, and a hostile body costs no more than
 // its own size. After the first fault every read does nothing and every loop ends; fault() then names the path.
 
+#include <mlflowha/api/filter.hpp>
 #include <mlflowha/api/open_enum.hpp>
 #include <mlflowha/api/types.hpp>
 #include <mlflowha/core/error.hpp>
@@ -148,6 +149,12 @@ class JsonReader {
   }
   void read(Json& value) {
     if (!null()) value.text = raw();
+  }
+  void read(Filter& value) {
+    if (null()) return;
+    std::string text;
+    read(text);
+    value = std::move(text);
   }
   template <class Names>
   void read(OpenEnum<Names>& value) {

@@ -5,6 +5,7 @@
 // and infinities as the strings that MLflow expects (a bare NaN makes MLflow store 0); text that isn't UTF-8 and raw
 // JSON that isn't JSON are refused with the path of the member.
 
+#include <mlflowha/api/filter.hpp>
 #include <mlflowha/api/impl/json_reader.ipp>
 #include <mlflowha/api/open_enum.hpp>
 #include <mlflowha/api/types.hpp>
@@ -92,6 +93,7 @@ class JsonWriter {
   }
   void put(float value) { std::isfinite(value) ? put_number(value) : put(static_cast<double>(value)); }
   void put(const Json& value) { put_json(value.text); }
+  void put(const Filter& value) { put_text(value.text()); }
   template <class Names>
   void put(const OpenEnum<Names>& value) {
     std::int64_t number = 0;

@@ -56,6 +56,10 @@ MLFLOWHA_INLINE Result<Page<LabelSchema>> Calls::list_label_schemas(const ListLa
   return answer;
 }
 
+MLFLOWHA_INLINE Pager<Calls, ListLabelSchemas, LabelSchema> Calls::list_label_schemas_all(ListLabelSchemas request, CallOptions options) const {
+  return {share(), &Calls::list_label_schemas, std::move(request), std::move(options)};
+}
+
 MLFLOWHA_INLINE Result<LabelSchema> Calls::update_label_schema(const UpdateLabelSchema& request, const CallOptions& options) const {
   auto prepared = prepare_update_label_schema(request);
   if (!prepared) return std::move(prepared).error();

@@ -66,6 +66,10 @@ MLFLOWHA_INLINE Result<Page<LoggedModel>> Calls::search_logged_models(const Sear
   return answer;
 }
 
+MLFLOWHA_INLINE Pager<Calls, SearchLoggedModels, LoggedModel> Calls::search_logged_models_all(SearchLoggedModels request, CallOptions options) const {
+  return {share(), &Calls::search_logged_models, std::move(request), std::move(options)};
+}
+
 MLFLOWHA_INLINE Result<void> Calls::set_logged_model_tags(const SetLoggedModelTags& request, const CallOptions& options) const {
   auto prepared = prepare_set_logged_model_tags(request);
   if (!prepared) return std::move(prepared).error();

@@ -82,6 +82,7 @@ MLFLOWHA_INLINE void check(Checker& at, const SearchLoggedModels& value) {
     entries.required("", entry);
     entries.id("", entry, 64);
   });
+  at.filter("filter", value.filter);
   at.each("datasets", value.datasets, Rules{});
   at.count("max_results", value.max_results, 1, 2147483647);
   at.each("order_by", value.order_by, Rules{});

@@ -77,6 +77,10 @@ MLFLOWHA_INLINE Result<Page<RegisteredModel>> Calls::search_registered_models(co
   return answer;
 }
 
+MLFLOWHA_INLINE Pager<Calls, SearchRegisteredModels, RegisteredModel> Calls::search_registered_models_all(SearchRegisteredModels request, CallOptions options) const {
+  return {share(), &Calls::search_registered_models, std::move(request), std::move(options)};
+}
+
 MLFLOWHA_INLINE Result<std::vector<ModelVersion>> Calls::get_latest_versions(const GetLatestVersions& request, const CallOptions& options) const {
   auto prepared = prepare_get_latest_versions(request);
   if (!prepared) return std::move(prepared).error();
@@ -195,6 +199,10 @@ MLFLOWHA_INLINE Result<Page<ModelVersion>> Calls::search_model_versions(const Se
   auto answer = decode_search_model_versions(response->body);
   if (!answer) return detail::unreadable(ops::search_model_versions, *response, std::move(answer).error());
   return answer;
+}
+
+MLFLOWHA_INLINE Pager<Calls, SearchModelVersions, ModelVersion> Calls::search_model_versions_all(SearchModelVersions request, CallOptions options) const {
+  return {share(), &Calls::search_model_versions, std::move(request), std::move(options)};
 }
 
 MLFLOWHA_INLINE Result<std::string> Calls::get_model_version_download_uri(const GetModelVersionDownloadUri& request, const CallOptions& options) const {

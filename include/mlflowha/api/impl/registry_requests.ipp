@@ -79,6 +79,7 @@ MLFLOWHA_INLINE void check(Checker& at, const GetRegisteredModel& value) {
 }
 
 MLFLOWHA_INLINE void check(Checker& at, const SearchRegisteredModels& value) {
+  at.filter("filter", value.filter);
   at.count("max_results", value.max_results, 1, 1000);
 }
 
@@ -151,6 +152,7 @@ MLFLOWHA_INLINE void check(Checker& at, const GetModelVersion& value) {
 }
 
 MLFLOWHA_INLINE void check(Checker& at, const SearchModelVersions& value) {
+  at.filter("filter", value.filter);
   at.count("max_results", value.max_results, 1, 200000);
 }
 

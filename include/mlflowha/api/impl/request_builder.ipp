@@ -16,6 +16,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -90,6 +91,11 @@ class RequestBuilder {
   RequestBuilder& query(std::string_view name, std::string_view value) {
     if (!value.empty()) add_query(name, text(name, value));
     return *this;
+  }
+  template <class F>
+    requires std::is_same_v<F, Filter>  // not what merely converts to one
+  RequestBuilder& query(std::string_view name, const F& value) {
+    return query(name, std::string_view(value.text()));
   }
   RequestBuilder& query(std::string_view name, const std::vector<std::string>& values) {
     for (const std::string& value : values) add_query(name, text(name, value));

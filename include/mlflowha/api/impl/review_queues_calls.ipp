@@ -66,6 +66,10 @@ MLFLOWHA_INLINE Result<Page<ReviewQueue>> Calls::list_review_queues(const ListRe
   return answer;
 }
 
+MLFLOWHA_INLINE Pager<Calls, ListReviewQueues, ReviewQueue> Calls::list_review_queues_all(ListReviewQueues request, CallOptions options) const {
+  return {share(), &Calls::list_review_queues, std::move(request), std::move(options)};
+}
+
 MLFLOWHA_INLINE Result<ReviewQueue> Calls::update_review_queue(const UpdateReviewQueue& request, const CallOptions& options) const {
   auto prepared = prepare_update_review_queue(request);
   if (!prepared) return std::move(prepared).error();
@@ -114,6 +118,10 @@ MLFLOWHA_INLINE Result<Page<ReviewQueueItem>> Calls::list_review_queue_items(con
   auto answer = decode_list_review_queue_items(response->body);
   if (!answer) return detail::unreadable(ops::list_review_queue_items, *response, std::move(answer).error());
   return answer;
+}
+
+MLFLOWHA_INLINE Pager<Calls, ListReviewQueueItems, ReviewQueueItem> Calls::list_review_queue_items_all(ListReviewQueueItems request, CallOptions options) const {
+  return {share(), &Calls::list_review_queue_items, std::move(request), std::move(options)};
 }
 
 MLFLOWHA_INLINE Result<ReviewQueueItem> Calls::set_review_queue_item_status(const SetReviewQueueItemStatus& request, const CallOptions& options) const {

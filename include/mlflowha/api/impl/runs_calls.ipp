@@ -77,6 +77,10 @@ MLFLOWHA_INLINE Result<Page<Run>> Calls::search_runs(const SearchRuns& request, 
   return answer;
 }
 
+MLFLOWHA_INLINE Pager<Calls, SearchRuns, Run> Calls::search_runs_all(SearchRuns request, CallOptions options) const {
+  return {share(), &Calls::search_runs, std::move(request), std::move(options)};
+}
+
 MLFLOWHA_INLINE Result<void> Calls::log_metric(const LogMetric& request, const CallOptions& options) const {
   auto prepared = prepare_log_metric(request, wall_now());
   if (!prepared) return std::move(prepared).error();
@@ -125,6 +129,10 @@ MLFLOWHA_INLINE Result<Page<Metric>> Calls::get_metric_history(const GetMetricHi
   auto answer = decode_get_metric_history(response->body);
   if (!answer) return detail::unreadable(ops::get_metric_history, *response, std::move(answer).error());
   return answer;
+}
+
+MLFLOWHA_INLINE Pager<Calls, GetMetricHistory, Metric> Calls::get_metric_history_all(GetMetricHistory request, CallOptions options) const {
+  return {share(), &Calls::get_metric_history, std::move(request), std::move(options)};
 }
 
 MLFLOWHA_INLINE Result<std::vector<MetricWithRunId>> Calls::get_metric_history_bulk_interval(const GetMetricHistoryBulkInterval& request, const CallOptions& options) const {

@@ -128,6 +128,7 @@ MLFLOWHA_INLINE void check(Checker& at, const SearchRuns& value) {
     entries.required("", entry);
     entries.id("", entry, 64);
   });
+  at.filter("filter", value.filter);
   at.count("max_results", value.max_results, 1, 50000);
 }
 

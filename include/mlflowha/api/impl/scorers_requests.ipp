@@ -73,6 +73,7 @@ MLFLOWHA_INLINE void check(Checker& at, const UpsertOnlineScoringConfig& value) 
   at.id("experiment_id", value.experiment_id, 64);
   at.required("name", value.name);
   at.text("name", value.name, 256);
+  at.filter("filter_string", value.filter_string);
 }
 
 }  // namespace detail

@@ -76,6 +76,10 @@ MLFLOWHA_INLINE Result<Page<TraceInfo>> Calls::search_traces(const SearchTraces&
   return answer;
 }
 
+MLFLOWHA_INLINE Pager<Calls, SearchTraces, TraceInfo> Calls::search_traces_all(SearchTraces request, CallOptions options) const {
+  return {share(), &Calls::search_traces, std::move(request), std::move(options)};
+}
+
 MLFLOWHA_INLINE Result<std::int32_t> Calls::delete_traces(const DeleteTraces& request, const CallOptions& options) const {
   auto prepared = prepare_delete_traces(request);
   if (!prepared) return std::move(prepared).error();
@@ -146,6 +150,10 @@ MLFLOWHA_INLINE Result<Page<MetricDataPoint>> Calls::query_trace_metrics(const Q
   return answer;
 }
 
+MLFLOWHA_INLINE Pager<Calls, QueryTraceMetrics, MetricDataPoint> Calls::query_trace_metrics_all(QueryTraceMetrics request, CallOptions options) const {
+  return {share(), &Calls::query_trace_metrics, std::move(request), std::move(options)};
+}
+
 MLFLOWHA_INLINE Result<TraceInfoV2> Calls::start_trace_v2(StartTraceV2 request, const CallOptions& options) const {
   auto prepared = prepare_start_trace_v2(std::move(request), wall_now(), new_request_tag());
   if (!prepared) return std::move(prepared).error();
@@ -186,6 +194,10 @@ MLFLOWHA_INLINE Result<Page<TraceInfoV2>> Calls::search_traces_v2(const SearchTr
   return answer;
 }
 
+MLFLOWHA_INLINE Pager<Calls, SearchTracesV2, TraceInfoV2> Calls::search_traces_v2_all(SearchTracesV2 request, CallOptions options) const {
+  return {share(), &Calls::search_traces_v2, std::move(request), std::move(options)};
+}
+
 MLFLOWHA_INLINE Result<std::int32_t> Calls::delete_traces_v2(const DeleteTracesV2& request, const CallOptions& options) const {
   auto prepared = prepare_delete_traces_v2(request);
   if (!prepared) return std::move(prepared).error();
@@ -224,6 +236,10 @@ MLFLOWHA_INLINE Result<Page<TraceInfoV2>> Calls::search_unified_traces(const Sea
   auto answer = decode_search_unified_traces(response->body);
   if (!answer) return detail::unreadable(ops::search_unified_traces, *response, std::move(answer).error());
   return answer;
+}
+
+MLFLOWHA_INLINE Pager<Calls, SearchUnifiedTraces, TraceInfoV2> Calls::search_unified_traces_all(SearchUnifiedTraces request, CallOptions options) const {
+  return {share(), &Calls::search_unified_traces, std::move(request), std::move(options)};
 }
 
 MLFLOWHA_INLINE Result<std::string> Calls::get_online_trace_details(const GetOnlineTraceDetails& request, const CallOptions& options) const {

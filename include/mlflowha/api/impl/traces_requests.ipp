@@ -138,6 +138,7 @@ MLFLOWHA_INLINE void check(Checker& at, const BatchGetTraceInfos& value) {
 MLFLOWHA_INLINE void check(Checker& at, const SearchTraces& value) {
   at.required("locations", value.locations);
   at.each("locations", value.locations, Rules{});
+  at.filter("filter", value.filter);
   at.count("max_results", value.max_results, 1, 500);
 }
 
@@ -237,6 +238,7 @@ MLFLOWHA_INLINE void check(Checker& at, const SearchTracesV2& value) {
     entries.required("", entry);
     entries.id("", entry, 64);
   });
+  at.filter("filter", value.filter);
   at.count("max_results", value.max_results, 1, 500);
 }
 
@@ -273,6 +275,7 @@ MLFLOWHA_INLINE void check(Checker& at, const SearchUnifiedTraces& value) {
     entries.required("", entry);
     entries.id("", entry, 64);
   });
+  at.filter("filter", value.filter);
   at.count("max_results", value.max_results, 1, 500);
 }
 

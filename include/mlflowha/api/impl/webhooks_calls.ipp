@@ -36,6 +36,10 @@ MLFLOWHA_INLINE Result<Page<Webhook>> Calls::list_webhooks(const ListWebhooks& r
   return answer;
 }
 
+MLFLOWHA_INLINE Pager<Calls, ListWebhooks, Webhook> Calls::list_webhooks_all(ListWebhooks request, CallOptions options) const {
+  return {share(), &Calls::list_webhooks, std::move(request), std::move(options)};
+}
+
 MLFLOWHA_INLINE Result<Webhook> Calls::get_webhook(const GetWebhook& request, const CallOptions& options) const {
   auto prepared = prepare_get_webhook(request);
   if (!prepared) return std::move(prepared).error();

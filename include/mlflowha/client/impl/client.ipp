@@ -55,64 +55,7 @@ MLFLOWHA_INLINE Result<ReconcileReport> Client::reconcile(const CallOptions& opt
   return engine_->reconcile(options);
 }
 
-// --- conveniences
-// ------------------------------------------------------------------------------------------------------
-
-MLFLOWHA_INLINE Result<void> Client::log_metric(std::string_view run_id, std::string_view key, double value,
-                                                const MetricOptions& options) const {
-  LogMetric request;
-  request.run_id = run_id;
-  request.key = key;
-  request.value = value;
-  request.step = options.step;
-  request.timestamp = options.timestamp;
-  return log_metric(request, options.call);
-}
-
-MLFLOWHA_INLINE Result<void> Client::log_param(std::string_view run_id, std::string_view key, std::string_view value,
-                                               const CallOptions& options) const {
-  LogParam request;
-  request.run_id = run_id;
-  request.key = key;
-  request.value = value;
-  return log_param(request, options);
-}
-
-MLFLOWHA_INLINE Result<void> Client::set_tag(std::string_view run_id, std::string_view key, std::string_view value,
-                                             const CallOptions& options) const {
-  SetTag request;
-  request.run_id = run_id;
-  request.key = key;
-  request.value = value;
-  return set_tag(request, options);
-}
-
-MLFLOWHA_INLINE Result<Run> Client::get_run(std::string_view run_id, const CallOptions& options) const {
-  GetRun request;
-  request.run_id = run_id;
-  return get_run(request, options);
-}
-
-MLFLOWHA_INLINE Result<void> Client::set_terminated(std::string_view run_id, RunStatus status,
-                                                    const TerminateOptions& options) const {
-  UpdateRun request;
-  request.run_id = run_id;
-  request.status = std::move(status);
-  request.end_time = options.end_time != now_at_call ? options.end_time : wall_now().time_since_epoch().count();
-  Result<RunInfo> info = update_run(request, options.call);
-  if (!info) return std::move(info).error();
-  return {};
-}
-
-MLFLOWHA_INLINE Result<std::optional<Experiment>> Client::find_experiment_by_name(std::string_view name,
-                                                                                  const CallOptions& options) const {
-  GetExperimentByName request;
-  request.experiment_name = name;
-  Result<Experiment> experiment = get_experiment_by_name(request, options);
-  if (experiment) return std::optional<Experiment>(std::move(*experiment));
-  if (is_not_found(experiment.error())) return std::optional<Experiment>();
-  return std::move(experiment).error();
-}
+MLFLOWHA_INLINE std::shared_ptr<const api::Calls> Client::share() const { return std::make_shared<Client>(*this); }
 
 namespace detail {
 

@@ -8,9 +8,11 @@
 #include <mlflowha/api/call_options.hpp>
 #include <unit/api/zoo/zoo.hpp>
 #include <mlflowha/api/operation.hpp>
+#include <mlflowha/api/pager.hpp>
 #include <mlflowha/core/clock.hpp>
 #include <mlflowha/core/result.hpp>
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -50,6 +52,8 @@ class MLFLOWHA_EXPORT ZooCalls {
 
   /// Finds. Class read.
   [[nodiscard]] Result<Page<Animal>> find_animals(const FindAnimals& request, const CallOptions& options = {}) const;
+  /// Everything that find_animals finds, fetched a page at a time while it is walked.
+  [[nodiscard]] Pager<ZooCalls, FindAnimals, Animal> find_animals_all(FindAnimals request, CallOptions options = {}) const;
 
   /// An entity as a request. Class same_again.
   [[nodiscard]] Result<Animal> put_animal(const Animal& request, const CallOptions& options = {}) const;
@@ -70,6 +74,9 @@ class MLFLOWHA_EXPORT ZooCalls {
   virtual std::string new_request_tag() const = 0;
   /// Calendar time for timestamps that the caller left at now_at_call.
   virtual WallTime wall_now() const = 0;
+  /// What a Pager keeps while it is walked: this object, which must then live as long, or something that shares its
+  /// state.
+  virtual std::shared_ptr<const ZooCalls> share() const { return {std::shared_ptr<void>(), this}; }
 };
 
 }  // namespace zoo

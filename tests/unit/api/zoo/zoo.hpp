@@ -6,6 +6,7 @@
 // read well; copy, compare, keep.
 // clang-format off
 
+#include <mlflowha/api/filter.hpp>
 #include <mlflowha/api/open_enum.hpp>
 #include <mlflowha/api/types.hpp>
 
@@ -135,7 +136,9 @@ struct FindAnimals {
   Diet diet{};
   std::optional<bool> tame{};
   std::int64_t limit = 5;
-  std::string token{};
+  std::string page_token{};
+  Filter filter{};
+  std::optional<std::int32_t> max_results{};
   UnknownFields unknown_fields{};
 
   friend bool operator==(const FindAnimals&, const FindAnimals&) = default;
@@ -179,6 +182,12 @@ struct RenameAnimal {
 };
 
 }  // namespace zoo
+
+template <>
+struct Identity<zoo::Animal> {
+  static constexpr bool known = true;
+  static std::string of(const zoo::Animal& value) { return value.animal_id.empty() ? std::string() : value.animal_id + char{0} + std::to_string(value.large.value_or(0)); }
+};
 
 MLFLOWHA_END_NAMESPACE
 

@@ -94,6 +94,10 @@ MLFLOWHA_INLINE Result<Page<Animal>> ZooCalls::find_animals(const FindAnimals& r
   return answer;
 }
 
+MLFLOWHA_INLINE Pager<ZooCalls, FindAnimals, Animal> ZooCalls::find_animals_all(FindAnimals request, CallOptions options) const {
+  return {share(), &ZooCalls::find_animals, std::move(request), std::move(options)};
+}
+
 MLFLOWHA_INLINE Result<Animal> ZooCalls::put_animal(const Animal& request, const CallOptions& options) const {
   auto prepared = prepare_put_animal(request, wall_now());
   if (!prepared) return std::move(prepared).error();

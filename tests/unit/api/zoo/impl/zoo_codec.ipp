@@ -230,7 +230,9 @@ MLFLOWHA_INLINE void encode(JsonWriter& out, const zoo::FindAnimals& value) {
   out.member_unless_empty("diet", value.diet);
   out.member_unless_empty("tame", value.tame);
   out.member("limit", value.limit);
-  out.member_unless_empty("token", value.token);
+  out.member_unless_empty("page_token", value.page_token);
+  out.member_unless_empty("filter", value.filter);
+  out.member_unless_empty("max_results", value.max_results);
   out.unknown(value.unknown_fields);
   out.end_object();
 }
@@ -243,7 +245,9 @@ MLFLOWHA_INLINE void decode(JsonReader& in, zoo::FindAnimals& value) {
     else if (name == "diet") in.read(value.diet);
     else if (name == "tame") in.read(value.tame);
     else if (name == "limit") in.read(value.limit);
-    else if (name == "token") in.read(value.token);
+    else if (name == "page_token") in.read(value.page_token);
+    else if (name == "filter") in.read(value.filter);
+    else if (name == "max_results") in.read(value.max_results);
     else in.keep(name, value.unknown_fields);
   }
 }

@@ -82,6 +82,7 @@ MLFLOWHA_INLINE void check(Checker& at, const zoo::RemoveAnimal& value) {
 MLFLOWHA_INLINE void check(Checker& at, const zoo::FindAnimals& value) {
   at.required("cage_id", value.cage_id);
   at.id("cage_id", value.cage_id, 16);
+  at.filter("filter", value.filter);
 }
 
 MLFLOWHA_INLINE void check(Checker& at, const zoo::PutPicture& value) {
@@ -208,7 +209,9 @@ MLFLOWHA_INLINE Result<api::PreparedRequest> prepare_find_animals(const FindAnim
       .query("diet", request.diet)
       .query("tame", request.tame)
       .query("limit", request.limit)
-      .query("token", request.token)
+      .query("page_token", request.page_token)
+      .query("filter", request.filter)
+      .query("max_results", request.max_results)
       .query(request.unknown_fields)
       .finish();
 }
