@@ -121,6 +121,7 @@ api-check: ## compare the table of MLflow's API with what the newest 2.x and 3.x
 	@$(SETUP) mlflow-3 mlflow-2
 	$(PYTHON) src/codegen/generate.py --check
 	for v in 3 2; do build/venv/mlflow-$$v/bin/python src/codegen/import_descriptors.py; done
+	build/venv/mlflow-3/bin/python src/codegen/from_python.py
 
 .PHONY: format
 format: ## lay out all C++ with clang-format

@@ -15,7 +15,7 @@ CLASSES = {
 }
 
 
-def _class(op: Operation) -> str:
+def class_of(op: Operation) -> str:
     if op.class_if_empty:
         return f"{op.idempotency}; {op.class_if_empty[1]} without `{op.class_if_empty[0]}`"
     return op.idempotency
@@ -40,5 +40,5 @@ def idempotency(table: Table) -> str:
         lines += ["", f"## {group.title}", "", "| operation | request | class | a repetition gets | why |", "|---|---|---|---|---|"]
         for op in group.operations:
             codes = ", ".join(f"`{code}`" for code in op.done) or "–"
-            lines.append(f"| `{op.name}` | {op.verb} `{op.path}` | {_class(op)} | {codes} | {op.why} |")
+            lines.append(f"| [{op.name}](reference/{group.name}.md#{op.name}) | {op.verb} `{op.path}` | {class_of(op)} | {codes} | {op.why} |")
     return "\n".join(lines) + "\n"

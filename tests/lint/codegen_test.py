@@ -14,7 +14,8 @@ ROOT = Path(__file__).resolve().parents[2]
 CODEGEN = ROOT / "src" / "codegen"
 sys.path.insert(0, str(CODEGEN))
 
-from table import TableError, load  # noqa: E402
+import from_python  # noqa: E402
+from table import TableError, identity, load  # noqa: E402
 
 GOOD = """group g
   title G
@@ -100,6 +101,60 @@ class TableTest(unittest.TestCase):
                 with self.assertRaisesRegex(TableError, text.replace("?", r"\?")):
                     read(GOOD.replace(old, new))
         self.assertEqual(read(post.replace("class read", "class never")).operations["get_it"].idempotency, "never")
+        paged = GOOD.replace("returns nothing", "returns page Tag in tags")
+        for text, fault in (
+            (paged, "has no field page_token"),
+            (paged.replace("id: string, required", "page_token: int64\n  id: string, required"), "needs `page_token: string`"),
+            (GOOD.replace("  key: string", "  id name\n  key: string"), "has no field name"),
+            (GOOD.replace("  key: string", "  id key.part\n  key: string"), "key.part leads nowhere"),
+            (GOOD.replace("  key: string", "  id keys\n  keys: repeated string"), "keys can't be an id"),
+            (GOOD.replace("id: string, required", "filter: string, required\n  id: string, required"), "a filter has no flags"),
+        ):
+            with self.subTest(fault=fault), self.assertRaisesRegex(TableError, fault):
+                read(text)
+
+    def test_what_tells_the_entities_of_a_page_apart(self) -> None:
+        def of(fields: str, name: str = "Tag", more: str = "") -> list:
+            text = GOOD.replace("message Tag\n  doc D.\n  key: string", f"{more}message {name}\n  doc D.\n{fields}").replace(
+                "repeated Tag", f"repeated {name}")
+            table = read(text)
+            return identity(table, table.messages[name])
+
+        self.assertEqual(of("  key: string"), [])
+        self.assertEqual(of("  tag_id: string"), ["tag_id"])
+        self.assertEqual(of("  tag_id: int64"), [])
+        self.assertEqual(of("  key: string\n  tag_id: string"), [])  # only the first field is plainly the id
+        self.assertEqual(of("  id key value\n  key: string"), ["key", "value"])
+        self.assertEqual(of("  id none\n  tag_id: string"), [])
+        self.assertEqual(of("  dataset_id: string", "EvaluationDataset"), ["dataset_id"])
+        self.assertEqual(of("  queue_id: string", "ReviewQueueItem"), [])  # the id of something else
+        self.assertEqual(of("  trace_id: string", "TraceInfoV3"), ["trace_id"])
+        info = "message TagInfo\n  doc D.\n  tag_id: string\n"
+        self.assertEqual(of("  info: TagInfo", more=info), ["info.tag_id"])
+        self.assertEqual(of("  other: TagInfo", more=info), [])
+
+
+class FromPythonTest(unittest.TestCase):
+    def test_every_line_has_a_spelling_or_a_reason(self) -> None:
+        lines = from_python.read("# no line\n## Runs\nget_run = get_run(run_id)\nlog_figure -- no\nlog_x = a(), b_all(x) -- why\n")
+        self.assertEqual([line.calls for line in lines], [["get_run"], [], ["a", "b_all"]])
+        self.assertEqual((lines[2].note, lines[2].section), ("why", "Runs"))
+        for text in ("get_run = get_run()", "## R\nget_run", "## R\nget_run =", "## R\nx -- a\nx -- b", "## R\nno method -- a"):
+            with self.subTest(text=text), self.assertRaises(TableError):
+                from_python.read(text)
+
+    def test_what_is_missing_vanished_or_unknown_is_seen(self) -> None:
+        lines = from_python.read("## R\nget_run = get_run(run_id)\nget_it = get_it(), get_it_all()\n")
+        self.assertEqual(from_python.faults(lines, {"get_run", "get_it"}, {"get_run", "get_it", "get_it_all"}), [])
+        self.assertEqual(from_python.faults(lines, {"get_run", "fresh"}, {"get_run", "get_it"}), [
+            "not in from_python.map: MlflowClient.fresh", "MlflowClient has no get_it, from_python.map has",
+            "from_python.map: get_it: there is no get_it_all()"])
+
+    def test_calls_are_known_from_the_table_and_the_headers(self) -> None:
+        known = from_python.known_calls(load(CODEGEN / "table"), ROOT / "include/mlflowha/client")
+        self.assertLessEqual({"create_run", "search_runs_all", "get_parent_run", "rename_experiment", "config"}, known)
+        self.assertNotIn("create_run_all", known)
+        self.assertNotIn("no_such_call", known)
 
 
 class GeneratorTest(unittest.TestCase):
