@@ -19,6 +19,7 @@ import cpp_headers
 import cpp_sources
 import docs_page
 import from_python
+import golden_rows
 import reference_pages
 from table import TableError, load
 
@@ -58,6 +59,7 @@ def everything() -> dict:
             files[f"{folder}/{name}"] = text
         if page:
             files[page] = docs_page.idempotency(table)
+            files["tests/unit/api/golden_rows.cpp"] = golden_rows.rows(table)
             files["docs/reference/from-python.md"] = from_python.page(table)
             files.update(reference_pages.pages(table))
     return files

@@ -102,6 +102,7 @@ class Pages:
         return {
             "nothing": "Gives nothing but success.",
             "text": "Gives a short plain text.",
+            "bytes": "Gives the bytes of a file.",
             "message": f"Gives: {kind}.",
             "member": f"Gives: {kind}.",
             "list": f"Gives: list of {kind}.",

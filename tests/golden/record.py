@@ -4,11 +4,14 @@
     record.py PYTHON [PART...]     PYTHON: interpreter of a venv with MLflow in it (2.x needs sqlalchemy<2.1)
                                    PART: tracking, registry; all of them when none is named
 
-Starts `mlflow server` on a free port of 127.0.0.1 with an empty SQLite database, asks it for everything below and writes
+Starts `mlflow server` on a free port of 127.0.0.1 with an empty SQLite database, plays tests/golden/cases (session.py says
+what is in them) and writes
     tests/golden/VERSION/NAME.STATUS.json     the answer's body, as it came
+    tests/golden/VERSION/session.json         [{"name", "operation", "request", "method", "target", "body", "status"}]
     tests/golden/VERSION/sent.json            [{"call", "method", "target", "body"}] of the official client
-    tests/golden/VERSION/sent_PART.json       the same, of the other parts
-Standard library only; MLflow itself is used inside the venv alone.
+    tests/golden/VERSION/sent_registry.json   the same, of the part that registry.py plays
+A new operation needs a line in cases, and both versions recorded again; it prints what has none. Standard library only;
+MLflow itself is used inside the venv alone.
 """
 
 import http.client
@@ -23,10 +26,10 @@ import sys
 import tempfile
 import time
 
-HERE = pathlib.Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE))
+import registry
+import session
 
-import registry  # noqa: E402
+HERE = pathlib.Path(__file__).resolve().parent
 
 RECORDING = r"""
 import json, sys, requests
@@ -84,91 +87,61 @@ def free_port() -> int:
 
 
 class Recorder:
-    def __init__(self, port: int, folder: pathlib.Path) -> None:
-        self.port, self.folder = port, folder
+    def __init__(self, port: int, folder: pathlib.Path, table) -> None:
+        self.port, self.folder, self.table = port, folder, table
+        self.requests: list = []
 
-    def ask(self, name: str, method: str, target: str, body=None):
+    def ask(self, method: str, target: str, body=b"") -> tuple:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        raw = body if isinstance(body, (str, bytes, type(None))) else json.dumps(body)
         kind = "application/octet-stream" if isinstance(body, bytes) else "application/json"
-        connection.request(method, target, raw, {"Content-Type": kind} if raw is not None else {})
+        raw = body.encode() if isinstance(body, str) else body
+        connection.request(method, target, raw or None, {"Content-Type": kind} if raw else {})
         answer = connection.getresponse()
         data = answer.read()
         connection.close()
+        return answer.status, data
+
+    def keep(self, name: str, method: str, target: str, body=b"") -> bytes:
+        """Asks, and stores the answer under that name. A body that is neither text nor bytes is sent as JSON."""
+        status, data = self.ask(method, target, body if isinstance(body, (str, bytes)) else json.dumps(body))
         if name:
-            (self.folder / f"{name}.{answer.status}.json").write_bytes(data)
-        try:
-            return json.loads(data)
-        except ValueError:
-            return data
+            (self.folder / f"{name}.{status}.json").write_bytes(data)
+        return data
+
+    def record(self, case: session.Case, variables: dict) -> None:
+        text = session.replaced(case.text, variables)
+        if case.operation:
+            values = json.loads(text)
+            method, target, body = session.request(self.table, self.table.operations[case.operation], values)
+        else:
+            values = None
+            method, target, body = (text.split(" ", 2) + [""])[:3]
+        status, data = self.ask(method, target, body)
+        if case.name:
+            (self.folder / f"{case.name}.{status}.json").write_bytes(data)
+        for variable, path in case.keep:
+            try:
+                variables[variable] = session.pick(json.loads(data), path)
+            except (ValueError, LookupError, TypeError):
+                variables[variable] = "none"  # a release without this operation: what follows is refused, too
+        if case.operation:
+            self.requests.append({"name": case.name, "operation": case.operation, "request": values, "method": method,
+                                  "target": target, "body": body, "status": status})
 
     def everything(self) -> None:
-        mlflow, runs, experiments = "/api/2.0/mlflow", "/api/2.0/mlflow/runs", "/api/2.0/mlflow/experiments"
-        ask, t = self.ask, 1700000000000
-        ask("get_health", "GET", "/health")
-        ask("get_server_version", "GET", "/version")
-        ask("get_server_info", "GET", "/api/3.0/mlflow/server-info")
-        ask("not_a_route", "GET", mlflow + "/no/such/route")
-        e = ask("create_experiment", "POST", experiments + "/create",
-                {"name": "golden \u00e4\u20ac\U0001f600", "tags": [{"key": "team", "value": "a\nb"}]})["experiment_id"]
-        ask("create_experiment_again", "POST", experiments + "/create", {"name": "golden \u00e4\u20ac\U0001f600"})
-        ask("get_experiment", "GET", f"{experiments}/get?experiment_id={e}")
-        ask("get_experiment_missing", "GET", f"{experiments}/get?experiment_id=987654321")
-        ask("get_experiment_by_name", "GET", f"{experiments}/get-by-name?experiment_name=golden%20%C3%A4%E2%82%AC%F0%9F%98%80")
-        ask("search_experiments", "POST", experiments + "/search", {"max_results": 1, "view_type": "ALL"})
-        ask("search_experiments_bad_filter", "POST", experiments + "/search", {"max_results": 1, "filter": "no such"})
-        ask("set_experiment_tag", "POST", experiments + "/set-experiment-tag", {"experiment_id": e, "key": "k", "value": "v"})
-        ask("delete_experiment_tag", "POST", experiments + "/delete-experiment-tag", {"experiment_id": e, "key": "k"})
-        ask("delete_experiment_tag_again", "POST", experiments + "/delete-experiment-tag", {"experiment_id": e, "key": "k"})
-        rename = {"experiment_id": e, "new_name": "renamed"}
-        ask("update_experiment", "POST", experiments + "/update", rename)
-        ask("update_experiment_again", "POST", experiments + "/update", rename)
-        create = {"experiment_id": e, "run_name": "first", "start_time": t, "tags": [{"key": "a", "value": "b"}]}
-        r = ask("create_run", "POST", runs + "/create", create)["run"]["info"]["run_id"]
-        point = {"run_id": r, "key": "loss", "value": 0.1, "timestamp": t + 1, "step": -7}
-        ask("log_metric", "POST", runs + "/log-metric", point)
-        ask("log_metric_again", "POST", runs + "/log-metric", point)
-        for key, value in (("nan", "NaN"), ("plus", "Infinity"), ("minus", "-Infinity"), ("tiny", 5e-324), ("big", 1.7e308)):
-            ask("", "POST", runs + "/log-metric", {"run_id": r, "key": key, "value": value, "timestamp": t, "step": 2**53 + 1})
-        ask("log_metric_bad", "POST", runs + "/log-metric", {"run_id": r, "key": "loss", "value": "x", "timestamp": t})
-        ask("log_param", "POST", runs + "/log-parameter", {"run_id": r, "key": "lr", "value": ""})
-        ask("log_param_again", "POST", runs + "/log-parameter", {"run_id": r, "key": "lr", "value": ""})
-        ask("log_param_other_value", "POST", runs + "/log-parameter", {"run_id": r, "key": "lr", "value": "2"})
-        ask("set_tag", "POST", runs + "/set-tag", {"run_id": r, "key": "t", "value": "\u00e4\"\\\n"})
-        ask("delete_tag", "POST", runs + "/delete-tag", {"run_id": r, "key": "a"})
-        ask("delete_tag_again", "POST", runs + "/delete-tag", {"run_id": r, "key": "a"})
-        ask("log_batch", "POST", runs + "/log-batch", {
-            "run_id": r, "metrics": [{"key": "loss", "value": 0.05, "timestamp": t + 2, "step": 1}],
-            "params": [{"key": "p", "value": "1"}], "tags": [{"key": "x", "value": "y"}]})
-        dataset = {"name": "d", "digest": "1", "source_type": "local", "source": "{}"}
-        ask("log_inputs", "POST", runs + "/log-inputs", {"run_id": r, "datasets": [
-            {"dataset": dataset, "tags": [{"key": "mlflow.data.context", "value": "training"}]}]})
-        ask("search_datasets", "POST", "/ajax-api/2.0/mlflow/experiments/search-datasets", {"experiment_ids": [e]})
-        model = {"artifact_path": "m", "flavors": {}, "utc_time_created": "2026-01-01 00:00:00", "run_id": r}
-        ask("log_model", "POST", runs + "/log-model", {"run_id": r, "model_json": json.dumps(model)})
-        ask("log_outputs", "POST", runs + "/outputs", {"run_id": r, "models": [{"model_id": "m-" + "0" * 32, "step": 0}]})
-        ask("get_run", "GET", f"{runs}/get?run_id={r}")
-        ask("get_run_missing", "GET", f"{runs}/get?run_id={'0' * 32}")
-        ask("search_runs", "POST", runs + "/search", {"experiment_ids": [e], "max_results": 1})
-        ask("", "POST", runs + "/create", dict(create, run_name="second"))
-        ask("search_runs_page", "POST", runs + "/search", {"experiment_ids": [e], "max_results": 1})
-        ask("search_runs_empty", "POST", runs + "/search", {"experiment_ids": [e], "filter": "params.none = 'x'"})
-        ask("get_metric_history", "GET", f"{mlflow}/metrics/get-history?run_id={r}&metric_key=loss&max_results=25000")
-        ask("get_metric_history_page", "GET", f"{mlflow}/metrics/get-history?run_id={r}&metric_key=loss&max_results=1")
-        ask("get_metric_history_bulk_interval", "GET",
-            f"{mlflow}/metrics/get-history-bulk-interval?run_ids={r}&metric_key=loss&max_results=10")
-        update = {"run_id": r, "status": "FINISHED", "end_time": t + 9}
-        ask("update_run", "POST", runs + "/update", update)
-        ask("update_run_again", "POST", runs + "/update", update)
-        for name in ("delete_run", "delete_run_again"):
-            ask(name, "POST", runs + "/delete", {"run_id": r})
-        for name in ("restore_run", "restore_run_again"):
-            ask(name, "POST", runs + "/restore", {"run_id": r})
-        for name in ("delete_experiment", "delete_experiment_again"):
-            ask(name, "POST", experiments + "/delete", {"experiment_id": e})
-        for name in ("restore_experiment", "restore_experiment_again"):
-            ask(name, "POST", experiments + "/restore", {"experiment_id": e})
-        ask("not_json", "POST", runs + "/search", "{not json")
+        for cases in session.sessions(self.table).values():
+            variables: dict = {}
+            for case in cases:
+                try:
+                    self.record(case, variables)
+                except session.CaseError as error:
+                    raise session.CaseError(f"{case.where}: {error}") from None
+        lines = [json.dumps(one, ensure_ascii=False) for one in self.requests]
+        (self.folder / "session.json").write_text("[\n" + ",\n".join(lines) + "\n]\n", encoding="utf-8")
+        named = {one["operation"] for one in self.requests if one["name"]}
+        without = [name for name in self.table.operations if name not in named]
+        if without:
+            print(f"operations without a case: {', '.join(without)}", file=sys.stderr)
 
 
 def main() -> int:
@@ -193,10 +166,10 @@ def main() -> int:
          "--backend-store-uri", f"sqlite:///{work}/db.sqlite", "--artifacts-destination", f"{work}/artifacts"],
         env=environment, cwd=work, start_new_session=True, stdout=open(work / "log", "w"), stderr=subprocess.STDOUT)
     try:
-        recorder = Recorder(port, folder)
+        recorder = Recorder(port, folder, session.the_table())
         for _ in range(600):
             try:
-                if recorder.ask("", "GET", "/health") == b"OK":
+                if recorder.ask("GET", "/health")[1] == b"OK":
                     break
             except OSError:
                 pass
@@ -206,7 +179,7 @@ def main() -> int:
             time.sleep(0.1)
         for part, record, calls, file in (
             ("tracking", recorder.everything, TRACKING, "sent.json"),
-            ("registry", lambda: registry.record(recorder.ask), registry.OFFICIAL, "sent_registry.json"),
+            ("registry", lambda: registry.record(recorder.keep), registry.OFFICIAL, "sent_registry.json"),
         ):
             if part in parts:
                 record()

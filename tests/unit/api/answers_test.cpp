@@ -57,7 +57,8 @@ TEST_CASE("recorded answers of real servers", "[api]") {
     CHECK(experiment.name == "golden \xC3\xA4\xE2\x82\xAC\xF0\x9F\x98\x80");
     CHECK(experiment.lifecycle_stage == "active");
     CHECK(experiment.creation_time > 1700000000000);
-    CHECK(experiment.tags == std::vector<ExperimentTag>{{.key = "team", .value = "a\nb"}});
+    CHECK(experiment.tags == std::vector<ExperimentTag>{{.key = "team", .value = "a\nb"},
+                                                        {.key = "mlflowha.request_id", .value = "golden-1"}});
     CHECK(experiment.unknown_fields.empty());
     CHECK(experiment == api::decode_get_experiment_by_name(body("get_experiment_by_name")).value());
     const auto experiments = api::decode_search_experiments(body("search_experiments")).value();

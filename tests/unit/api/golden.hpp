@@ -1,0 +1,68 @@
+#ifndef MLFLOWHA_TESTS_UNIT_API_GOLDEN_HPP
+#define MLFLOWHA_TESTS_UNIT_API_GOLDEN_HPP
+
+// What the tests of recordings (tests/golden) need of each row of the table. The rows are generated; golden_test.cpp
+// holds every recorded request and answer against them.
+
+#include <mlflowha/api/operation.hpp>
+#include <mlflowha/api/types.hpp>
+#include <mlflowha/core/clock.hpp>
+
+#include <chrono>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace mlflowha_tests {
+
+struct GoldenRow {
+  std::string_view name;
+  std::string_view returns;  ///< as in the table: nothing, text, message, member, list, page
+  std::string_view field;    ///< of the answer, where the row names one
+  mlflowha::Result<mlflowha::api::PreparedRequest> (*prepare)(std::string_view json);
+  mlflowha::Result<std::string> (*decode)(std::string_view body);  ///< the result as JSON text
+};
+
+const std::vector<GoldenRow>& golden_rows();
+/// Older spellings that are read and never written.
+const std::vector<std::string_view>& golden_aliases();
+
+/// Recorded requests bring their own times and tags; these must not show up in any of them.
+inline const mlflowha::WallTime golden_now{std::chrono::milliseconds(1)};
+inline const std::string golden_tag = "not recorded";
+
+/// A result as JSON text. `entity` is api::to_json, whose overloads the generated file knows.
+template <class T, class Entity>
+std::string golden_json(const T& value, const Entity& entity) {
+  if constexpr (std::is_same_v<T, std::string>) {
+    return '"' + value + '"';  // ids and versions: nothing to escape
+  } else if constexpr (std::is_arithmetic_v<T>) {
+    return std::to_string(value);
+  } else if constexpr (requires { value.items, value.next_page_token; }) {
+    return golden_json(value.items, entity);
+  } else if constexpr (requires { value.begin(); }) {
+    std::string list = "[";
+    for (const auto& item : value) list += (list.size() > 1 ? "," : "") + golden_json(item, entity);
+    return list + ']';
+  } else if constexpr (requires { std::string(value.name()); }) {
+    return '"' + std::string(value.name()) + '"';
+  } else {
+    return entity(value).value();
+  }
+}
+
+template <class T, class Entity>
+mlflowha::Result<std::string> golden_text(mlflowha::Result<T> result, const Entity& entity) {
+  if (!result) return std::move(result).error();
+  if constexpr (std::is_void_v<T>) {
+    return std::string("{}");
+  } else {
+    return golden_json(*result, entity);
+  }
+}
+
+}  // namespace mlflowha_tests
+
+#endif

@@ -1,0 +1,137 @@
+// Every recorded request and answer of real servers, row by row (tests/golden/session.py): the bytes that we send are
+// those that the server took, and what it answered is read without anything lost or changed.
+
+#include "unit/api/golden.hpp"
+
+#include <mlflowha/api/error_body.hpp>
+#include <mlflowha/api/operations.hpp>
+
+#include "support/catch.hpp"
+#include "unit/api/support.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <string>
+
+using namespace mlflowha;
+using namespace mlflowha_tests;
+using nlohmann::json;
+using nlohmann::ordered_json;
+
+namespace {
+
+const GoldenRow& row_of(const std::string& operation) {
+  for (const GoldenRow& row : golden_rows()) {
+    if (row.name == operation) return row;
+  }
+  FAIL("no row " << operation);
+  return golden_rows().front();
+}
+
+std::string verb_of(Method method) {
+  static const std::map<Method, std::string> names{{Method::get, "GET"},
+                                                   {Method::post, "POST"},
+                                                   {Method::put, "PUT"},
+                                                   {Method::patch, "PATCH"},
+                                                   {Method::del, "DELETE"}};
+  return names.at(method);
+}
+
+bool says_nothing(const json& value) {
+  return value.is_null() || value == json::object() || value == json::array() || value == "" || value == false ||
+         (value.is_number() && value == 0);
+}
+
+/// Where two answers say something different; "" where they say the same. A member that isn't there is an empty one,
+/// and a number may come as text.
+std::string difference(const json& theirs, const json& ours, const std::string& path) {
+  if (theirs.is_object() && ours.is_object()) {
+    std::set<std::string> names;
+    for (const auto& member : theirs.items()) names.insert(member.key());
+    for (const auto& member : ours.items()) names.insert(member.key());
+    for (const std::string& name : names) {
+      const auto& old = golden_aliases();
+      if (std::find(old.begin(), old.end(), name) != old.end()) continue;
+      const std::string found = difference(theirs.value(name, json()), ours.value(name, json()), path + '.' + name);
+      if (!found.empty()) return found;
+    }
+    return "";
+  }
+  if (theirs.is_array() && ours.is_array() && theirs.size() == ours.size()) {
+    for (std::size_t i = 0; i < theirs.size(); ++i) {
+      const std::string found = difference(theirs[i], ours[i], path + '[' + std::to_string(i) + ']');
+      if (!found.empty()) return found;
+    }
+    return "";
+  }
+  if (theirs == ours || (says_nothing(theirs) && says_nothing(ours))) return "";
+  // An object of ours whose members say nothing stands for one that isn't there.
+  if (theirs.is_null() && ours.is_object()) return difference(json::object(), ours, path);
+  if (ours.is_null() && theirs.is_object()) return difference(theirs, json::object(), path);
+  if (theirs.is_string() && ours.is_number() && theirs.get<std::string>() == ours.dump()) return "";
+  return path + ": " + theirs.dump() + " became " + ours.dump();
+}
+
+/// The part of the answer's body that the row is about.
+json told(const GoldenRow& row, const std::string& body) {
+  if (row.returns == "nothing") return json::object();
+  const json answer = json::parse(body);
+  if (row.returns == "message") return answer;
+  const json empty = row.returns == "member" ? json() : json::array();
+  return answer.value(std::string(row.field), empty);
+}
+
+}  // namespace
+
+TEST_CASE("recorded sessions: what is sent, and what is read", "[api][golden]") {
+  REQUIRE(golden_rows().size() == api::operations.size());
+  for (const std::string& version : golden_versions) {
+    // In their order: text of JSON inside a request stays as it was recorded.
+    const auto session = ordered_json::parse(read_file(golden_folder(version) / "session.json"));
+    REQUIRE(session.size() > 40);
+    for (const auto& one : session) {
+      const std::string name = one["name"];
+      INFO(version << ' ' << one["operation"] << ' ' << name);
+      const GoldenRow& row = row_of(one["operation"]);
+
+      const auto prepared = row.prepare(one["request"].dump());
+      REQUIRE(prepared);
+      CHECK(verb_of(prepared->http.method) == one["method"]);
+      CHECK(prepared->http.target == one["target"]);
+      CHECK(prepared->http.body == one["body"]);
+
+      if (name.empty()) continue;
+      const Response answer = golden(version, name);
+      CHECK(answer.status == one["status"]);
+      if (answer.status >= 300) {
+        const Error error = api::decode_error(answer);
+        CHECK(error.http_status == answer.status);
+        const json body = json::parse(answer.body, nullptr, false);
+        if (body.is_object()) CHECK(error.error_code == body.value("error_code", ""));
+        continue;
+      }
+      const auto decoded = row.decode(answer.body);
+      if (!decoded) FAIL(decoded.error().message);
+      if (row.returns == "text") {
+        CHECK(*decoded == '"' + answer.body.substr(0, answer.body.find('\n')) + '"');
+      } else {
+        CHECK(difference(told(row, answer.body), json::parse(*decoded), "answer") == "");
+      }
+    }
+  }
+}
+
+TEST_CASE("a difference between recorded and read answers is seen", "[api][golden]") {
+  const auto differ = [](const char* theirs, const char* ours) {
+    return difference(json::parse(theirs), json::parse(ours), "answer");
+  };
+  CHECK(differ(R"({"a": 1, "b": {"c": [1, "x"]}, "run_uuid": "r"})", R"({"b": {"c": [1, "x"]}, "a": 1})") == "");
+  CHECK(differ(R"({"a": "12", "none": 0, "off": false, "no": ""})", R"({"a": 12, "list": [], "o": {"p": 0}})") == "");
+  CHECK(differ(R"({"a": 1, "b": 2})", R"({"a": 1})") == "answer.b: 2 became null");
+  CHECK(differ(R"({"a": 1})", R"({"a": 1, "b": "x"})") == "answer.b: null became \"x\"");
+  CHECK(differ(R"({"a": [1, {"b": 1.5}]})", R"({"a": [1, {"b": 1}]})") == "answer.a[1].b: 1.5 became 1");
+  CHECK(differ(R"({"a": [1, 2]})", R"({"a": [1]})") == "answer.a: [1,2] became [1]");
+}
