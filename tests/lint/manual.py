@@ -10,6 +10,9 @@ from pathlib import Path
 
 from cxx import ROOT, report
 
+sys.path.insert(0, str(ROOT / "tools"))
+import docs  # noqa: E402
+
 FENCE = re.compile(r"(?:<!-- snippet: (?P<file>\S+) -->\n)?^```(?P<language>\w*)\n(?P<code>.*?)^```$", re.M | re.S)
 
 
@@ -59,9 +62,8 @@ def check_variables(source: str, page: str) -> list[str]:
 
 
 def main() -> int:
-    pages = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
     faults = []
-    for page in pages:
+    for page in docs.pages(ROOT):
         faults += check_page(page.relative_to(ROOT).as_posix(), page.read_text(encoding="utf-8"), ROOT)
     def text(name: str) -> str:
         return (ROOT / name).read_text(encoding="utf-8")
