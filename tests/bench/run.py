@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import datetime
+import http.client
 import json
 import os
 import platform
@@ -249,9 +250,9 @@ class Side:
             raise BenchError(f"{self.process.args[0]} ended early with {self.process.wait()}")  # type: ignore[index]
         return json.loads(line)
 
-    def block(self, run_id: str, first: int, calls: int) -> Dict[str, Any]:
+    def block(self, *words: object) -> Dict[str, Any]:
         assert self.process.stdin is not None
-        self.process.stdin.write(f"{run_id} {first} {calls}\n")
+        self.process.stdin.write(" ".join(map(str, words)) + "\n")
         self.process.stdin.flush()
         return self.read()
 
@@ -293,6 +294,66 @@ def group_real(bench: Bench) -> List[Figure]:
                detail={"min": round(min(ratios), 4), "max": round(max(ratios), 4), "cpu_ms": median("ours", "cpu_ms", 4),
                        "cpu_ms_official": median("official", "cpu_ms", 3), "cpu_ms_bare_libcurl": median("bare", "cpu_ms", 4),
                        "p50_ms": median("ours", "p50_ms", 2), "p50_ms_official": median("official", "p50_ms", 2)})
+    ]  # fmt: skip
+
+
+def fill_with_runs(url: str, runs: int, metrics: int) -> str:
+    """An experiment with so many runs of so many metrics; its id."""
+    connection = http.client.HTTPConnection(url.split("//")[1], timeout=60)
+
+    def post(path: str, body: Dict[str, Any]) -> Dict[str, Any]:
+        connection.request("POST", f"/api/2.0/mlflow/{path}", json.dumps(body), {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        text = answer.read()
+        if answer.status != 200:
+            raise BenchError(f"{path} was answered with {answer.status}: {text[:200]!r}")
+        return json.loads(text)
+
+    experiment = post("experiments/create", {"name": "search"})["experiment_id"]
+    start = 1700000000000
+    for i in range(runs):
+        info = post("runs/create", {"experiment_id": experiment, "run_name": f"run-{i}", "start_time": start + i})["run"]["info"]
+        points = [{"key": f"metric_{k}", "value": (i + 1) / (k + 3), "timestamp": start + i, "step": k} for k in range(metrics)]
+        post("runs/log-batch", {"run_id": info["run_id"], "metrics": points})
+    return str(experiment)
+
+
+def group_search(bench: Bench) -> List[Figure]:
+    what = "client CPU of search_runs, 1,000 runs of 50 metrics, real MLflow 3 server / official Python client"
+    what_wall = "time of the same search / a bare libcurl handle that sends the same bytes, the shortest of each"
+    if not (bench.venv / "bin" / "python").exists():
+        note = f"no MLflow in {bench.venv}: `make bench` makes it"
+        return [missing("search_runs_cpu_ratio", what, "ratio", 0.125, "<=", note),
+                missing("search_runs_wall_ratio", what_wall, "ratio", 1.05, "<=", note)]  # fmt: skip
+    rounds, runs = 7, 1000
+    took: Dict[str, List[Dict[str, Any]]] = {"ours": [], "bare": [], "official": []}
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(mlflow_stack.ending_on_signals())
+        url = stack.enter_context(mlflow_stack.Stack(1, version="3", venv=bench.venv)).urls[0]
+        experiment = fill_with_runs(url, runs, 50)
+        ours = [str(bench.program("search")), url]
+        official = [str(bench.venv / "bin" / "python"), str(Path(__file__).with_name("official_search.py")), url]
+        sides = {"ours": Side(ours), "bare": Side([*ours, "bare"]), "official": Side(official)}
+        for side in sides.values():
+            stack.callback(side.close)
+        for turn in range(rounds + 1):
+            for name in list(took)[:: 1 if turn % 2 == 0 else -1]:
+                result = sides[name].block(experiment, runs)
+                if turn > 0:  # the first is the warm-up
+                    took[name].append(result)
+
+    def all_of(name: str, key: str) -> List[float]:
+        return [result[key] for result in took[name]]
+
+    ratios = [a / b for a, b in zip(all_of("ours", "cpu_s"), all_of("official", "cpu_s"))]
+    shortest = {name: min(all_of(name, "wall_s")) for name in took}
+    return [
+        Figure("search_runs_cpu_ratio", what, statistics.median(ratios), "ratio", 0.125, runs=rounds,
+               detail={"min": round(min(ratios), 4), "max": round(max(ratios), 4)}
+               | {f"cpu_s_{name}": round(statistics.median(all_of(name, "cpu_s")), 4) for name in took}),
+        Figure("search_runs_wall_ratio", what_wall, shortest["ours"] / shortest["bare"], "ratio", 1.05, runs=rounds,
+               detail={f"s_{name}": round(shortest[name], 3) for name in took}
+               | {f"median_s_{name}": round(statistics.median(all_of(name, "wall_s")), 3) for name in took}),
     ]  # fmt: skip
 
 
@@ -355,6 +416,7 @@ def group_demo(bench: Bench) -> List[Figure]:
 GROUPS: Dict[str, Callable[[Bench], List[Figure]]] = {
     "calls": group_calls,
     "real": group_real,
+    "search": group_search,
     "machines": group_machines,
     "cancel": group_cancel,
     "refused": group_refused,
