@@ -3,16 +3,17 @@ tests/golden/cases names it."""
 
 from __future__ import annotations
 
-from cpp_headers import comment, has_request, needs_now
+from cpp_headers import comment, has_request, prepare_parameters
 from table import Operation, Table
 
 
 def row(table: Table, op: Operation) -> list:
     prepare = ["[](std::string_view) { return api::prepare_" + op.name + "(); }"]
     if has_request(op):
+        wanted = prepare_parameters(table, op)
         arguments = ["*std::move(request)"]
-        arguments += ["golden_now"] if needs_now(table, op.request) else []
-        arguments += ["golden_tag"] if op.recipe != "none" else []
+        arguments += ["golden_now"] if "WallTime now" in wanted else []
+        arguments += ["golden_tag"] if "new_tag" in wanted else []
         prepare = [
             "[](std::string_view json) -> Result<api::PreparedRequest> {",
             f"       auto request = api::from_json<{op.request.name}>(json);",

@@ -40,7 +40,7 @@ class Pages:
         """The name of an entity or enum, linked to where it is explained."""
         kind = self.table.messages.get(name) or self.table.enums.get(name)
         if kind is None:
-            return SCALARS[name]
+            return SCALARS.get(name, name)
         page = "" if kind.group == here.name else f"{kind.group}.md"
         return f"[{name}]({page}#{slug(name)})"
 
@@ -51,7 +51,7 @@ class Pages:
         if field.kind == "repeated":
             return f"list of {kind}"
         if field.kind == "map":
-            return f"{kind} by {SCALARS[field.key]}"
+            return f"{kind} by {SCALARS.get(field.key, field.key)}"
         return kind
 
     def default(self, field: Field) -> str:
@@ -107,7 +107,7 @@ class Pages:
             "member": f"Gives: {kind}.",
             "list": f"Gives: list of {kind}.",
             "page": f"Gives: a page of {kind}, `Page::items`, and the token of the next one.",
-        }[op.returns]
+        }.get(op.returns, f"Gives {op.returns}.")
 
     def paging(self, op: Operation) -> list:
         if op.returns != "page":
