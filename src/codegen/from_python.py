@@ -77,6 +77,18 @@ def unknown_calls(lines: list, known: set) -> list:
     return [f"from_python.map: {line.method}: there is no {call}()" for line in lines for call in line.calls if call not in known]
 
 
+def unknown_members(lines: list, table: Table) -> list:
+    """Members that a spelled request doesn't have."""
+    found = []
+    for line in lines:
+        for name, inside in re.findall(r"\b(\w+)\(\{([^}]*)\}", line.spelling):
+            op = table.operations.get(re.sub("_all$", "", name))
+            members = {f.cpp for f in op.request.fields} if op and op.request else set()
+            found += [f"from_python.map: {line.method}: {name} has no member {member}"
+                      for member in re.findall(r"\.([a-z_]\w*)", inside) if op and member not in members]
+    return found
+
+
 def page(table: Table) -> str:
     lines = ["# From MLflow's Python client", "", NOTE.replace("src/codegen/table", "src/codegen/from_python.map").replace(
         "the table", "the map"), "",
@@ -103,8 +115,8 @@ def main() -> int:
 
     methods = {name for name in dir(MlflowClient) if not name.startswith("_")}
     lines = read(MAP.read_text(encoding="utf-8"))
-    known = known_calls(load(ROOT / "src/codegen/table"), ROOT / "include/mlflowha/client")
-    found = faults(lines, methods, known)
+    table = load(ROOT / "src/codegen/table")
+    found = faults(lines, methods, known_calls(table, ROOT / "include/mlflowha/client")) + unknown_members(lines, table)
     print(f"MlflowClient {mlflow.__version__}: {len(methods)} methods, {len(lines)} in the map, {len(found)} faults")
     for fault in found:
         print(f"  {fault}")

@@ -150,6 +150,10 @@ class FromPythonTest(unittest.TestCase):
             "not in from_python.map: MlflowClient.fresh", "MlflowClient has no get_it, from_python.map has",
             "from_python.map: get_it: there is no get_it_all()"])
 
+    def test_members_of_requests_are_looked_up(self) -> None:
+        lines = from_python.read("## R\na = get_it({.id, .kinds}), get_it({...})\nb = get_it({.id, .gone}), other({.x})\n")
+        self.assertEqual(from_python.unknown_members(lines, read(GOOD)), ["from_python.map: b: get_it has no member gone"])
+
     def test_calls_are_known_from_the_table_and_the_headers(self) -> None:
         known = from_python.known_calls(load(CODEGEN / "table"), ROOT / "include/mlflowha/client")
         self.assertLessEqual({"create_run", "search_runs_all", "get_parent_run", "rename_experiment", "config"}, known)
