@@ -93,19 +93,19 @@ TEST_CASE("recorded sessions: what is sent, and what is read", "[api][golden]") 
     const auto session = ordered_json::parse(read_file(golden_folder(version) / "session.json"));
     REQUIRE(session.size() > 40);
     for (const auto& one : session) {
-      const std::string name = one["name"];
+      const auto name = one["name"].get<std::string>();
       INFO(version << ' ' << one["operation"] << ' ' << name);
-      const GoldenRow& row = row_of(one["operation"]);
+      const GoldenRow& row = row_of(one["operation"].get<std::string>());
 
       const auto prepared = row.prepare(one["request"].dump());
       REQUIRE(prepared);
-      CHECK(verb_of(prepared->http.method) == one["method"]);
-      CHECK(prepared->http.target == one["target"]);
-      CHECK(prepared->http.body == one["body"]);
+      CHECK(verb_of(prepared->http.method) == one["method"].get<std::string>());
+      CHECK(prepared->http.target == one["target"].get<std::string>());
+      CHECK(prepared->http.body == one["body"].get<std::string>());
 
       if (name.empty()) continue;
       const Response answer = golden(version, name);
-      CHECK(answer.status == one["status"]);
+      CHECK(answer.status == one["status"].get<int>());
       if (answer.status >= 300) {
         const Error error = api::decode_error(answer);
         CHECK(error.http_status == answer.status);
