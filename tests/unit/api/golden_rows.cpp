@@ -2,9 +2,23 @@
 // Each row as the tests of recordings use it: a request from JSON to bytes, an answer from bytes to JSON.
 // clang-format off
 
+#include <mlflowha/api/artifacts_codec.hpp>
+#include <mlflowha/api/assessments_codec.hpp>
+#include <mlflowha/api/evaluation_datasets_codec.hpp>
 #include <mlflowha/api/experiments_codec.hpp>
+#include <mlflowha/api/issues_codec.hpp>
+#include <mlflowha/api/label_schemas_codec.hpp>
+#include <mlflowha/api/prompt_optimization_codec.hpp>
+#include <mlflowha/api/registry_codec.hpp>
+#include <mlflowha/api/review_queues_codec.hpp>
 #include <mlflowha/api/runs_codec.hpp>
+#include <mlflowha/api/scorers_codec.hpp>
 #include <mlflowha/api/server_codec.hpp>
+#include <mlflowha/api/webhooks_codec.hpp>
+#include <mlflowha/api/workspaces_codec.hpp>
+#include <mlflowha/api/gateway_codec.hpp>
+#include <mlflowha/api/logged_models_codec.hpp>
+#include <mlflowha/api/traces_codec.hpp>
 
 #include "unit/api/golden.hpp"
 
@@ -20,6 +34,216 @@ static constexpr auto entity = [](const auto& value) { return api::to_json(value
 
 const std::vector<GoldenRow>& golden_rows() {
   static const std::vector<GoldenRow> rows{
+    {"list_artifacts", "message", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<ListArtifacts>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_list_artifacts(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_list_artifacts(body), entity); }},
+    {"create_presigned_upload_url", "message", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<CreatePresignedUploadUrl>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_create_presigned_upload_url(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_create_presigned_upload_url(body), entity); }},
+    {"create_presigned_download_url", "message", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<CreatePresignedDownloadUrl>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_create_presigned_download_url(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_create_presigned_download_url(body), entity); }},
+    {"list_proxied_artifacts", "list", "files",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<ListProxiedArtifacts>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_list_proxied_artifacts(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_list_proxied_artifacts(body), entity); }},
+    {"download_artifact", "bytes", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<DownloadArtifact>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_download_artifact(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_download_artifact(body), entity); }},
+    {"upload_artifact", "nothing", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<UploadArtifact>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_upload_artifact(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_upload_artifact(body), entity); }},
+    {"delete_artifact", "nothing", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<DeleteArtifact>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_delete_artifact(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_delete_artifact(body), entity); }},
+    {"create_multipart_upload", "message", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<CreateMultipartUpload>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_create_multipart_upload(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_create_multipart_upload(body), entity); }},
+    {"complete_multipart_upload", "nothing", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<CompleteMultipartUpload>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_complete_multipart_upload(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_complete_multipart_upload(body), entity); }},
+    {"abort_multipart_upload", "nothing", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<AbortMultipartUpload>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_abort_multipart_upload(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_abort_multipart_upload(body), entity); }},
+    {"get_presigned_download_url", "message", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<GetPresignedDownloadUrl>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_get_presigned_download_url(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_get_presigned_download_url(body), entity); }},
+    {"get_artifact", "bytes", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<GetArtifact>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_get_artifact(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_get_artifact(body), entity); }},
+    {"get_model_version_artifact", "bytes", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<GetModelVersionArtifact>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_get_model_version_artifact(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_get_model_version_artifact(body), entity); }},
+    {"upload_run_artifact", "nothing", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<UploadRunArtifact>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_upload_run_artifact(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_upload_run_artifact(body), entity); }},
+    {"create_assessment", "member", "assessment",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<CreateAssessment>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_create_assessment(*std::move(request), golden_tag);
+     },
+     [](std::string_view body) { return golden_text(api::decode_create_assessment(body), entity); }},
+    {"get_assessment", "member", "assessment",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<GetAssessment>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_get_assessment(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_get_assessment(body), entity); }},
+    {"update_assessment", "member", "assessment",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<UpdateAssessment>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_update_assessment(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_update_assessment(body), entity); }},
+    {"delete_assessment", "nothing", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<DeleteAssessment>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_delete_assessment(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_delete_assessment(body), entity); }},
+    {"create_dataset", "member", "dataset",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<CreateDataset>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_create_dataset(*std::move(request), golden_tag);
+     },
+     [](std::string_view body) { return golden_text(api::decode_create_dataset(body), entity); }},
+    {"get_dataset", "member", "dataset",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<GetDataset>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_get_dataset(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_get_dataset(body), entity); }},
+    {"delete_dataset", "nothing", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<DeleteDataset>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_delete_dataset(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_delete_dataset(body), entity); }},
+    {"search_evaluation_datasets", "page", "datasets",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<SearchEvaluationDatasets>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_search_evaluation_datasets(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_search_evaluation_datasets(body), entity); }},
+    {"set_dataset_tags", "nothing", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<SetDatasetTags>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_set_dataset_tags(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_set_dataset_tags(body), entity); }},
+    {"delete_dataset_tag", "nothing", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<DeleteDatasetTag>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_delete_dataset_tag(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_delete_dataset_tag(body), entity); }},
+    {"upsert_dataset_records", "message", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<UpsertDatasetRecords>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_upsert_dataset_records(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_upsert_dataset_records(body), entity); }},
+    {"get_dataset_experiment_ids", "list", "experiment_ids",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<GetDatasetExperimentIds>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_get_dataset_experiment_ids(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_get_dataset_experiment_ids(body), entity); }},
+    {"get_dataset_records", "message", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<GetDatasetRecords>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_get_dataset_records(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_get_dataset_records(body), entity); }},
+    {"delete_dataset_records", "member", "deleted_count",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<DeleteDatasetRecords>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_delete_dataset_records(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_delete_dataset_records(body), entity); }},
+    {"add_dataset_to_experiments", "member", "dataset",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<AddDatasetToExperiments>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_add_dataset_to_experiments(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_add_dataset_to_experiments(body), entity); }},
+    {"remove_dataset_from_experiments", "member", "dataset",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<RemoveDatasetFromExperiments>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_remove_dataset_from_experiments(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_remove_dataset_from_experiments(body), entity); }},
     {"create_experiment", "member", "experiment_id",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<CreateExperiment>(json);
@@ -90,6 +314,335 @@ const std::vector<GoldenRow>& golden_rows() {
        return api::prepare_search_datasets(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_search_datasets(body), entity); }},
+    {"create_issue", "member", "issue",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<CreateIssue>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_create_issue(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_create_issue(body), entity); }},
+    {"update_issue", "member", "issue",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<UpdateIssue>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_update_issue(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_update_issue(body), entity); }},
+    {"get_issue", "member", "issue",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<GetIssue>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_get_issue(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_get_issue(body), entity); }},
+    {"search_issues", "page", "issues",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<SearchIssues>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_search_issues(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_search_issues(body), entity); }},
+    {"create_label_schema", "member", "label_schema",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<CreateLabelSchema>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_create_label_schema(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_create_label_schema(body), entity); }},
+    {"get_label_schema", "member", "label_schema",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<GetLabelSchema>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_get_label_schema(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_get_label_schema(body), entity); }},
+    {"get_label_schema_by_name", "member", "label_schema",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<GetLabelSchemaByName>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_get_label_schema_by_name(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_get_label_schema_by_name(body), entity); }},
+    {"list_label_schemas", "page", "label_schemas",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<ListLabelSchemas>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_list_label_schemas(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_list_label_schemas(body), entity); }},
+    {"update_label_schema", "member", "label_schema",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<UpdateLabelSchema>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_update_label_schema(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_update_label_schema(body), entity); }},
+    {"delete_label_schema", "nothing", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<DeleteLabelSchema>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_delete_label_schema(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_delete_label_schema(body), entity); }},
+    {"create_prompt_optimization_job", "member", "job",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<CreatePromptOptimizationJob>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_create_prompt_optimization_job(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_create_prompt_optimization_job(body), entity); }},
+    {"get_prompt_optimization_job", "member", "job",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<GetPromptOptimizationJob>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_get_prompt_optimization_job(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_get_prompt_optimization_job(body), entity); }},
+    {"search_prompt_optimization_jobs", "list", "jobs",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<SearchPromptOptimizationJobs>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_search_prompt_optimization_jobs(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_search_prompt_optimization_jobs(body), entity); }},
+    {"cancel_prompt_optimization_job", "member", "job",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<CancelPromptOptimizationJob>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_cancel_prompt_optimization_job(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_cancel_prompt_optimization_job(body), entity); }},
+    {"delete_prompt_optimization_job", "nothing", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<DeletePromptOptimizationJob>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_delete_prompt_optimization_job(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_delete_prompt_optimization_job(body), entity); }},
+    {"create_registered_model", "member", "registered_model",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<CreateRegisteredModel>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_create_registered_model(*std::move(request), golden_tag);
+     },
+     [](std::string_view body) { return golden_text(api::decode_create_registered_model(body), entity); }},
+    {"rename_registered_model", "nothing", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<RenameRegisteredModel>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_rename_registered_model(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_rename_registered_model(body), entity); }},
+    {"update_registered_model", "member", "registered_model",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<UpdateRegisteredModel>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_update_registered_model(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_update_registered_model(body), entity); }},
+    {"delete_registered_model", "nothing", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<DeleteRegisteredModel>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_delete_registered_model(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_delete_registered_model(body), entity); }},
+    {"get_registered_model", "member", "registered_model",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<GetRegisteredModel>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_get_registered_model(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_get_registered_model(body), entity); }},
+    {"search_registered_models", "page", "registered_models",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<SearchRegisteredModels>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_search_registered_models(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_search_registered_models(body), entity); }},
+    {"get_latest_versions", "list", "model_versions",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<GetLatestVersions>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_get_latest_versions(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_get_latest_versions(body), entity); }},
+    {"set_registered_model_tag", "nothing", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<SetRegisteredModelTag>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_set_registered_model_tag(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_set_registered_model_tag(body), entity); }},
+    {"delete_registered_model_tag", "nothing", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<DeleteRegisteredModelTag>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_delete_registered_model_tag(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_delete_registered_model_tag(body), entity); }},
+    {"set_registered_model_alias", "nothing", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<SetRegisteredModelAlias>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_set_registered_model_alias(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_set_registered_model_alias(body), entity); }},
+    {"delete_registered_model_alias", "nothing", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<DeleteRegisteredModelAlias>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_delete_registered_model_alias(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_delete_registered_model_alias(body), entity); }},
+    {"get_model_version_by_alias", "member", "model_version",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<GetModelVersionByAlias>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_get_model_version_by_alias(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_get_model_version_by_alias(body), entity); }},
+    {"create_model_version", "member", "model_version",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<CreateModelVersion>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_create_model_version(*std::move(request), golden_tag);
+     },
+     [](std::string_view body) { return golden_text(api::decode_create_model_version(body), entity); }},
+    {"update_model_version", "member", "model_version",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<UpdateModelVersion>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_update_model_version(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_update_model_version(body), entity); }},
+    {"transition_model_version_stage", "member", "model_version",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<TransitionModelVersionStage>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_transition_model_version_stage(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_transition_model_version_stage(body), entity); }},
+    {"delete_model_version", "nothing", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<DeleteModelVersion>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_delete_model_version(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_delete_model_version(body), entity); }},
+    {"get_model_version", "member", "model_version",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<GetModelVersion>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_get_model_version(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_get_model_version(body), entity); }},
+    {"search_model_versions", "page", "model_versions",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<SearchModelVersions>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_search_model_versions(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_search_model_versions(body), entity); }},
+    {"get_model_version_download_uri", "member", "artifact_uri",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<GetModelVersionDownloadUri>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_get_model_version_download_uri(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_get_model_version_download_uri(body), entity); }},
+    {"set_model_version_tag", "nothing", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<SetModelVersionTag>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_set_model_version_tag(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_set_model_version_tag(body), entity); }},
+    {"delete_model_version_tag", "nothing", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<DeleteModelVersionTag>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_delete_model_version_tag(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_delete_model_version_tag(body), entity); }},
+    {"create_review_queue", "member", "review_queue",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<CreateReviewQueue>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_create_review_queue(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_create_review_queue(body), entity); }},
+    {"get_or_create_user_queue", "member", "review_queue",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<GetOrCreateUserQueue>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_get_or_create_user_queue(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_get_or_create_user_queue(body), entity); }},
+    {"get_review_queue", "member", "review_queue",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<GetReviewQueue>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_get_review_queue(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_get_review_queue(body), entity); }},
+    {"get_review_queue_by_name", "member", "review_queue",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<GetReviewQueueByName>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_get_review_queue_by_name(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_get_review_queue_by_name(body), entity); }},
+    {"list_review_queues", "page", "review_queues",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<ListReviewQueues>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_list_review_queues(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_list_review_queues(body), entity); }},
+    {"update_review_queue", "member", "review_queue",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<UpdateReviewQueue>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_update_review_queue(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_update_review_queue(body), entity); }},
+    {"delete_review_queue", "nothing", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<DeleteReviewQueue>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_delete_review_queue(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_delete_review_queue(body), entity); }},
+    {"add_items_to_review_queue", "list", "items",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<AddItemsToReviewQueue>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_add_items_to_review_queue(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_add_items_to_review_queue(body), entity); }},
+    {"remove_items_from_review_queue", "nothing", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<RemoveItemsFromReviewQueue>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_remove_items_from_review_queue(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_remove_items_from_review_queue(body), entity); }},
+    {"list_review_queue_items", "page", "items",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<ListReviewQueueItems>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_list_review_queue_items(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_list_review_queue_items(body), entity); }},
+    {"set_review_queue_item_status", "member", "item",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<SetReviewQueueItemStatus>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_set_review_queue_item_status(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_set_review_queue_item_status(body), entity); }},
     {"create_run", "member", "run",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<CreateRun>(json);
@@ -181,6 +734,13 @@ const std::vector<GoldenRow>& golden_rows() {
        return api::prepare_log_batch(*std::move(request), golden_now);
      },
      [](std::string_view body) { return golden_text(api::decode_log_batch(body), entity); }},
+    {"get_metric_history_bulk", "list", "metrics",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<GetMetricHistoryBulk>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_get_metric_history_bulk(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_get_metric_history_bulk(body), entity); }},
     {"log_model", "nothing", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<LogModel>(json);
@@ -202,6 +762,55 @@ const std::vector<GoldenRow>& golden_rows() {
        return api::prepare_log_outputs(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_log_outputs(body), entity); }},
+    {"register_scorer", "message", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<RegisterScorer>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_register_scorer(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_register_scorer(body), entity); }},
+    {"list_scorers", "list", "scorers",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<ListScorers>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_list_scorers(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_list_scorers(body), entity); }},
+    {"list_scorer_versions", "list", "scorers",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<ListScorerVersions>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_list_scorer_versions(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_list_scorer_versions(body), entity); }},
+    {"get_scorer", "member", "scorer",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<GetScorer>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_get_scorer(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_get_scorer(body), entity); }},
+    {"delete_scorer", "nothing", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<DeleteScorer>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_delete_scorer(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_delete_scorer(body), entity); }},
+    {"get_online_scoring_configs", "list", "configs",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<GetOnlineScoringConfigs>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_get_online_scoring_configs(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_get_online_scoring_configs(body), entity); }},
+    {"upsert_online_scoring_config", "member", "config",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<UpsertOnlineScoringConfig>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_upsert_online_scoring_config(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_upsert_online_scoring_config(body), entity); }},
     {"get_health", "text", "",
      [](std::string_view) { return api::prepare_get_health(); },
      [](std::string_view body) { return golden_text(api::decode_get_health(body), entity); }},
@@ -211,6 +820,571 @@ const std::vector<GoldenRow>& golden_rows() {
     {"get_server_info", "message", "",
      [](std::string_view) { return api::prepare_get_server_info(); },
      [](std::string_view body) { return golden_text(api::decode_get_server_info(body), entity); }},
+    {"create_webhook", "member", "webhook",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<CreateWebhook>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_create_webhook(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_create_webhook(body), entity); }},
+    {"list_webhooks", "page", "webhooks",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<ListWebhooks>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_list_webhooks(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_list_webhooks(body), entity); }},
+    {"get_webhook", "member", "webhook",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<GetWebhook>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_get_webhook(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_get_webhook(body), entity); }},
+    {"update_webhook", "member", "webhook",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<UpdateWebhook>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_update_webhook(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_update_webhook(body), entity); }},
+    {"delete_webhook", "nothing", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<DeleteWebhook>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_delete_webhook(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_delete_webhook(body), entity); }},
+    {"test_webhook", "member", "result",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<TestWebhook>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_test_webhook(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_test_webhook(body), entity); }},
+    {"list_workspaces", "list", "workspaces",
+     [](std::string_view) { return api::prepare_list_workspaces(); },
+     [](std::string_view body) { return golden_text(api::decode_list_workspaces(body), entity); }},
+    {"create_workspace", "member", "workspace",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<CreateWorkspace>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_create_workspace(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_create_workspace(body), entity); }},
+    {"get_workspace", "member", "workspace",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<GetWorkspace>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_get_workspace(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_get_workspace(body), entity); }},
+    {"update_workspace", "member", "workspace",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<UpdateWorkspace>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_update_workspace(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_update_workspace(body), entity); }},
+    {"delete_workspace", "nothing", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<DeleteWorkspace>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_delete_workspace(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_delete_workspace(body), entity); }},
+    {"create_gateway_secret", "member", "secret",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<CreateGatewaySecret>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_create_gateway_secret(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_create_gateway_secret(body), entity); }},
+    {"get_gateway_secret_info", "member", "secret",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<GetGatewaySecretInfo>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_get_gateway_secret_info(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_get_gateway_secret_info(body), entity); }},
+    {"update_gateway_secret", "member", "secret",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<UpdateGatewaySecret>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_update_gateway_secret(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_update_gateway_secret(body), entity); }},
+    {"delete_gateway_secret", "nothing", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<DeleteGatewaySecret>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_delete_gateway_secret(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_delete_gateway_secret(body), entity); }},
+    {"list_gateway_secret_infos", "list", "secrets",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<ListGatewaySecretInfos>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_list_gateway_secret_infos(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_list_gateway_secret_infos(body), entity); }},
+    {"create_gateway_model_definition", "member", "model_definition",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<CreateGatewayModelDefinition>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_create_gateway_model_definition(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_create_gateway_model_definition(body), entity); }},
+    {"get_gateway_model_definition", "member", "model_definition",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<GetGatewayModelDefinition>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_get_gateway_model_definition(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_get_gateway_model_definition(body), entity); }},
+    {"list_gateway_model_definitions", "list", "model_definitions",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<ListGatewayModelDefinitions>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_list_gateway_model_definitions(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_list_gateway_model_definitions(body), entity); }},
+    {"update_gateway_model_definition", "member", "model_definition",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<UpdateGatewayModelDefinition>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_update_gateway_model_definition(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_update_gateway_model_definition(body), entity); }},
+    {"delete_gateway_model_definition", "nothing", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<DeleteGatewayModelDefinition>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_delete_gateway_model_definition(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_delete_gateway_model_definition(body), entity); }},
+    {"create_gateway_endpoint", "member", "endpoint",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<CreateGatewayEndpoint>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_create_gateway_endpoint(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_create_gateway_endpoint(body), entity); }},
+    {"get_gateway_endpoint", "member", "endpoint",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<GetGatewayEndpoint>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_get_gateway_endpoint(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_get_gateway_endpoint(body), entity); }},
+    {"update_gateway_endpoint", "member", "endpoint",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<UpdateGatewayEndpoint>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_update_gateway_endpoint(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_update_gateway_endpoint(body), entity); }},
+    {"delete_gateway_endpoint", "nothing", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<DeleteGatewayEndpoint>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_delete_gateway_endpoint(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_delete_gateway_endpoint(body), entity); }},
+    {"list_gateway_endpoints", "list", "endpoints",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<ListGatewayEndpoints>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_list_gateway_endpoints(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_list_gateway_endpoints(body), entity); }},
+    {"attach_model_to_endpoint", "member", "mapping",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<AttachModelToEndpoint>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_attach_model_to_endpoint(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_attach_model_to_endpoint(body), entity); }},
+    {"detach_model_from_endpoint", "nothing", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<DetachModelFromEndpoint>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_detach_model_from_endpoint(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_detach_model_from_endpoint(body), entity); }},
+    {"create_endpoint_binding", "member", "binding",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<CreateEndpointBinding>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_create_endpoint_binding(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_create_endpoint_binding(body), entity); }},
+    {"delete_endpoint_binding", "nothing", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<DeleteEndpointBinding>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_delete_endpoint_binding(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_delete_endpoint_binding(body), entity); }},
+    {"list_endpoint_bindings", "list", "bindings",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<ListEndpointBindings>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_list_endpoint_bindings(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_list_endpoint_bindings(body), entity); }},
+    {"set_gateway_endpoint_tag", "nothing", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<SetGatewayEndpointTag>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_set_gateway_endpoint_tag(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_set_gateway_endpoint_tag(body), entity); }},
+    {"delete_gateway_endpoint_tag", "nothing", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<DeleteGatewayEndpointTag>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_delete_gateway_endpoint_tag(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_delete_gateway_endpoint_tag(body), entity); }},
+    {"create_budget_policy", "member", "budget_policy",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<CreateBudgetPolicy>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_create_budget_policy(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_create_budget_policy(body), entity); }},
+    {"get_budget_policy", "member", "budget_policy",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<GetBudgetPolicy>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_get_budget_policy(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_get_budget_policy(body), entity); }},
+    {"update_budget_policy", "member", "budget_policy",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<UpdateBudgetPolicy>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_update_budget_policy(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_update_budget_policy(body), entity); }},
+    {"delete_budget_policy", "nothing", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<DeleteBudgetPolicy>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_delete_budget_policy(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_delete_budget_policy(body), entity); }},
+    {"list_budget_policies", "page", "budget_policies",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<ListBudgetPolicies>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_list_budget_policies(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_list_budget_policies(body), entity); }},
+    {"list_budget_windows", "list", "windows",
+     [](std::string_view) { return api::prepare_list_budget_windows(); },
+     [](std::string_view body) { return golden_text(api::decode_list_budget_windows(body), entity); }},
+    {"create_gateway_guardrail", "member", "guardrail",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<CreateGatewayGuardrail>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_create_gateway_guardrail(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_create_gateway_guardrail(body), entity); }},
+    {"get_gateway_guardrail", "member", "guardrail",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<GetGatewayGuardrail>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_get_gateway_guardrail(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_get_gateway_guardrail(body), entity); }},
+    {"delete_gateway_guardrail", "nothing", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<DeleteGatewayGuardrail>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_delete_gateway_guardrail(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_delete_gateway_guardrail(body), entity); }},
+    {"list_gateway_guardrails", "page", "guardrails",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<ListGatewayGuardrails>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_list_gateway_guardrails(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_list_gateway_guardrails(body), entity); }},
+    {"add_guardrail_to_endpoint", "member", "config",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<AddGuardrailToEndpoint>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_add_guardrail_to_endpoint(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_add_guardrail_to_endpoint(body), entity); }},
+    {"remove_guardrail_from_endpoint", "nothing", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<RemoveGuardrailFromEndpoint>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_remove_guardrail_from_endpoint(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_remove_guardrail_from_endpoint(body), entity); }},
+    {"list_endpoint_guardrail_configs", "list", "configs",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<ListEndpointGuardrailConfigs>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_list_endpoint_guardrail_configs(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_list_endpoint_guardrail_configs(body), entity); }},
+    {"update_endpoint_guardrail_config", "member", "config",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<UpdateEndpointGuardrailConfig>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_update_endpoint_guardrail_config(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_update_endpoint_guardrail_config(body), entity); }},
+    {"list_gateway_providers", "list", "providers",
+     [](std::string_view) { return api::prepare_list_gateway_providers(); },
+     [](std::string_view body) { return golden_text(api::decode_list_gateway_providers(body), entity); }},
+    {"list_gateway_models", "list", "models",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<ListGatewayModels>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_list_gateway_models(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_list_gateway_models(body), entity); }},
+    {"get_gateway_provider_config", "message", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<GetProviderConfig>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_get_gateway_provider_config(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_get_gateway_provider_config(body), entity); }},
+    {"get_gateway_secrets_config", "message", "",
+     [](std::string_view) { return api::prepare_get_gateway_secrets_config(); },
+     [](std::string_view body) { return golden_text(api::decode_get_gateway_secrets_config(body), entity); }},
+    {"create_logged_model", "member", "model",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<CreateLoggedModel>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_create_logged_model(*std::move(request), golden_tag);
+     },
+     [](std::string_view body) { return golden_text(api::decode_create_logged_model(body), entity); }},
+    {"finalize_logged_model", "member", "model",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<FinalizeLoggedModel>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_finalize_logged_model(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_finalize_logged_model(body), entity); }},
+    {"get_logged_model", "member", "model",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<GetLoggedModel>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_get_logged_model(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_get_logged_model(body), entity); }},
+    {"delete_logged_model", "nothing", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<DeleteLoggedModel>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_delete_logged_model(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_delete_logged_model(body), entity); }},
+    {"search_logged_models", "page", "models",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<SearchLoggedModels>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_search_logged_models(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_search_logged_models(body), entity); }},
+    {"set_logged_model_tags", "nothing", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<SetLoggedModelTags>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_set_logged_model_tags(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_set_logged_model_tags(body), entity); }},
+    {"delete_logged_model_tag", "nothing", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<DeleteLoggedModelTag>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_delete_logged_model_tag(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_delete_logged_model_tag(body), entity); }},
+    {"list_logged_model_artifacts", "message", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<ListLoggedModelArtifacts>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_list_logged_model_artifacts(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_list_logged_model_artifacts(body), entity); }},
+    {"log_logged_model_params", "nothing", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<LogLoggedModelParams>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_log_logged_model_params(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_log_logged_model_params(body), entity); }},
+    {"get_logged_model_artifact", "bytes", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<GetLoggedModelArtifact>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_get_logged_model_artifact(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_get_logged_model_artifact(body), entity); }},
+    {"start_trace", "member", "trace",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<StartTrace>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_start_trace(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_start_trace(body), entity); }},
+    {"get_trace_info", "member", "trace",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<GetTraceInfo>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_get_trace_info(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_get_trace_info(body), entity); }},
+    {"get_trace", "member", "trace",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<GetTrace>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_get_trace(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_get_trace(body), entity); }},
+    {"batch_get_traces", "list", "traces",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<BatchGetTraces>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_batch_get_traces(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_batch_get_traces(body), entity); }},
+    {"batch_get_trace_infos", "list", "trace_infos",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<BatchGetTraceInfos>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_batch_get_trace_infos(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_batch_get_trace_infos(body), entity); }},
+    {"search_traces", "page", "traces",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<SearchTraces>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_search_traces(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_search_traces(body), entity); }},
+    {"delete_traces", "member", "traces_deleted",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<DeleteTraces>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_delete_traces(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_delete_traces(body), entity); }},
+    {"set_trace_tag", "nothing", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<SetTraceTag>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_set_trace_tag(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_set_trace_tag(body), entity); }},
+    {"delete_trace_tag", "nothing", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<DeleteTraceTag>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_delete_trace_tag(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_delete_trace_tag(body), entity); }},
+    {"link_traces_to_run", "nothing", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<LinkTracesToRun>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_link_traces_to_run(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_link_traces_to_run(body), entity); }},
+    {"link_prompts_to_trace", "nothing", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<LinkPromptsToTrace>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_link_prompts_to_trace(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_link_prompts_to_trace(body), entity); }},
+    {"calculate_trace_filter_correlation", "message", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<CalculateTraceFilterCorrelation>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_calculate_trace_filter_correlation(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_calculate_trace_filter_correlation(body), entity); }},
+    {"query_trace_metrics", "page", "data_points",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<QueryTraceMetrics>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_query_trace_metrics(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_query_trace_metrics(body), entity); }},
+    {"start_trace_v2", "member", "trace_info",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<StartTraceV2>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_start_trace_v2(*std::move(request), golden_now, golden_tag);
+     },
+     [](std::string_view body) { return golden_text(api::decode_start_trace_v2(body), entity); }},
+    {"end_trace_v2", "member", "trace_info",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<EndTraceV2>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_end_trace_v2(*std::move(request), golden_now);
+     },
+     [](std::string_view body) { return golden_text(api::decode_end_trace_v2(body), entity); }},
+    {"get_trace_info_v2", "member", "trace_info",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<GetTraceInfoV2>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_get_trace_info_v2(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_get_trace_info_v2(body), entity); }},
+    {"search_traces_v2", "page", "traces",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<SearchTracesV2>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_search_traces_v2(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_search_traces_v2(body), entity); }},
+    {"delete_traces_v2", "member", "traces_deleted",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<DeleteTracesV2>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_delete_traces_v2(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_delete_traces_v2(body), entity); }},
+    {"set_trace_tag_v2", "nothing", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<SetTraceTagV2>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_set_trace_tag_v2(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_set_trace_tag_v2(body), entity); }},
+    {"delete_trace_tag_v2", "nothing", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<DeleteTraceTagV2>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_delete_trace_tag_v2(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_delete_trace_tag_v2(body), entity); }},
+    {"search_unified_traces", "page", "traces",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<SearchUnifiedTraces>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_search_unified_traces(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_search_unified_traces(body), entity); }},
+    {"get_online_trace_details", "member", "trace_data",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<GetOnlineTraceDetails>(json);
+       if (!request) return std::move(request).error();
+       return api::prepare_get_online_trace_details(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_get_online_trace_details(body), entity); }},
   };
   return rows;
 }
