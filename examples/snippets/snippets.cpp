@@ -58,6 +58,23 @@ static bool past_the_table(const mlflowha::Client& client) {
   return run && thing;
 }
 
+static void trace_and_judge(const mlflowha::Client& client, const std::string& trace_id, mlflowha::WallTime begun) {
+  mlflowha::StartTrace start;
+  start.trace.trace_info.trace_id = trace_id;  // yours, so that storing it again stores it once
+  start.trace.trace_info.trace_location = mlflowha::experiment_location("0");
+  start.trace.trace_info.request_time = mlflowha::format_timestamp(begun);
+  start.trace.trace_info.execution_duration = mlflowha::format_duration(1500ms);
+  start.trace.trace_info.state = mlflowha::TraceState::ok;
+  client.start_trace(start).value();
+
+  mlflowha::CreateAssessment create;
+  create.assessment.trace_id = trace_id;
+  create.assessment.assessment_name = "helpful";
+  create.assessment.source = {.source_type = mlflowha::AssessmentSourceType::human, .source_id = "bob"};
+  create.assessment.feedback = mlflowha::Feedback{.value = {"0.9"}};
+  client.create_assessment(create).value();
+}
+
 static void at_the_end(const mlflowha::Client& client) {
   const auto report = client.reconcile({.timeout = 10s});
   if (report) {
@@ -79,6 +96,7 @@ int main() {
     std::puts(explain(client, "0123456789abcdef0123456789abcdef").c_str());
     std::printf("%zu runs\n", count_runs(client));
     if (!past_the_table(client)) std::puts("no such thing");
+    trace_and_judge(client, "tr-0123456789abcdef0123456789abcdef", mlflowha::WallTime(1767323045678ms));
     at_the_end(client);
     std::puts(to_json(client.health()).c_str());
   } catch (const mlflowha::Exception& exception) {
