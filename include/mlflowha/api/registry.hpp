@@ -307,7 +307,8 @@ struct CreateModelVersion {
   std::vector<ModelVersionTag> tags{};
   std::string run_link{};
   std::string description{};
-  std::string model_id{};  ///< the logged model that it is made from
+  /// the logged model that it is made from. For one that isn't there 3.17 answers "not found", but has made the version
+  std::string model_id{};
   UnknownFields unknown_fields{};
 
   friend bool operator==(const CreateModelVersion&, const CreateModelVersion&) = default;

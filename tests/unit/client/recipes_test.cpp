@@ -150,6 +150,38 @@ TEST_CASE("a twin that is gone before it is removed counts as removed", "[client
   CHECK(report.twins[0].removed);
 }
 
+TEST_CASE("a removal that travels along and finds nothing has removed", "[client][once][twins]") {
+  LateVersion late;
+  const std::string gone = R"({"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "gone"})";
+  for (int i = 0; i < 2; ++i) {
+    late.cluster.transport->set_faults(Cluster::name(i), {when().path("model-versions/delete").status(404, gone)});
+  }
+  for (int second = 0; second < 10; ++second) {
+    late.cluster.clock->advance(1s);
+    REQUIRE(late.client.get_health());
+  }
+  REQUIRE_FALSE(late.cluster.diary->twins.empty());
+  CHECK_THAT(late.cluster.diary->twins.front(), ends_with(" removed"));
+}
+
+TEST_CASE("a look that finds not even the place is a look", "[client][once][twins]") {
+  LateVersion late;
+  const std::string gone = R"({"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "no such model"})";
+  for (int i = 0; i < 2; ++i) {
+    late.cluster.transport->set_faults(Cluster::name(i), {when().path("model-versions/search").status(404, gone)});
+  }
+  const ReconcileReport report = late.client.reconcile().value();
+  CHECK(report.looked_after == 1);
+  CHECK(report.twins.empty());
+  CHECK(late.client.health().twins_watched == 1);
+  late.cluster.clock->advance(late.cluster.options.exactly_once.watch_for);
+  for (int second = 0; second < 10; ++second) {
+    late.cluster.clock->advance(1s);
+    REQUIRE(late.client.get_health());
+  }
+  CHECK(late.client.health().twins_watched == 0);
+}
+
 TEST_CASE("a stranger's model version is never adopted or removed", "[client][once][twins][hostile]") {
   LateVersion late;
   const std::string answer =

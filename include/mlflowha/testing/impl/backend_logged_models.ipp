@@ -275,7 +275,8 @@ MLFLOWHA_INLINE Json BackendState::log_model(ParsedRequest& request) {
   RunRow& row = active_run(request.run_id());
   const std::string key = "mlflow.log-model.history";
   const std::string* before = row.tags.find(key);
-  Json history = before == nullptr ? Json::array() : Json::parse(*before);
+  Json history = before == nullptr ? Json::array() : Json::parse(*before, nullptr, false);
+  if (!history.is_array()) throw Crash{};  // anybody may set that tag
   history.push_back(description);
   row.tags.set(key, history.dump());
   return Json::object();
