@@ -6,7 +6,6 @@
 #include <mlflowha/api/filter.hpp>
 #include <mlflowha/api/pager.hpp>
 #include <mlflowha/api/proto_time.hpp>
-#include <mlflowha/api/trace_location.hpp>
 #include <mlflowha/client/client.hpp>
 
 #endif

@@ -297,12 +297,33 @@ def calls_source(table: Table, target: Target, group: Group) -> str:
     return file(target, f"impl/{group.name}_calls.ipp", f"{group.name}.table", about, body)
 
 
+def declared_apart(table: Table) -> list:
+    """Names of the messages that the calls of groups apart take and give."""
+    names = set()
+    for group in table.groups.values():
+        for op in group.operations if group.apart else []:
+            names |= {op.request.name} if op.request else set()
+            names |= {op.result} if op.result and table.is_message(op.result) else set()
+    return sorted(name for name in names if table.groups[table.messages[name].group].apart)
+
+
+def all_header(table: Table, target: Target) -> str:
+    body = [f"#include <{target.prefix}/{g.name}.hpp>" for g in table.groups.values() if g.messages or g.enums]
+    return file(target, "all.hpp", "*.table", "Requests and entities of every group, also of those that calls.hpp only declares.", body)
+
+
 def calls_header(table: Table, target: Target) -> str:
     groups = list(table.groups.values())
     body = ["#include <mlflowha/api/call_options.hpp>"]
-    body += [f"#include <{target.prefix}/{g.name}.hpp>" for g in groups if g.messages or g.enums]
+    body += [f"#include <{target.prefix}/{g.name}.hpp>" for g in groups if (g.messages or g.enums) and not g.apart]
     body += ["#include <mlflowha/api/operation.hpp>", "#include <mlflowha/api/pager.hpp>", "#include <mlflowha/core/clock.hpp>",
              "#include <mlflowha/core/result.hpp>", "", "#include <memory>", "#include <string>", "#include <vector>", "", "MLFLOWHA_BEGIN_NAMESPACE", ""]
+    declared = declared_apart(table)
+    if declared:
+        body += comment("Of groups that few programs use. Include their header to use their calls, e.g. "
+                        f"<{target.prefix}/{next(g.name for g in groups if g.apart)}.hpp>, or all of them: "
+                        f"<{target.prefix}/all.hpp>.")
+        body += [f"struct {target.entity(name)};" for name in declared] + [""]
     inner = comment("One method for each operation, named as MLflow's Python client names it. A call checks its request, puts it "
                     "into bytes, has them carried by execute() and reads the answer. As thread-safe as the class that "
                     "implements execute(); every method may throw only what running out of memory throws.")
@@ -311,7 +332,8 @@ def calls_header(table: Table, target: Target) -> str:
         if group.operations:
             inner += [f"  // {group.title}", ""]
         for op in group.operations:
-            text = op.doc + (f" Needs MLflow {op.since[0]}.{op.since[1]}." if op.since != (0, 0) else "")
+            text = op.doc + (f" Include <{target.prefix}/{group.name}.hpp>." if group.apart and op.request else "")
+            text += (f" Needs MLflow {op.since[0]}.{op.since[1]}." if op.since != (0, 0) else "")
             text += f" Class {op.idempotency}."
             inner += comment(text, "  ")
             parameters = ", ".join(call_parameters(op) + ["const CallOptions& options = {}"])

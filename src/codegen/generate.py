@@ -40,6 +40,7 @@ def render(table, target) -> dict:
             files[f"impl/{group.name}_calls.ipp"] = cpp_sources.calls_source(table, target, group)
     files["operations.hpp"] = cpp_headers.operations_header(table, target)
     files["calls.hpp"] = cpp_sources.calls_header(table, target)
+    files["all.hpp"] = cpp_sources.all_header(table, target)
     files["impl/calls.ipp"] = cpp_sources.calls_of_all_groups(table, target)
     return files
 

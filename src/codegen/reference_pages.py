@@ -150,6 +150,8 @@ class Pages:
     def page(self, group: Group) -> str:
         lines = [f"# {group.title}", "", NOTE, "",
                  "[All operations](README.md) · [what may be sent twice](../idempotency.md) · [errors](../errors.md)", ""]
+        if group.apart:
+            lines += [f"Include `mlflowha/api/{group.name}.hpp` to make these calls.", ""]
         for op in group.operations:
             lines += self.operation(op, group)
         entities = [m for m in group.messages if m.name in self.answered or not m.is_request]

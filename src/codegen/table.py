@@ -154,6 +154,7 @@ class Operation:
 class Group:
     name: str
     title: str = ""
+    apart: bool = False  # its types are not in the header of the calls: include <prefix>/<name>.hpp to use them
     covers: list = dataclasses.field(default_factory=list)
     includes: list = dataclasses.field(default_factory=list)
     enums: list = dataclasses.field(default_factory=list)
@@ -234,6 +235,8 @@ class _Reader:
             word, _, rest = line.partition(" ")
             if word == "title":
                 self.group.title = rest
+            elif line == "apart":
+                self.group.apart = True
             elif word in ("covers", "includes"):
                 getattr(self.group, word).extend(rest.split())
             else:

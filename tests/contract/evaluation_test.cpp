@@ -1,3 +1,5 @@
+#include <mlflowha/api/all.hpp>
+
 #include "contract/server.hpp"
 #include "support/catch.hpp"
 

@@ -1,5 +1,7 @@
 // Creates of the registry and of logged models whose replies are dropped after the server has carried them out.
 
+#include <mlflowha/api/all.hpp>
+
 #include <chrono>
 #include <set>
 

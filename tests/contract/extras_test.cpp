@@ -1,6 +1,8 @@
 // What a server does only when it is told to at its start: workspaces and jobs. The same tests run against the servers
 // of the suite, which have neither and say so, and against one that has both (contract.mlflow-3-extras).
 
+#include <mlflowha/api/all.hpp>
+
 #include <algorithm>
 
 #include "contract/lossy.hpp"

@@ -1,3 +1,5 @@
+#include <mlflowha/api/all.hpp>
+
 #include <algorithm>
 
 #include "contract/server.hpp"

@@ -1,6 +1,9 @@
 // Every create of the evaluation and gateway groups whose answer is lost after the server carried it out: the caller
 // gets the object, and the server has it once.
 
+#include <mlflowha/api/all.hpp>
+#include <mlflowha/api/trace_location.hpp>
+
 #include <algorithm>
 
 #include "contract/lossy.hpp"

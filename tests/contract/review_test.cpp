@@ -1,3 +1,6 @@
+#include <mlflowha/api/all.hpp>
+#include <mlflowha/api/trace_location.hpp>
+
 #include "contract/server.hpp"
 #include "support/catch.hpp"
 

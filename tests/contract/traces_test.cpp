@@ -1,3 +1,6 @@
+#include <mlflowha/api/all.hpp>
+#include <mlflowha/api/trace_location.hpp>
+
 #include <algorithm>
 
 #include "contract/server.hpp"

@@ -1,5 +1,7 @@
 // Webhooks. MLflow 2.22 has none.
 
+#include <mlflowha/api/all.hpp>
+
 #include <algorithm>
 
 #include "contract/server.hpp"

@@ -8,22 +8,11 @@
 #include <mlflowha/api/call_options.hpp>
 #include <mlflowha/api/common.hpp>
 #include <mlflowha/api/artifacts.hpp>
-#include <mlflowha/api/assessments.hpp>
-#include <mlflowha/api/evaluation_datasets.hpp>
 #include <mlflowha/api/experiments.hpp>
-#include <mlflowha/api/issues.hpp>
-#include <mlflowha/api/label_schemas.hpp>
-#include <mlflowha/api/prompt_optimization.hpp>
 #include <mlflowha/api/registry.hpp>
-#include <mlflowha/api/review_queues.hpp>
 #include <mlflowha/api/runs.hpp>
-#include <mlflowha/api/scorers.hpp>
 #include <mlflowha/api/server.hpp>
-#include <mlflowha/api/webhooks.hpp>
-#include <mlflowha/api/workspaces.hpp>
-#include <mlflowha/api/gateway.hpp>
 #include <mlflowha/api/logged_models.hpp>
-#include <mlflowha/api/traces.hpp>
 #include <mlflowha/api/operation.hpp>
 #include <mlflowha/api/pager.hpp>
 #include <mlflowha/core/clock.hpp>
@@ -34,6 +23,159 @@
 #include <vector>
 
 MLFLOWHA_BEGIN_NAMESPACE
+
+/// Of groups that few programs use. Include their header to use their calls, e.g. <mlflowha/api/assessments.hpp>, or
+/// all of them: <mlflowha/api/all.hpp>.
+struct AddDatasetToExperiments;
+struct AddGuardrailToEndpoint;
+struct AddItemsToReviewQueue;
+struct Assessment;
+struct AttachModelToEndpoint;
+struct BatchGetTraceInfos;
+struct BatchGetTraces;
+struct BudgetWindow;
+struct CalculateTraceFilterCorrelation;
+struct CancelPromptOptimizationJob;
+struct CreateAssessment;
+struct CreateBudgetPolicy;
+struct CreateDataset;
+struct CreateEndpointBinding;
+struct CreateGatewayEndpoint;
+struct CreateGatewayGuardrail;
+struct CreateGatewayModelDefinition;
+struct CreateGatewaySecret;
+struct CreateIssue;
+struct CreateLabelSchema;
+struct CreatePromptOptimizationJob;
+struct CreateReviewQueue;
+struct CreateWebhook;
+struct CreateWorkspace;
+struct DatasetRecordCounts;
+struct DatasetRecords;
+struct DeleteAssessment;
+struct DeleteBudgetPolicy;
+struct DeleteDataset;
+struct DeleteDatasetRecords;
+struct DeleteDatasetTag;
+struct DeleteEndpointBinding;
+struct DeleteGatewayEndpoint;
+struct DeleteGatewayEndpointTag;
+struct DeleteGatewayGuardrail;
+struct DeleteGatewayModelDefinition;
+struct DeleteGatewaySecret;
+struct DeleteLabelSchema;
+struct DeletePromptOptimizationJob;
+struct DeleteReviewQueue;
+struct DeleteScorer;
+struct DeleteTraceTag;
+struct DeleteTraceTagV2;
+struct DeleteTraces;
+struct DeleteTracesV2;
+struct DeleteWebhook;
+struct DeleteWorkspace;
+struct DetachModelFromEndpoint;
+struct EndTraceV2;
+struct EvaluationDataset;
+struct GatewayBudgetPolicy;
+struct GatewayEndpoint;
+struct GatewayEndpointBinding;
+struct GatewayEndpointModelMapping;
+struct GatewayGuardrail;
+struct GatewayGuardrailConfig;
+struct GatewayModelDefinition;
+struct GatewayModelInfo;
+struct GatewaySecretInfo;
+struct GatewaySecretsConfig;
+struct GetAssessment;
+struct GetBudgetPolicy;
+struct GetDataset;
+struct GetDatasetExperimentIds;
+struct GetDatasetRecords;
+struct GetGatewayEndpoint;
+struct GetGatewayGuardrail;
+struct GetGatewayModelDefinition;
+struct GetGatewaySecretInfo;
+struct GetIssue;
+struct GetLabelSchema;
+struct GetLabelSchemaByName;
+struct GetOnlineScoringConfigs;
+struct GetOnlineTraceDetails;
+struct GetOrCreateUserQueue;
+struct GetPromptOptimizationJob;
+struct GetProviderConfig;
+struct GetReviewQueue;
+struct GetReviewQueueByName;
+struct GetScorer;
+struct GetTrace;
+struct GetTraceInfo;
+struct GetTraceInfoV2;
+struct GetWebhook;
+struct GetWorkspace;
+struct Issue;
+struct LabelSchema;
+struct LinkPromptsToTrace;
+struct LinkTracesToRun;
+struct ListBudgetPolicies;
+struct ListEndpointBindings;
+struct ListEndpointGuardrailConfigs;
+struct ListGatewayEndpoints;
+struct ListGatewayGuardrails;
+struct ListGatewayModelDefinitions;
+struct ListGatewayModels;
+struct ListGatewaySecretInfos;
+struct ListLabelSchemas;
+struct ListReviewQueueItems;
+struct ListReviewQueues;
+struct ListScorerVersions;
+struct ListScorers;
+struct ListWebhooks;
+struct MetricDataPoint;
+struct OnlineScoringConfig;
+struct PromptOptimizationJob;
+struct ProviderConfig;
+struct QueryTraceMetrics;
+struct RegisterScorer;
+struct RegisteredScorer;
+struct RemoveDatasetFromExperiments;
+struct RemoveGuardrailFromEndpoint;
+struct RemoveItemsFromReviewQueue;
+struct ReviewQueue;
+struct ReviewQueueItem;
+struct Scorer;
+struct SearchEvaluationDatasets;
+struct SearchIssues;
+struct SearchPromptOptimizationJobs;
+struct SearchTraces;
+struct SearchTracesV2;
+struct SearchUnifiedTraces;
+struct SetDatasetTags;
+struct SetGatewayEndpointTag;
+struct SetReviewQueueItemStatus;
+struct SetTraceTag;
+struct SetTraceTagV2;
+struct StartTrace;
+struct StartTraceV2;
+struct TestWebhook;
+struct Trace;
+struct TraceFilterCorrelation;
+struct TraceInfo;
+struct TraceInfoV2;
+struct UpdateAssessment;
+struct UpdateBudgetPolicy;
+struct UpdateEndpointGuardrailConfig;
+struct UpdateGatewayEndpoint;
+struct UpdateGatewayModelDefinition;
+struct UpdateGatewaySecret;
+struct UpdateIssue;
+struct UpdateLabelSchema;
+struct UpdateReviewQueue;
+struct UpdateWebhook;
+struct UpdateWorkspace;
+struct UpsertDatasetRecords;
+struct UpsertOnlineScoringConfig;
+struct Webhook;
+struct WebhookTestResult;
+struct Workspace;
 
 namespace api {
 
@@ -96,58 +238,67 @@ class MLFLOWHA_EXPORT Calls {
 
   // Assessments of traces
 
-  /// Adds an assessment to a trace. Needs MLflow 3.2. Class create_anonymous.
+  /// Adds an assessment to a trace. Include <mlflowha/api/assessments.hpp>. Needs MLflow 3.2. Class create_anonymous.
   [[nodiscard]] Result<Assessment> create_assessment(CreateAssessment request, const CallOptions& options = {}) const;
 
-  /// Reads an assessment. Needs MLflow 3.2. Class read.
+  /// Reads an assessment. Include <mlflowha/api/assessments.hpp>. Needs MLflow 3.2. Class read.
   [[nodiscard]] Result<Assessment> get_assessment(const GetAssessment& request, const CallOptions& options = {}) const;
 
-  /// Changes an assessment. Needs MLflow 3.2. Class same_again.
+  /// Changes an assessment. Include <mlflowha/api/assessments.hpp>. Needs MLflow 3.2. Class same_again.
   [[nodiscard]] Result<Assessment> update_assessment(const UpdateAssessment& request, const CallOptions& options = {}) const;
 
-  /// Deletes an assessment. One that isn't there is fine. Needs MLflow 3.2. Class same_again.
+  /// Deletes an assessment. One that isn't there is fine. Include <mlflowha/api/assessments.hpp>. Needs MLflow 3.2.
+  /// Class same_again.
   [[nodiscard]] Result<void> delete_assessment(const DeleteAssessment& request, const CallOptions& options = {}) const;
 
   // Evaluation datasets
 
-  /// Creates an evaluation dataset. Needs MLflow 3.4. Class create_anonymous.
+  /// Creates an evaluation dataset. Include <mlflowha/api/evaluation_datasets.hpp>. Needs MLflow 3.4. Class
+  /// create_anonymous.
   [[nodiscard]] Result<EvaluationDataset> create_dataset(CreateDataset request, const CallOptions& options = {}) const;
 
-  /// Reads a dataset without its records. Needs MLflow 3.4. Class read.
+  /// Reads a dataset without its records. Include <mlflowha/api/evaluation_datasets.hpp>. Needs MLflow 3.4. Class read.
   [[nodiscard]] Result<EvaluationDataset> get_dataset(const GetDataset& request, const CallOptions& options = {}) const;
 
-  /// Deletes a dataset with its records. One that isn't there is fine. Needs MLflow 3.4. Class same_again.
+  /// Deletes a dataset with its records. One that isn't there is fine. Include <mlflowha/api/evaluation_datasets.hpp>.
+  /// Needs MLflow 3.4. Class same_again.
   [[nodiscard]] Result<void> delete_dataset(const DeleteDataset& request, const CallOptions& options = {}) const;
 
-  /// Lists evaluation datasets, a page at a time. Needs MLflow 3.4. Class read.
+  /// Lists evaluation datasets, a page at a time. Include <mlflowha/api/evaluation_datasets.hpp>. Needs MLflow 3.4.
+  /// Class read.
   [[nodiscard]] Result<Page<EvaluationDataset>> search_evaluation_datasets(const SearchEvaluationDatasets& request, const CallOptions& options = {}) const;
   /// Everything that search_evaluation_datasets finds, fetched a page at a time while it is walked.
   [[nodiscard]] Pager<Calls, SearchEvaluationDatasets, EvaluationDataset> search_evaluation_datasets_all(SearchEvaluationDatasets request, CallOptions options = {}) const;
 
-  /// Sets tags of a dataset. Needs MLflow 3.4. Class same_again.
+  /// Sets tags of a dataset. Include <mlflowha/api/evaluation_datasets.hpp>. Needs MLflow 3.4. Class same_again.
   [[nodiscard]] Result<void> set_dataset_tags(const SetDatasetTags& request, const CallOptions& options = {}) const;
 
-  /// Removes a tag of a dataset. One that isn't there is fine. Needs MLflow 3.4. Class same_again.
+  /// Removes a tag of a dataset. One that isn't there is fine. Include <mlflowha/api/evaluation_datasets.hpp>. Needs
+  /// MLflow 3.4. Class same_again.
   [[nodiscard]] Result<void> delete_dataset_tag(const DeleteDatasetTag& request, const CallOptions& options = {}) const;
 
-  /// Adds or changes records. After a repetition those that the first sending inserted count as updated. Needs MLflow
-  /// 3.4. Class same_again.
+  /// Adds or changes records. After a repetition those that the first sending inserted count as updated. Include
+  /// <mlflowha/api/evaluation_datasets.hpp>. Needs MLflow 3.4. Class same_again.
   [[nodiscard]] Result<DatasetRecordCounts> upsert_dataset_records(const UpsertDatasetRecords& request, const CallOptions& options = {}) const;
 
-  /// Lists the experiments that have a dataset; none for a dataset that isn't there. Needs MLflow 3.4. Class read.
+  /// Lists the experiments that have a dataset; none for a dataset that isn't there. Include
+  /// <mlflowha/api/evaluation_datasets.hpp>. Needs MLflow 3.4. Class read.
   [[nodiscard]] Result<std::vector<std::string>> get_dataset_experiment_ids(const GetDatasetExperimentIds& request, const CallOptions& options = {}) const;
 
-  /// Reads the records of a dataset, a page at a time. Needs MLflow 3.4. Class read.
+  /// Reads the records of a dataset, a page at a time. Include <mlflowha/api/evaluation_datasets.hpp>. Needs MLflow
+  /// 3.4. Class read.
   [[nodiscard]] Result<DatasetRecords> get_dataset_records(const GetDatasetRecords& request, const CallOptions& options = {}) const;
 
-  /// Deletes records and says how many; after a repetition the number is that of the last answer. Needs MLflow 3.10.
-  /// Class same_again.
+  /// Deletes records and says how many; after a repetition the number is that of the last answer. Include
+  /// <mlflowha/api/evaluation_datasets.hpp>. Needs MLflow 3.10. Class same_again.
   [[nodiscard]] Result<std::int32_t> delete_dataset_records(const DeleteDatasetRecords& request, const CallOptions& options = {}) const;
 
-  /// Gives a dataset to more experiments. Needs MLflow 3.7. Class same_again.
+  /// Gives a dataset to more experiments. Include <mlflowha/api/evaluation_datasets.hpp>. Needs MLflow 3.7. Class
+  /// same_again.
   [[nodiscard]] Result<EvaluationDataset> add_dataset_to_experiments(const AddDatasetToExperiments& request, const CallOptions& options = {}) const;
 
-  /// Takes a dataset away from experiments. One that doesn't have it is fine. Needs MLflow 3.7. Class same_again.
+  /// Takes a dataset away from experiments. One that doesn't have it is fine. Include
+  /// <mlflowha/api/evaluation_datasets.hpp>. Needs MLflow 3.7. Class same_again.
   [[nodiscard]] Result<EvaluationDataset> remove_dataset_from_experiments(const RemoveDatasetFromExperiments& request, const CallOptions& options = {}) const;
 
   // Experiments
@@ -186,59 +337,62 @@ class MLFLOWHA_EXPORT Calls {
 
   // Issues
 
-  /// Creates an issue. Needs MLflow 3.11. Class never.
+  /// Creates an issue. Include <mlflowha/api/issues.hpp>. Needs MLflow 3.11. Class never.
   [[nodiscard]] Result<Issue> create_issue(const CreateIssue& request, const CallOptions& options = {}) const;
 
-  /// Changes an issue. Needs MLflow 3.11. Class same_again.
+  /// Changes an issue. Include <mlflowha/api/issues.hpp>. Needs MLflow 3.11. Class same_again.
   [[nodiscard]] Result<Issue> update_issue(const UpdateIssue& request, const CallOptions& options = {}) const;
 
-  /// Reads an issue. Needs MLflow 3.11. Class read.
+  /// Reads an issue. Include <mlflowha/api/issues.hpp>. Needs MLflow 3.11. Class read.
   [[nodiscard]] Result<Issue> get_issue(const GetIssue& request, const CallOptions& options = {}) const;
 
-  /// Lists issues, a page at a time. Needs MLflow 3.11. Class read.
+  /// Lists issues, a page at a time. Include <mlflowha/api/issues.hpp>. Needs MLflow 3.11. Class read.
   [[nodiscard]] Result<Page<Issue>> search_issues(const SearchIssues& request, const CallOptions& options = {}) const;
   /// Everything that search_issues finds, fetched a page at a time while it is walked.
   [[nodiscard]] Pager<Calls, SearchIssues, Issue> search_issues_all(SearchIssues request, CallOptions options = {}) const;
 
   // Label schemas
 
-  /// Creates a label schema. Needs MLflow 3.14. Class create_named.
+  /// Creates a label schema. Include <mlflowha/api/label_schemas.hpp>. Needs MLflow 3.14. Class create_named.
   [[nodiscard]] Result<LabelSchema> create_label_schema(const CreateLabelSchema& request, const CallOptions& options = {}) const;
 
-  /// Reads a label schema. Needs MLflow 3.14. Class read.
+  /// Reads a label schema. Include <mlflowha/api/label_schemas.hpp>. Needs MLflow 3.14. Class read.
   [[nodiscard]] Result<LabelSchema> get_label_schema(const GetLabelSchema& request, const CallOptions& options = {}) const;
 
-  /// Reads the label schema of that name. Needs MLflow 3.14. Class read.
+  /// Reads the label schema of that name. Include <mlflowha/api/label_schemas.hpp>. Needs MLflow 3.14. Class read.
   [[nodiscard]] Result<LabelSchema> get_label_schema_by_name(const GetLabelSchemaByName& request, const CallOptions& options = {}) const;
 
-  /// Lists the label schemas of an experiment, a page at a time; the server adds its default one. Needs MLflow 3.14.
-  /// Class read.
+  /// Lists the label schemas of an experiment, a page at a time; the server adds its default one. Include
+  /// <mlflowha/api/label_schemas.hpp>. Needs MLflow 3.14. Class read.
   [[nodiscard]] Result<Page<LabelSchema>> list_label_schemas(const ListLabelSchemas& request, const CallOptions& options = {}) const;
   /// Everything that list_label_schemas finds, fetched a page at a time while it is walked.
   [[nodiscard]] Pager<Calls, ListLabelSchemas, LabelSchema> list_label_schemas_all(ListLabelSchemas request, CallOptions options = {}) const;
 
-  /// Changes a label schema. Needs MLflow 3.14. Class same_again.
+  /// Changes a label schema. Include <mlflowha/api/label_schemas.hpp>. Needs MLflow 3.14. Class same_again.
   [[nodiscard]] Result<LabelSchema> update_label_schema(const UpdateLabelSchema& request, const CallOptions& options = {}) const;
 
-  /// Deletes a label schema. One that isn't there is fine. Needs MLflow 3.14. Class same_again.
+  /// Deletes a label schema. One that isn't there is fine. Include <mlflowha/api/label_schemas.hpp>. Needs MLflow 3.14.
+  /// Class same_again.
   [[nodiscard]] Result<void> delete_label_schema(const DeleteLabelSchema& request, const CallOptions& options = {}) const;
 
   // Prompt-optimisation jobs
 
-  /// Starts a job. The server needs MLFLOW_SERVER_ENABLE_JOB_EXECUTION=true; without, it is 500 INTERNAL_ERROR. Needs
-  /// MLflow 3.10. Class never.
+  /// Starts a job. The server needs MLFLOW_SERVER_ENABLE_JOB_EXECUTION=true; without, it is 500 INTERNAL_ERROR. Include
+  /// <mlflowha/api/prompt_optimization.hpp>. Needs MLflow 3.10. Class never.
   [[nodiscard]] Result<PromptOptimizationJob> create_prompt_optimization_job(const CreatePromptOptimizationJob& request, const CallOptions& options = {}) const;
 
-  /// Reads a job. Needs MLflow 3.10. Class read.
+  /// Reads a job. Include <mlflowha/api/prompt_optimization.hpp>. Needs MLflow 3.10. Class read.
   [[nodiscard]] Result<PromptOptimizationJob> get_prompt_optimization_job(const GetPromptOptimizationJob& request, const CallOptions& options = {}) const;
 
-  /// Lists the jobs of an experiment; none for an experiment that isn't there. Needs MLflow 3.10. Class read.
+  /// Lists the jobs of an experiment; none for an experiment that isn't there. Include
+  /// <mlflowha/api/prompt_optimization.hpp>. Needs MLflow 3.10. Class read.
   [[nodiscard]] Result<std::vector<PromptOptimizationJob>> search_prompt_optimization_jobs(const SearchPromptOptimizationJobs& request, const CallOptions& options = {}) const;
 
-  /// Cancels a job that has not ended. Needs MLflow 3.10. Class create_named.
+  /// Cancels a job that has not ended. Include <mlflowha/api/prompt_optimization.hpp>. Needs MLflow 3.10. Class
+  /// create_named.
   [[nodiscard]] Result<PromptOptimizationJob> cancel_prompt_optimization_job(const CancelPromptOptimizationJob& request, const CallOptions& options = {}) const;
 
-  /// Deletes a job that has ended. Needs MLflow 3.10. Class once.
+  /// Deletes a job that has ended. Include <mlflowha/api/prompt_optimization.hpp>. Needs MLflow 3.10. Class once.
   [[nodiscard]] Result<void> delete_prompt_optimization_job(const DeletePromptOptimizationJob& request, const CallOptions& options = {}) const;
 
   // Registered models, aliases, model versions and stages
@@ -313,41 +467,48 @@ class MLFLOWHA_EXPORT Calls {
 
   // Review queues
 
-  /// Creates a review queue. Needs MLflow 3.14. Class create_named.
+  /// Creates a review queue. Include <mlflowha/api/review_queues.hpp>. Needs MLflow 3.14. Class create_named.
   [[nodiscard]] Result<ReviewQueue> create_review_queue(const CreateReviewQueue& request, const CallOptions& options = {}) const;
 
-  /// Reads a user's queue, and creates it where there is none. Needs MLflow 3.14. Class same_again.
+  /// Reads a user's queue, and creates it where there is none. Include <mlflowha/api/review_queues.hpp>. Needs MLflow
+  /// 3.14. Class same_again.
   [[nodiscard]] Result<ReviewQueue> get_or_create_user_queue(const GetOrCreateUserQueue& request, const CallOptions& options = {}) const;
 
-  /// Reads a review queue. Needs MLflow 3.14. Class read.
+  /// Reads a review queue. Include <mlflowha/api/review_queues.hpp>. Needs MLflow 3.14. Class read.
   [[nodiscard]] Result<ReviewQueue> get_review_queue(const GetReviewQueue& request, const CallOptions& options = {}) const;
 
-  /// Reads the review queue of that name. Needs MLflow 3.14. Class read.
+  /// Reads the review queue of that name. Include <mlflowha/api/review_queues.hpp>. Needs MLflow 3.14. Class read.
   [[nodiscard]] Result<ReviewQueue> get_review_queue_by_name(const GetReviewQueueByName& request, const CallOptions& options = {}) const;
 
-  /// Lists review queues of an experiment, a page at a time. Needs MLflow 3.14. Class read.
+  /// Lists review queues of an experiment, a page at a time. Include <mlflowha/api/review_queues.hpp>. Needs MLflow
+  /// 3.14. Class read.
   [[nodiscard]] Result<Page<ReviewQueue>> list_review_queues(const ListReviewQueues& request, const CallOptions& options = {}) const;
   /// Everything that list_review_queues finds, fetched a page at a time while it is walked.
   [[nodiscard]] Pager<Calls, ListReviewQueues, ReviewQueue> list_review_queues_all(ListReviewQueues request, CallOptions options = {}) const;
 
-  /// Changes a review queue. Needs MLflow 3.14. Class same_again.
+  /// Changes a review queue. Include <mlflowha/api/review_queues.hpp>. Needs MLflow 3.14. Class same_again.
   [[nodiscard]] Result<ReviewQueue> update_review_queue(const UpdateReviewQueue& request, const CallOptions& options = {}) const;
 
-  /// Deletes a review queue. One that isn't there is fine. Needs MLflow 3.14. Class same_again.
+  /// Deletes a review queue. One that isn't there is fine. Include <mlflowha/api/review_queues.hpp>. Needs MLflow 3.14.
+  /// Class same_again.
   [[nodiscard]] Result<void> delete_review_queue(const DeleteReviewQueue& request, const CallOptions& options = {}) const;
 
-  /// Adds traces of the queue's experiment to a review queue. Needs MLflow 3.14. Class same_again.
+  /// Adds traces of the queue's experiment to a review queue. Include <mlflowha/api/review_queues.hpp>. Needs MLflow
+  /// 3.14. Class same_again.
   [[nodiscard]] Result<std::vector<ReviewQueueItem>> add_items_to_review_queue(const AddItemsToReviewQueue& request, const CallOptions& options = {}) const;
 
-  /// Takes traces out of a review queue. One that isn't in it is fine. Needs MLflow 3.14. Class same_again.
+  /// Takes traces out of a review queue. One that isn't in it is fine. Include <mlflowha/api/review_queues.hpp>. Needs
+  /// MLflow 3.14. Class same_again.
   [[nodiscard]] Result<void> remove_items_from_review_queue(const RemoveItemsFromReviewQueue& request, const CallOptions& options = {}) const;
 
-  /// Lists the items of a review queue, a page at a time. Needs MLflow 3.14. Class read.
+  /// Lists the items of a review queue, a page at a time. Include <mlflowha/api/review_queues.hpp>. Needs MLflow 3.14.
+  /// Class read.
   [[nodiscard]] Result<Page<ReviewQueueItem>> list_review_queue_items(const ListReviewQueueItems& request, const CallOptions& options = {}) const;
   /// Everything that list_review_queue_items finds, fetched a page at a time while it is walked.
   [[nodiscard]] Pager<Calls, ListReviewQueueItems, ReviewQueueItem> list_review_queue_items_all(ListReviewQueueItems request, CallOptions options = {}) const;
 
-  /// Says how far the review of an item is. Needs MLflow 3.14. Class same_again.
+  /// Says how far the review of an item is. Include <mlflowha/api/review_queues.hpp>. Needs MLflow 3.14. Class
+  /// same_again.
   [[nodiscard]] Result<ReviewQueueItem> set_review_queue_item_status(const SetReviewQueueItemStatus& request, const CallOptions& options = {}) const;
 
   // Runs, metrics, params, tags, inputs and outputs
@@ -409,26 +570,28 @@ class MLFLOWHA_EXPORT Calls {
 
   // Scorers
 
-  /// Registers a scorer, or its next version. Needs MLflow 3.4. Class create_anonymous.
+  /// Registers a scorer, or its next version. Include <mlflowha/api/scorers.hpp>. Needs MLflow 3.4. Class
+  /// create_anonymous.
   [[nodiscard]] Result<RegisteredScorer> register_scorer(const RegisterScorer& request, const CallOptions& options = {}) const;
 
-  /// Lists the newest version of each scorer. Needs MLflow 3.4. Class read.
+  /// Lists the newest version of each scorer. Include <mlflowha/api/scorers.hpp>. Needs MLflow 3.4. Class read.
   [[nodiscard]] Result<std::vector<Scorer>> list_scorers(const ListScorers& request, const CallOptions& options = {}) const;
 
-  /// Lists all versions of a scorer, oldest first. Needs MLflow 3.4. Class read.
+  /// Lists all versions of a scorer, oldest first. Include <mlflowha/api/scorers.hpp>. Needs MLflow 3.4. Class read.
   [[nodiscard]] Result<std::vector<Scorer>> list_scorer_versions(const ListScorerVersions& request, const CallOptions& options = {}) const;
 
-  /// Reads a version of a scorer. Needs MLflow 3.4. Class read.
+  /// Reads a version of a scorer. Include <mlflowha/api/scorers.hpp>. Needs MLflow 3.4. Class read.
   [[nodiscard]] Result<Scorer> get_scorer(const GetScorer& request, const CallOptions& options = {}) const;
 
-  /// Deletes a version of a scorer, or all of them. Needs MLflow 3.4. Class once.
+  /// Deletes a version of a scorer, or all of them. Include <mlflowha/api/scorers.hpp>. Needs MLflow 3.4. Class once.
   [[nodiscard]] Result<void> delete_scorer(const DeleteScorer& request, const CallOptions& options = {}) const;
 
-  /// Reads the settings of scorers that look at new traces; those without settings are left out. Needs MLflow 3.9.
-  /// Class read.
+  /// Reads the settings of scorers that look at new traces; those without settings are left out. Include
+  /// <mlflowha/api/scorers.hpp>. Needs MLflow 3.9. Class read.
   [[nodiscard]] Result<std::vector<OnlineScoringConfig>> get_online_scoring_configs(const GetOnlineScoringConfigs& request, const CallOptions& options = {}) const;
 
-  /// Sets which share of the new traces a scorer looks at. Needs MLflow 3.9. Class same_again.
+  /// Sets which share of the new traces a scorer looks at. Include <mlflowha/api/scorers.hpp>. Needs MLflow 3.9. Class
+  /// same_again.
   [[nodiscard]] Result<OnlineScoringConfig> upsert_online_scoring_config(const UpsertOnlineScoringConfig& request, const CallOptions& options = {}) const;
 
   // The server: health, version and features
@@ -445,25 +608,25 @@ class MLFLOWHA_EXPORT Calls {
 
   // Webhooks
 
-  /// Creates a webhook. Needs MLflow 3.3. Class never.
+  /// Creates a webhook. Include <mlflowha/api/webhooks.hpp>. Needs MLflow 3.3. Class never.
   [[nodiscard]] Result<Webhook> create_webhook(const CreateWebhook& request, const CallOptions& options = {}) const;
 
-  /// Lists webhooks, a page at a time. Needs MLflow 3.3. Class read.
+  /// Lists webhooks, a page at a time. Include <mlflowha/api/webhooks.hpp>. Needs MLflow 3.3. Class read.
   [[nodiscard]] Result<Page<Webhook>> list_webhooks(const ListWebhooks& request, const CallOptions& options = {}) const;
   /// Everything that list_webhooks finds, fetched a page at a time while it is walked.
   [[nodiscard]] Pager<Calls, ListWebhooks, Webhook> list_webhooks_all(ListWebhooks request, CallOptions options = {}) const;
 
-  /// Reads a webhook. Needs MLflow 3.3. Class read.
+  /// Reads a webhook. Include <mlflowha/api/webhooks.hpp>. Needs MLflow 3.3. Class read.
   [[nodiscard]] Result<Webhook> get_webhook(const GetWebhook& request, const CallOptions& options = {}) const;
 
-  /// Changes a webhook. Needs MLflow 3.3. Class same_again.
+  /// Changes a webhook. Include <mlflowha/api/webhooks.hpp>. Needs MLflow 3.3. Class same_again.
   [[nodiscard]] Result<Webhook> update_webhook(const UpdateWebhook& request, const CallOptions& options = {}) const;
 
-  /// Deletes a webhook. Needs MLflow 3.3. Class once.
+  /// Deletes a webhook. Include <mlflowha/api/webhooks.hpp>. Needs MLflow 3.3. Class once.
   [[nodiscard]] Result<void> delete_webhook(const DeleteWebhook& request, const CallOptions& options = {}) const;
 
-  /// Lets the server send an example event to a webhook's URL now, and says what came of it. Needs MLflow 3.3. Class
-  /// never.
+  /// Lets the server send an example event to a webhook's URL now, and says what came of it. Include
+  /// <mlflowha/api/webhooks.hpp>. Needs MLflow 3.3. Class never.
   [[nodiscard]] Result<WebhookTestResult> test_webhook(const TestWebhook& request, const CallOptions& options = {}) const;
 
   // Workspaces
@@ -471,99 +634,104 @@ class MLFLOWHA_EXPORT Calls {
   /// Lists the workspaces. Needs MLflow 3.10. Class read.
   [[nodiscard]] Result<std::vector<Workspace>> list_workspaces(const CallOptions& options = {}) const;
 
-  /// Creates a workspace. Needs MLflow 3.10. Class create_named.
+  /// Creates a workspace. Include <mlflowha/api/workspaces.hpp>. Needs MLflow 3.10. Class create_named.
   [[nodiscard]] Result<Workspace> create_workspace(const CreateWorkspace& request, const CallOptions& options = {}) const;
 
-  /// Reads a workspace. Needs MLflow 3.10. Class read.
+  /// Reads a workspace. Include <mlflowha/api/workspaces.hpp>. Needs MLflow 3.10. Class read.
   [[nodiscard]] Result<Workspace> get_workspace(const GetWorkspace& request, const CallOptions& options = {}) const;
 
-  /// Changes a workspace. Needs MLflow 3.10. Class same_again.
+  /// Changes a workspace. Include <mlflowha/api/workspaces.hpp>. Needs MLflow 3.10. Class same_again.
   [[nodiscard]] Result<Workspace> update_workspace(const UpdateWorkspace& request, const CallOptions& options = {}) const;
 
-  /// Deletes a workspace; "default" can't be deleted. Needs MLflow 3.10. Class once.
+  /// Deletes a workspace; "default" can't be deleted. Include <mlflowha/api/workspaces.hpp>. Needs MLflow 3.10. Class
+  /// once.
   [[nodiscard]] Result<void> delete_workspace(const DeleteWorkspace& request, const CallOptions& options = {}) const;
 
   // AI gateway administration
 
-  /// Keeps a provider's secret, encrypted. Needs MLflow 3.8. Class create_named.
+  /// Keeps a provider's secret, encrypted. Include <mlflowha/api/gateway.hpp>. Needs MLflow 3.8. Class create_named.
   [[nodiscard]] Result<GatewaySecretInfo> create_gateway_secret(const CreateGatewaySecret& request, const CallOptions& options = {}) const;
 
-  /// Reads about a secret; its values are masked. Needs MLflow 3.8. Class read.
+  /// Reads about a secret; its values are masked. Include <mlflowha/api/gateway.hpp>. Needs MLflow 3.8. Class read.
   [[nodiscard]] Result<GatewaySecretInfo> get_gateway_secret_info(const GetGatewaySecretInfo& request, const CallOptions& options = {}) const;
 
-  /// Changes a secret. Needs MLflow 3.8. Class same_again.
+  /// Changes a secret. Include <mlflowha/api/gateway.hpp>. Needs MLflow 3.8. Class same_again.
   [[nodiscard]] Result<GatewaySecretInfo> update_gateway_secret(const UpdateGatewaySecret& request, const CallOptions& options = {}) const;
 
-  /// Deletes a secret. Needs MLflow 3.8. Class once.
+  /// Deletes a secret. Include <mlflowha/api/gateway.hpp>. Needs MLflow 3.8. Class once.
   [[nodiscard]] Result<void> delete_gateway_secret(const DeleteGatewaySecret& request, const CallOptions& options = {}) const;
 
-  /// Lists secrets; their values are masked. Needs MLflow 3.8. Class read.
+  /// Lists secrets; their values are masked. Include <mlflowha/api/gateway.hpp>. Needs MLflow 3.8. Class read.
   [[nodiscard]] Result<std::vector<GatewaySecretInfo>> list_gateway_secret_infos(const ListGatewaySecretInfos& request, const CallOptions& options = {}) const;
 
-  /// Creates a model definition. Needs MLflow 3.8. Class create_named.
+  /// Creates a model definition. Include <mlflowha/api/gateway.hpp>. Needs MLflow 3.8. Class create_named.
   [[nodiscard]] Result<GatewayModelDefinition> create_gateway_model_definition(const CreateGatewayModelDefinition& request, const CallOptions& options = {}) const;
 
-  /// Reads a model definition. Needs MLflow 3.8. Class read.
+  /// Reads a model definition. Include <mlflowha/api/gateway.hpp>. Needs MLflow 3.8. Class read.
   [[nodiscard]] Result<GatewayModelDefinition> get_gateway_model_definition(const GetGatewayModelDefinition& request, const CallOptions& options = {}) const;
 
-  /// Lists model definitions. Needs MLflow 3.8. Class read.
+  /// Lists model definitions. Include <mlflowha/api/gateway.hpp>. Needs MLflow 3.8. Class read.
   [[nodiscard]] Result<std::vector<GatewayModelDefinition>> list_gateway_model_definitions(const ListGatewayModelDefinitions& request, const CallOptions& options = {}) const;
 
-  /// Changes a model definition. Needs MLflow 3.8. Class same_again.
+  /// Changes a model definition. Include <mlflowha/api/gateway.hpp>. Needs MLflow 3.8. Class same_again.
   [[nodiscard]] Result<GatewayModelDefinition> update_gateway_model_definition(const UpdateGatewayModelDefinition& request, const CallOptions& options = {}) const;
 
-  /// Deletes a model definition. One that an endpoint uses is a 500 INVALID_STATE. Needs MLflow 3.8. Class once.
+  /// Deletes a model definition. One that an endpoint uses is a 500 INVALID_STATE. Include <mlflowha/api/gateway.hpp>.
+  /// Needs MLflow 3.8. Class once.
   [[nodiscard]] Result<void> delete_gateway_model_definition(const DeleteGatewayModelDefinition& request, const CallOptions& options = {}) const;
 
-  /// Creates an endpoint. Needs MLflow 3.8. Class create_named.
+  /// Creates an endpoint. Include <mlflowha/api/gateway.hpp>. Needs MLflow 3.8. Class create_named.
   [[nodiscard]] Result<GatewayEndpoint> create_gateway_endpoint(const CreateGatewayEndpoint& request, const CallOptions& options = {}) const;
 
-  /// Reads an endpoint. Needs MLflow 3.8. Class read.
+  /// Reads an endpoint. Include <mlflowha/api/gateway.hpp>. Needs MLflow 3.8. Class read.
   [[nodiscard]] Result<GatewayEndpoint> get_gateway_endpoint(const GetGatewayEndpoint& request, const CallOptions& options = {}) const;
 
-  /// Changes an endpoint. Needs MLflow 3.8. Class same_again.
+  /// Changes an endpoint. Include <mlflowha/api/gateway.hpp>. Needs MLflow 3.8. Class same_again.
   [[nodiscard]] Result<GatewayEndpoint> update_gateway_endpoint(const UpdateGatewayEndpoint& request, const CallOptions& options = {}) const;
 
-  /// Deletes an endpoint. Needs MLflow 3.8. Class once.
+  /// Deletes an endpoint. Include <mlflowha/api/gateway.hpp>. Needs MLflow 3.8. Class once.
   [[nodiscard]] Result<void> delete_gateway_endpoint(const DeleteGatewayEndpoint& request, const CallOptions& options = {}) const;
 
-  /// Lists endpoints. Needs MLflow 3.8. Class read.
+  /// Lists endpoints. Include <mlflowha/api/gateway.hpp>. Needs MLflow 3.8. Class read.
   [[nodiscard]] Result<std::vector<GatewayEndpoint>> list_gateway_endpoints(const ListGatewayEndpoints& request, const CallOptions& options = {}) const;
 
-  /// Lets an endpoint use one more model. Needs MLflow 3.8. Class create_named.
+  /// Lets an endpoint use one more model. Include <mlflowha/api/gateway.hpp>. Needs MLflow 3.8. Class create_named.
   [[nodiscard]] Result<GatewayEndpointModelMapping> attach_model_to_endpoint(const AttachModelToEndpoint& request, const CallOptions& options = {}) const;
 
-  /// Takes a model from an endpoint. Needs MLflow 3.8. Class once.
+  /// Takes a model from an endpoint. Include <mlflowha/api/gateway.hpp>. Needs MLflow 3.8. Class once.
   [[nodiscard]] Result<void> detach_model_from_endpoint(const DetachModelFromEndpoint& request, const CallOptions& options = {}) const;
 
-  /// Records that a resource uses an endpoint. Needs MLflow 3.8. Class create_named.
+  /// Records that a resource uses an endpoint. Include <mlflowha/api/gateway.hpp>. Needs MLflow 3.8. Class
+  /// create_named.
   [[nodiscard]] Result<GatewayEndpointBinding> create_endpoint_binding(const CreateEndpointBinding& request, const CallOptions& options = {}) const;
 
-  /// Records that a resource uses an endpoint no longer. Needs MLflow 3.8. Class once.
+  /// Records that a resource uses an endpoint no longer. Include <mlflowha/api/gateway.hpp>. Needs MLflow 3.8. Class
+  /// once.
   [[nodiscard]] Result<void> delete_endpoint_binding(const DeleteEndpointBinding& request, const CallOptions& options = {}) const;
 
-  /// Lists which resources use which endpoints. Needs MLflow 3.8. Class read.
+  /// Lists which resources use which endpoints. Include <mlflowha/api/gateway.hpp>. Needs MLflow 3.8. Class read.
   [[nodiscard]] Result<std::vector<GatewayEndpointBinding>> list_endpoint_bindings(const ListEndpointBindings& request, const CallOptions& options = {}) const;
 
-  /// Sets a tag of an endpoint. Needs MLflow 3.8. Class same_again.
+  /// Sets a tag of an endpoint. Include <mlflowha/api/gateway.hpp>. Needs MLflow 3.8. Class same_again.
   [[nodiscard]] Result<void> set_gateway_endpoint_tag(const SetGatewayEndpointTag& request, const CallOptions& options = {}) const;
 
-  /// Removes a tag of an endpoint. One that isn't there is fine. Needs MLflow 3.8. Class same_again.
+  /// Removes a tag of an endpoint. One that isn't there is fine. Include <mlflowha/api/gateway.hpp>. Needs MLflow 3.8.
+  /// Class same_again.
   [[nodiscard]] Result<void> delete_gateway_endpoint_tag(const DeleteGatewayEndpointTag& request, const CallOptions& options = {}) const;
 
-  /// Creates a budget. Needs MLflow 3.11. Class never.
+  /// Creates a budget. Include <mlflowha/api/gateway.hpp>. Needs MLflow 3.11. Class never.
   [[nodiscard]] Result<GatewayBudgetPolicy> create_budget_policy(const CreateBudgetPolicy& request, const CallOptions& options = {}) const;
 
-  /// Reads a budget. Needs MLflow 3.11. Class read.
+  /// Reads a budget. Include <mlflowha/api/gateway.hpp>. Needs MLflow 3.11. Class read.
   [[nodiscard]] Result<GatewayBudgetPolicy> get_budget_policy(const GetBudgetPolicy& request, const CallOptions& options = {}) const;
 
-  /// Changes a budget. Needs MLflow 3.11. Class same_again.
+  /// Changes a budget. Include <mlflowha/api/gateway.hpp>. Needs MLflow 3.11. Class same_again.
   [[nodiscard]] Result<GatewayBudgetPolicy> update_budget_policy(const UpdateBudgetPolicy& request, const CallOptions& options = {}) const;
 
-  /// Deletes a budget. Needs MLflow 3.11. Class once.
+  /// Deletes a budget. Include <mlflowha/api/gateway.hpp>. Needs MLflow 3.11. Class once.
   [[nodiscard]] Result<void> delete_budget_policy(const DeleteBudgetPolicy& request, const CallOptions& options = {}) const;
 
-  /// Lists budgets, a page at a time. Needs MLflow 3.11. Class read.
+  /// Lists budgets, a page at a time. Include <mlflowha/api/gateway.hpp>. Needs MLflow 3.11. Class read.
   [[nodiscard]] Result<Page<GatewayBudgetPolicy>> list_budget_policies(const ListBudgetPolicies& request, const CallOptions& options = {}) const;
   /// Everything that list_budget_policies finds, fetched a page at a time while it is walked.
   [[nodiscard]] Pager<Calls, ListBudgetPolicies, GatewayBudgetPolicy> list_budget_policies_all(ListBudgetPolicies request, CallOptions options = {}) const;
@@ -571,39 +739,42 @@ class MLFLOWHA_EXPORT Calls {
   /// Lists what has been spent in the present period of each budget. Needs MLflow 3.11. Class read.
   [[nodiscard]] Result<std::vector<BudgetWindow>> list_budget_windows(const CallOptions& options = {}) const;
 
-  /// Creates a guardrail. Needs MLflow 3.12. Class never.
+  /// Creates a guardrail. Include <mlflowha/api/gateway.hpp>. Needs MLflow 3.12. Class never.
   [[nodiscard]] Result<GatewayGuardrail> create_gateway_guardrail(const CreateGatewayGuardrail& request, const CallOptions& options = {}) const;
 
-  /// Reads a guardrail. Needs MLflow 3.12. Class read.
+  /// Reads a guardrail. Include <mlflowha/api/gateway.hpp>. Needs MLflow 3.12. Class read.
   [[nodiscard]] Result<GatewayGuardrail> get_gateway_guardrail(const GetGatewayGuardrail& request, const CallOptions& options = {}) const;
 
-  /// Deletes a guardrail. Needs MLflow 3.12. Class once.
+  /// Deletes a guardrail. Include <mlflowha/api/gateway.hpp>. Needs MLflow 3.12. Class once.
   [[nodiscard]] Result<void> delete_gateway_guardrail(const DeleteGatewayGuardrail& request, const CallOptions& options = {}) const;
 
-  /// Lists guardrails, a page at a time. Needs MLflow 3.12. Class read.
+  /// Lists guardrails, a page at a time. Include <mlflowha/api/gateway.hpp>. Needs MLflow 3.12. Class read.
   [[nodiscard]] Result<Page<GatewayGuardrail>> list_gateway_guardrails(const ListGatewayGuardrails& request, const CallOptions& options = {}) const;
   /// Everything that list_gateway_guardrails finds, fetched a page at a time while it is walked.
   [[nodiscard]] Pager<Calls, ListGatewayGuardrails, GatewayGuardrail> list_gateway_guardrails_all(ListGatewayGuardrails request, CallOptions options = {}) const;
 
-  /// Gives a guardrail to an endpoint. Needs MLflow 3.12. Class create_named.
+  /// Gives a guardrail to an endpoint. Include <mlflowha/api/gateway.hpp>. Needs MLflow 3.12. Class create_named.
   [[nodiscard]] Result<GatewayGuardrailConfig> add_guardrail_to_endpoint(const AddGuardrailToEndpoint& request, const CallOptions& options = {}) const;
 
-  /// Takes a guardrail from an endpoint. Needs MLflow 3.12. Class once.
+  /// Takes a guardrail from an endpoint. Include <mlflowha/api/gateway.hpp>. Needs MLflow 3.12. Class once.
   [[nodiscard]] Result<void> remove_guardrail_from_endpoint(const RemoveGuardrailFromEndpoint& request, const CallOptions& options = {}) const;
 
-  /// Lists the guardrails of an endpoint. Needs MLflow 3.12. Class read.
+  /// Lists the guardrails of an endpoint. Include <mlflowha/api/gateway.hpp>. Needs MLflow 3.12. Class read.
   [[nodiscard]] Result<std::vector<GatewayGuardrailConfig>> list_endpoint_guardrail_configs(const ListEndpointGuardrailConfigs& request, const CallOptions& options = {}) const;
 
-  /// Changes a guardrail's place in an endpoint's order. Needs MLflow 3.12. Class same_again.
+  /// Changes a guardrail's place in an endpoint's order. Include <mlflowha/api/gateway.hpp>. Needs MLflow 3.12. Class
+  /// same_again.
   [[nodiscard]] Result<GatewayGuardrailConfig> update_endpoint_guardrail_config(const UpdateEndpointGuardrailConfig& request, const CallOptions& options = {}) const;
 
   /// Lists the providers that the server knows. Needs MLflow 3.8. Class read.
   [[nodiscard]] Result<std::vector<std::string>> list_gateway_providers(const CallOptions& options = {}) const;
 
-  /// Lists the models of a provider that the server knows. Needs MLflow 3.8. Class read.
+  /// Lists the models of a provider that the server knows. Include <mlflowha/api/gateway.hpp>. Needs MLflow 3.8. Class
+  /// read.
   [[nodiscard]] Result<std::vector<GatewayModelInfo>> list_gateway_models(const ListGatewayModels& request, const CallOptions& options = {}) const;
 
-  /// Says how to authenticate with a provider; also for one that the server doesn't know. Needs MLflow 3.8. Class read.
+  /// Says how to authenticate with a provider; also for one that the server doesn't know. Include
+  /// <mlflowha/api/gateway.hpp>. Needs MLflow 3.8. Class read.
   [[nodiscard]] Result<ProviderConfig> get_gateway_provider_config(const GetProviderConfig& request, const CallOptions& options = {}) const;
 
   /// Says how the server keeps secrets. Needs MLflow 3.8. Class read.
@@ -645,81 +816,92 @@ class MLFLOWHA_EXPORT Calls {
 
   // Traces
 
-  /// Stores a trace, or overwrites the one with its id; the answer has no spans. Needs MLflow 3.2. Class same_again.
+  /// Stores a trace, or overwrites the one with its id; the answer has no spans. Include <mlflowha/api/traces.hpp>.
+  /// Needs MLflow 3.2. Class same_again.
   [[nodiscard]] Result<Trace> start_trace(const StartTrace& request, const CallOptions& options = {}) const;
 
-  /// Reads a trace with its assessments, without its spans. Needs MLflow 3.2. Class read.
+  /// Reads a trace with its assessments, without its spans. Include <mlflowha/api/traces.hpp>. Needs MLflow 3.2. Class
+  /// read.
   [[nodiscard]] Result<Trace> get_trace_info(const GetTraceInfo& request, const CallOptions& options = {}) const;
 
-  /// Reads a trace with its spans, where the server's database keeps them (those that came by OTLP). Needs MLflow 3.7.
-  /// Class read.
+  /// Reads a trace with its spans, where the server's database keeps them (those that came by OTLP). Include
+  /// <mlflowha/api/traces.hpp>. Needs MLflow 3.7. Class read.
   [[nodiscard]] Result<Trace> get_trace(const GetTrace& request, const CallOptions& options = {}) const;
 
-  /// Reads several traces with their spans, where the server's database keeps them. Needs MLflow 3.6. Class read.
+  /// Reads several traces with their spans, where the server's database keeps them. Include <mlflowha/api/traces.hpp>.
+  /// Needs MLflow 3.6. Class read.
   [[nodiscard]] Result<std::vector<Trace>> batch_get_traces(const BatchGetTraces& request, const CallOptions& options = {}) const;
 
-  /// Reads several traces with their assessments, without their spans. Needs MLflow 3.11. Class read.
+  /// Reads several traces with their assessments, without their spans. Include <mlflowha/api/traces.hpp>. Needs MLflow
+  /// 3.11. Class read.
   [[nodiscard]] Result<std::vector<TraceInfo>> batch_get_trace_infos(const BatchGetTraceInfos& request, const CallOptions& options = {}) const;
 
-  /// Lists traces without their spans, a page at a time. Needs MLflow 3.2. Class read.
+  /// Lists traces without their spans, a page at a time. Include <mlflowha/api/traces.hpp>. Needs MLflow 3.2. Class
+  /// read.
   [[nodiscard]] Result<Page<TraceInfo>> search_traces(const SearchTraces& request, const CallOptions& options = {}) const;
   /// Everything that search_traces finds, fetched a page at a time while it is walked.
   [[nodiscard]] Pager<Calls, SearchTraces, TraceInfo> search_traces_all(SearchTraces request, CallOptions options = {}) const;
 
-  /// Deletes traces and says how many; after a repetition the number is that of the last answer. Needs MLflow 3.3.
-  /// Class never.
+  /// Deletes traces and says how many; after a repetition the number is that of the last answer. Include
+  /// <mlflowha/api/traces.hpp>. Needs MLflow 3.3. Class never.
   [[nodiscard]] Result<std::int32_t> delete_traces(const DeleteTraces& request, const CallOptions& options = {}) const;
 
-  /// Sets a tag of a trace. Needs MLflow 3.3. Class same_again.
+  /// Sets a tag of a trace. Include <mlflowha/api/traces.hpp>. Needs MLflow 3.3. Class same_again.
   [[nodiscard]] Result<void> set_trace_tag(const SetTraceTag& request, const CallOptions& options = {}) const;
 
-  /// Removes a tag of a trace. Needs MLflow 3.3. Class once.
+  /// Removes a tag of a trace. Include <mlflowha/api/traces.hpp>. Needs MLflow 3.3. Class once.
   [[nodiscard]] Result<void> delete_trace_tag(const DeleteTraceTag& request, const CallOptions& options = {}) const;
 
-  /// Links up to 100 traces to a run. Neither needs to exist. Needs MLflow 3.3. Class same_again.
+  /// Links up to 100 traces to a run. Neither needs to exist. Include <mlflowha/api/traces.hpp>. Needs MLflow 3.3.
+  /// Class same_again.
   [[nodiscard]] Result<void> link_traces_to_run(const LinkTracesToRun& request, const CallOptions& options = {}) const;
 
-  /// Links versions of prompts to a trace. Needs MLflow 3.7. Class same_again.
+  /// Links versions of prompts to a trace. Include <mlflowha/api/traces.hpp>. Needs MLflow 3.7. Class same_again.
   [[nodiscard]] Result<void> link_prompts_to_trace(const LinkPromptsToTrace& request, const CallOptions& options = {}) const;
 
-  /// Says how often the traces of two filters are the same ones. Needs MLflow 3.4. Class read.
+  /// Says how often the traces of two filters are the same ones. Include <mlflowha/api/traces.hpp>. Needs MLflow 3.4.
+  /// Class read.
   [[nodiscard]] Result<TraceFilterCorrelation> calculate_trace_filter_correlation(const CalculateTraceFilterCorrelation& request, const CallOptions& options = {}) const;
 
-  /// Aggregates a metric over traces, spans or assessments. Needs MLflow 3.9. Class read.
+  /// Aggregates a metric over traces, spans or assessments. Include <mlflowha/api/traces.hpp>. Needs MLflow 3.9. Class
+  /// read.
   [[nodiscard]] Result<Page<MetricDataPoint>> query_trace_metrics(const QueryTraceMetrics& request, const CallOptions& options = {}) const;
   /// Everything that query_trace_metrics finds, fetched a page at a time while it is walked.
   [[nodiscard]] Pager<Calls, QueryTraceMetrics, MetricDataPoint> query_trace_metrics_all(QueryTraceMetrics request, CallOptions options = {}) const;
 
-  /// Begins a trace in version 2 of the tracing API, for servers before 3.2. Class create_anonymous.
+  /// Begins a trace in version 2 of the tracing API, for servers before 3.2. Include <mlflowha/api/traces.hpp>. Class
+  /// create_anonymous.
   [[nodiscard]] Result<TraceInfoV2> start_trace_v2(StartTraceV2 request, const CallOptions& options = {}) const;
 
-  /// Ends a trace of version 2. Class same_again.
+  /// Ends a trace of version 2. Include <mlflowha/api/traces.hpp>. Class same_again.
   [[nodiscard]] Result<TraceInfoV2> end_trace_v2(const EndTraceV2& request, const CallOptions& options = {}) const;
 
-  /// Reads a trace, also one of version 3, as version 2 shows it. Class read.
+  /// Reads a trace, also one of version 3, as version 2 shows it. Include <mlflowha/api/traces.hpp>. Class read.
   [[nodiscard]] Result<TraceInfoV2> get_trace_info_v2(const GetTraceInfoV2& request, const CallOptions& options = {}) const;
 
-  /// Lists traces, also those of version 3, as version 2 shows them. Class read.
+  /// Lists traces, also those of version 3, as version 2 shows them. Include <mlflowha/api/traces.hpp>. Class read.
   [[nodiscard]] Result<Page<TraceInfoV2>> search_traces_v2(const SearchTracesV2& request, const CallOptions& options = {}) const;
   /// Everything that search_traces_v2 finds, fetched a page at a time while it is walked.
   [[nodiscard]] Pager<Calls, SearchTracesV2, TraceInfoV2> search_traces_v2_all(SearchTracesV2 request, CallOptions options = {}) const;
 
-  /// Deletes traces and says how many; after a repetition the number is that of the last answer. Class never.
+  /// Deletes traces and says how many; after a repetition the number is that of the last answer. Include
+  /// <mlflowha/api/traces.hpp>. Class never.
   [[nodiscard]] Result<std::int32_t> delete_traces_v2(const DeleteTracesV2& request, const CallOptions& options = {}) const;
 
-  /// Sets a tag of a trace. Class same_again.
+  /// Sets a tag of a trace. Include <mlflowha/api/traces.hpp>. Class same_again.
   [[nodiscard]] Result<void> set_trace_tag_v2(const SetTraceTagV2& request, const CallOptions& options = {}) const;
 
-  /// Removes a tag of a trace. Class once.
+  /// Removes a tag of a trace. Include <mlflowha/api/traces.hpp>. Class once.
   [[nodiscard]] Result<void> delete_trace_tag_v2(const DeleteTraceTagV2& request, const CallOptions& options = {}) const;
 
-  /// Databricks' search over experiments and inference tables. No open-source server answers it. Needs MLflow 3.0.
-  /// Class read.
+  /// Databricks' search over experiments and inference tables. No open-source server answers it. Include
+  /// <mlflowha/api/traces.hpp>. Needs MLflow 3.0. Class read.
   [[nodiscard]] Result<Page<TraceInfoV2>> search_unified_traces(const SearchUnifiedTraces& request, const CallOptions& options = {}) const;
   /// Everything that search_unified_traces finds, fetched a page at a time while it is walked.
   [[nodiscard]] Pager<Calls, SearchUnifiedTraces, TraceInfoV2> search_unified_traces_all(SearchUnifiedTraces request, CallOptions options = {}) const;
 
-  /// Reads a trace of a Databricks inference table. No open-source server answers it. Needs MLflow 3.0. Class read.
+  /// Reads a trace of a Databricks inference table. No open-source server answers it. Include
+  /// <mlflowha/api/traces.hpp>. Needs MLflow 3.0. Class read.
   [[nodiscard]] Result<std::string> get_online_trace_details(const GetOnlineTraceDetails& request, const CallOptions& options = {}) const;
 
  protected:

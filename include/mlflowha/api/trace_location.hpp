@@ -9,18 +9,16 @@
 #include <mlflowha/api/traces.hpp>
 
 #include <string_view>
-#include <utility>
 
 MLFLOWHA_BEGIN_NAMESPACE
 
 /// The experiment with that id.
-[[nodiscard]] inline TraceLocation experiment_location(std::string_view experiment_id) {
-  TraceLocation location;
-  location.type = TraceLocationType::mlflow_experiment;
-  location.mlflow_experiment.emplace().experiment_id = experiment_id;
-  return location;
-}
+[[nodiscard]] MLFLOWHA_EXPORT TraceLocation experiment_location(std::string_view experiment_id);
 
 MLFLOWHA_END_NAMESPACE
+
+#if defined(MLFLOWHA_HEADER_ONLY)
+#include <mlflowha/api/impl/trace_location.ipp>
+#endif
 
 #endif

@@ -1,5 +1,6 @@
 // Answers of real servers, and of broken ones, through the typed calls.
 
+#include <mlflowha/api/all.hpp>
 #include <mlflowha/api/experiments_codec.hpp>
 #include <mlflowha/api/operations.hpp>
 #include <mlflowha/api/runs_codec.hpp>

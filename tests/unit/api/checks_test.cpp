@@ -1,5 +1,7 @@
 // MLflow's limits, applied before anything is sent: each fault names the field, the value and what was expected.
 
+#include <mlflowha/api/all.hpp>
+
 #include "support/catch.hpp"
 #include "unit/api/support.hpp"
 

@@ -1,5 +1,6 @@
 // Requests of traces, assessments, evaluation datasets and the gateway: what is stamped, what is refused, which class.
 
+#include <mlflowha/api/all.hpp>
 #include <mlflowha/api/operations.hpp>
 #include <mlflowha/api/trace_location.hpp>
 

@@ -1,5 +1,6 @@
 // Filters: what is written for each comparison, what can't be written, and where that is said.
 
+#include <mlflowha/api/all.hpp>
 #include <mlflowha/api/filter.hpp>
 #include <mlflowha/api/runs_codec.hpp>
 

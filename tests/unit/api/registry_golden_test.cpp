@@ -1,6 +1,7 @@
 // Registered models, model versions, logged models, webhooks and artifacts: recorded answers of real servers, and the
 // requests of the official client (tests/golden/registry.py).
 
+#include <mlflowha/api/all.hpp>
 #include <mlflowha/api/artifacts_codec.hpp>
 #include <mlflowha/api/error_body.hpp>
 #include <mlflowha/api/logged_models_codec.hpp>

@@ -1,5 +1,6 @@
 // Requests: the bytes of each operation, and that they mean what the official client's mean.
 
+#include <mlflowha/api/all.hpp>
 #include <mlflowha/api/experiments_codec.hpp>
 #include <mlflowha/api/runs_codec.hpp>
 #include <mlflowha/api/server_codec.hpp>

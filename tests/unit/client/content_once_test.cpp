@@ -1,5 +1,7 @@
 // Creates that can only be recognised by their content: when equal content is taken for ours, and when it isn't.
 
+#include <mlflowha/api/all.hpp>
+
 #include "support/catch.hpp"
 #include "unit/client/engine_fixture.hpp"
 

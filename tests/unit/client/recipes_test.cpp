@@ -1,5 +1,6 @@
 // The recipes of the registry, of logged models and of links, on a whole client with virtual time.
 
+#include <mlflowha/api/all.hpp>
 #include <mlflowha/api/operations.hpp>
 #include <mlflowha/client/impl/recipes.hpp>
 
