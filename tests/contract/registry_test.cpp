@@ -96,14 +96,11 @@ TEST_CASE("registered models are searched and paged", "[contract][registry]") {
   search.filter = "name LIKE '" + stem + "%'";
   search.max_results = 2;
   search.order_by = {"name DESC"};
-  const auto all =
-      Pager<Client, SearchRegisteredModels, RegisteredModel>(client, &Client::search_registered_models, search)
-          .all()
-          .value();
+  const auto all = client.search_registered_models_all(search).all().value();
   REQUIRE(all.size() == 5);
   CHECK(all.front().name == stem + "-4");
   CHECK(all.back().name == stem + "-0");
-  search.filter += " AND tags.parity = 'odd'";
+  search.filter = search.filter && filter::tag("parity") == "odd";
   search.max_results = 100;
   CHECK(client.search_registered_models(search).value().items.size() == 2);
   search.filter = "nonsense";
@@ -171,11 +168,10 @@ TEST_CASE("model versions are searched and paged", "[contract][registry]") {
   search.filter = "name = '" + model + "'";
   search.max_results = 2;
   search.order_by = {"version_number ASC"};
-  const auto all =
-      Pager<Client, SearchModelVersions, ModelVersion>(client, &Client::search_model_versions, search).all().value();
+  const auto all = client.search_model_versions_all(search).all().value();
   REQUIRE(all.size() == 5);
   for (std::size_t i = 0; i < all.size(); ++i) CHECK(all[i].version == std::to_string(i + 1));
-  search.filter += " AND source_path = 's3://bucket/3'";
+  search.filter = search.filter && filter::attribute("source_path") == "s3://bucket/3";
   CHECK(client.search_model_versions(search).value().items.at(0).version == "4");
   search.filter = "nonsense = 1";
   CHECK(client.search_model_versions(search).error().code == Errc::rejected);

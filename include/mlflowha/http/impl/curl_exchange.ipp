@@ -58,6 +58,7 @@ class CurlExchange {
   void set(CURLoption option, Value value) {
     if (curl_easy_setopt(easy_.get(), option, value) != CURLE_OK) ok_ = false;
   }
+  void renew();
   void set_fixed_options();
   void set_tls_options();
   void set_url(const Uri& endpoint, const std::string& target);
@@ -77,6 +78,7 @@ class CurlExchange {
   const CurlSetup& setup_;
   CurlEasy easy_;
   bool ok_ = false;
+  bool spoiled_ = false;
 
   // What is set on the handle now, so that only differences are set again.
   Uri endpoint_;
@@ -109,6 +111,21 @@ class CurlExchange {
 };
 
 // ---- set once
+
+/// A new handle; connections stay, they are the multi's. From 8.7 on libcurl remembers beyond the transfer that a body
+/// has to be rewound, and every later transfer of a handle that can't fails with CURLE_SEND_FAIL_REWIND (seen with
+/// 8.14.1).
+MLFLOWHA_INLINE void CurlExchange::renew() {
+  easy_.reset(curl_easy_init());
+  spoiled_ = easy_ == nullptr;
+  ok_ = !spoiled_;
+  base_size_ = 0;
+  method_.reset();
+  sends_ = Sends::unset;
+  fresh_ = false;
+  timeouts_ = {};
+  if (ok_) set_fixed_options();
+}
 
 MLFLOWHA_INLINE void CurlExchange::set_fixed_options() {
   const CurlTransportOptions& options = setup_.options;
@@ -198,6 +215,8 @@ MLFLOWHA_INLINE std::optional<TransportFailure> CurlExchange::prepare(const Uri&
   if (std::string fault = request_fault(request); !fault.empty()) {
     return refuse(TransportFault::bad_request, std::move(fault));
   }
+  if (spoiled_) renew();
+  if (!ok_) return refuse(TransportFault::bad_request, "libcurl gave no handle (out of memory?)");
   if (base_size_ == 0 || endpoint != endpoint_) {
     // A Uri is a plain struct, so anything may be in it; only what the parser would have made of it is used.
     std::string base = endpoint.base();
@@ -414,6 +433,7 @@ MLFLOWHA_INLINE CurlEnding CurlExchange::ending(CURLcode code) const {
 }
 
 MLFLOWHA_INLINE TransportResult CurlExchange::finish(CURLcode code) {
+  spoiled_ = code != CURLE_OK && sends_ == Sends::stream;
   if (code != CURLE_OK) return to_failure(ending(code));
   long status = 0;
   (void)curl_easy_getinfo(easy_.get(), CURLINFO_RESPONSE_CODE, &status);
@@ -433,6 +453,7 @@ MLFLOWHA_INLINE TransportResult CurlExchange::finish(CURLcode code) {
 }
 
 MLFLOWHA_INLINE TransportResult CurlExchange::finish_cancelled() {
+  spoiled_ = sends_ == Sends::stream;
   CurlEnding end = ending(CURLE_OK);
   end.cancelled = true;
   return to_failure(end);
