@@ -20,17 +20,13 @@ FaultScript drops_first(const char* path) { return {when().path(path).times(1).a
 std::vector<ModelVersion> versions_of(const std::string& model) {
   SearchModelVersions search;
   search.filter = "name = '" + model + "'";
-  return Pager<Client, SearchModelVersions, ModelVersion>(contract_client(), &Client::search_model_versions, search)
-      .all()
-      .value();
+  return contract_client().search_model_versions_all(search).all().value();
 }
 
 std::vector<LoggedModel> logged_models_of(const std::string& experiment) {
   SearchLoggedModels search;
   search.experiment_ids = {experiment};
-  return Pager<Client, SearchLoggedModels, LoggedModel>(contract_client(), &Client::search_logged_models, search)
-      .all()
-      .value();
+  return contract_client().search_logged_models_all(search).all().value();
 }
 
 /// Looks for twins until one is found.
@@ -169,8 +165,7 @@ TEST_CASE("a webhook whose reply was dropped is not made again, and the call say
   const Error error = harmed.client->create_webhook(create).error();
   CHECK(error.effect == Effect::unknown);
   std::size_t made = 0;
-  const auto hooks =
-      Pager<Client, ListWebhooks, Webhook>(contract_client(), &Client::list_webhooks, ListWebhooks{}).all().value();
+  const auto hooks = contract_client().list_webhooks_all(ListWebhooks{}).all().value();
   for (const Webhook& hook : hooks) {
     if (hook.url != create.url) continue;
     ++made;

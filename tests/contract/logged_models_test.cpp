@@ -85,8 +85,7 @@ TEST_CASE("logged models are searched and paged", "[contract][logged_models]") {
   search.experiment_ids = {experiment};
   search.max_results = 2;
   search.order_by.push_back({.field_name = "name"});
-  const auto all =
-      Pager<Client, SearchLoggedModels, LoggedModel>(client, &Client::search_logged_models, search).all().value();
+  const auto all = client.search_logged_models_all(search).all().value();
   REQUIRE(all.size() == 5);
   CHECK(all.front().info.name == "lm-0");
   CHECK(all.back().info.name == "lm-4");

@@ -54,8 +54,7 @@ TEST_CASE("webhooks are listed a page at a time", "[contract][webhooks]") {
   const Client& client = contract_client();
   std::vector<std::string> ids;
   for (int i = 0; i < 3; ++i) ids.push_back(client.create_webhook(disabled_webhook()).value().webhook_id);
-  const auto all =
-      Pager<Client, ListWebhooks, Webhook>(client, &Client::list_webhooks, {.max_results = 2}).all().value();
+  const auto all = client.list_webhooks_all({.max_results = 2}).all().value();
   for (const std::string& id : ids) {
     CHECK(std::count_if(all.begin(), all.end(), [&](const Webhook& hook) { return hook.webhook_id == id; }) == 1);
     REQUIRE(client.delete_webhook({.webhook_id = id}));
