@@ -14,6 +14,8 @@
 #include <utility>
 #include <vector>
 
+#include "support/source_dir.hpp"
+
 namespace mlflowha_tests {
 
 /// Keeps what was to be sent and answers what it was told to.
@@ -53,9 +55,7 @@ inline std::string read_file(const std::filesystem::path& path) {
 
 /// What real servers of these versions answered (tests/golden/record.py).
 inline const std::vector<std::string> golden_versions{"3.17.2", "2.22.5"};
-inline std::filesystem::path golden_folder(const std::string& version) {
-  return std::filesystem::path(MLFLOWHA_TESTS_SOURCE_DIR) / "golden" / version;
-}
+inline std::filesystem::path golden_folder(const std::string& version) { return source_dir() / "golden" / version; }
 /// The recorded answer of that name, with its status.
 inline mlflowha::Response golden(const std::string& version, const std::string& name) {
   for (const auto& entry : std::filesystem::directory_iterator(golden_folder(version))) {

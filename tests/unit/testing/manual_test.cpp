@@ -10,6 +10,7 @@
 #include <variant>
 
 #include "support/catch.hpp"
+#include "support/source_dir.hpp"
 
 using namespace mlflowha::testing;
 using mlflowha::Method;
@@ -32,7 +33,7 @@ TEST_CASE("the manual: a server that loses an answer", "[testing][manual]") {
 }
 
 TEST_CASE("the manual: its fault scripts are good", "[testing][manual]") {
-  std::ifstream file(MLFLOWHA_TESTS_SOURCE_DIR "/../docs/testing.md");
+  std::ifstream file(mlflowha_tests::source_dir().parent_path() / "docs/testing.md");
   REQUIRE(file);
   const std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
   const std::string fence = "```faults\n";
