@@ -1,7 +1,7 @@
 # Install rules, the CMake package (find_package(mlflowha CONFIG)) and the pkg-config file.
 #
-# Three export files, so that a user needs only what he links: the compiled library, the header-only target (JSON and
-# fmt at the user's compile time), the test doubles.
+# An export file each, so that a user needs only what he links: the compiled library, the header-only target (JSON and
+# fmt at the user's compile time), durable logging (SQLite), the test doubles.
 
 include(CMakePackageConfigHelpers)
 
@@ -12,6 +12,12 @@ install(TARGETS mlflowha EXPORT mlflowha-compiled)
 install(TARGETS mlflowha_header_only EXPORT mlflowha-header_only)
 install(EXPORT mlflowha-compiled NAMESPACE mlflowha:: DESTINATION ${_package_dir})
 install(EXPORT mlflowha-header_only NAMESPACE mlflowha:: DESTINATION ${_package_dir})
+if(TARGET mlflowha_logging)
+  install(TARGETS mlflowha_logging EXPORT mlflowha-logging)
+  install(TARGETS mlflowha_logging_header_only EXPORT mlflowha-logging_header_only)
+  install(EXPORT mlflowha-logging NAMESPACE mlflowha:: DESTINATION ${_package_dir})
+  install(EXPORT mlflowha-logging_header_only NAMESPACE mlflowha:: DESTINATION ${_package_dir})
+endif()
 if(TARGET mlflowha_testing)
   install(TARGETS mlflowha_testing EXPORT mlflowha-testing)
   install(TARGETS mlflowha_testing_header_only EXPORT mlflowha-testing_header_only)

@@ -51,6 +51,11 @@ enum class Errc : std::int32_t {
   redirect_refused = 401,  ///< a redirect to another origin
   wrong_database = 402,    ///< an endpoint fronts another database than the rest of the list
 
+  // 5xx: the spool on this machine's disk
+  storage_failed = 500,   ///< it can't be read or written (permissions, I/O, locked by another process)
+  storage_full = 501,     ///< no room: the disk or the spool's own cap; nothing of this record was taken
+  storage_corrupt = 502,  ///< bytes that are no spool or no record of ours
+
   // 9xx: ours
   internal = 900,  ///< a broken invariant of this library: please report it
 };
@@ -72,6 +77,7 @@ enum class ErrorKind : std::uint8_t {
   not_implemented,
   protocol,  ///< the answer makes no sense
   internal,
+  storage,  ///< this machine's disk, not a server
 };
 
 /// Whether the server may have carried out the request although the call failed.

@@ -24,6 +24,9 @@ TEST_CASE("error numbers are frozen", "[core][error]") {
   CHECK(static_cast<int>(Errc::unavailable) == 308);
   CHECK(static_cast<int>(Errc::bad_response) == 400);
   CHECK(static_cast<int>(Errc::wrong_database) == 402);
+  CHECK(static_cast<int>(Errc::storage_failed) == 500);
+  CHECK(static_cast<int>(Errc::storage_full) == 501);
+  CHECK(static_cast<int>(Errc::storage_corrupt) == 502);
   CHECK(static_cast<int>(Errc::internal) == 900);
 }
 

@@ -52,6 +52,10 @@ MLFLOWHA_INLINE ErrorKind Error::kind() const noexcept {
     case Errc::bad_response:
     case Errc::redirect_refused:
       return ErrorKind::protocol;
+    case Errc::storage_failed:
+    case Errc::storage_full:
+    case Errc::storage_corrupt:
+      return ErrorKind::storage;
     case Errc::internal:
       return ErrorKind::internal;
   }
@@ -110,6 +114,12 @@ MLFLOWHA_INLINE std::string_view to_string(Errc code) noexcept {
       return "redirect_refused";
     case Errc::wrong_database:
       return "wrong_database";
+    case Errc::storage_failed:
+      return "storage_failed";
+    case Errc::storage_full:
+      return "storage_full";
+    case Errc::storage_corrupt:
+      return "storage_corrupt";
     case Errc::internal:
       return "internal";
   }
@@ -148,6 +158,8 @@ MLFLOWHA_INLINE std::string_view to_string(ErrorKind kind) noexcept {
       return "protocol";
     case ErrorKind::internal:
       return "internal";
+    case ErrorKind::storage:
+      return "storage";
   }
   return "unknown";
 }

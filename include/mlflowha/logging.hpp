@@ -1,0 +1,9 @@
+#ifndef MLFLOWHA_LOGGING_HPP
+#define MLFLOWHA_LOGGING_HPP
+
+// Durable logging: RunLogger, its spool, and the Replayer. Not part of mlflowha/mlflowha.hpp because it needs SQLite:
+// link mlflowha::logging (or mlflowha::logging_header_only).
+
+#include <mlflowha/logging/record.hpp>
+
+#endif

@@ -1,0 +1,8 @@
+#ifndef MLFLOWHA_LOGGING_IMPL_SRC_HPP
+#define MLFLOWHA_LOGGING_IMPL_SRC_HPP
+
+// Every definition of the logging room. Included by src/logging.cpp and by nothing else.
+
+#include <mlflowha/logging/impl/record.ipp>
+
+#endif

@@ -1,0 +1,2 @@
+// The one translation unit of the target mlflowha::logging.
+#include <mlflowha/logging/impl/src.hpp>
