@@ -5,5 +5,6 @@
 // link mlflowha::logging (or mlflowha::logging_header_only).
 
 #include <mlflowha/logging/record.hpp>
+#include <mlflowha/logging/spool.hpp>
 
 #endif

@@ -1,0 +1,297 @@
+#ifndef MLFLOWHA_LOGGING_IMPL_SPOOL_IPP
+#define MLFLOWHA_LOGGING_IMPL_SPOOL_IPP
+
+#include <mlflowha/logging/impl/fault_point.hpp>
+#include <mlflowha/logging/impl/spool_statements.hpp>
+#include <mlflowha/logging/impl/sqlite.hpp>
+#include <mlflowha/logging/spool.hpp>
+
+#include <fmt/format.h>
+
+#include <utility>
+
+MLFLOWHA_BEGIN_NAMESPACE
+
+namespace detail {
+
+MLFLOWHA_INLINE WallTime wall_of(std::int64_t milliseconds) {
+  return WallTime(std::chrono::milliseconds(milliseconds));
+}
+
+/// The bytes of artifact files that a record stands for, which count against the cap.
+MLFLOWHA_INLINE std::uint64_t bytes_beside(RecordKind kind, std::string_view data) {
+  if (kind != RecordKind::artifact) return 0;
+  const Result<Record> record = decode_record(data);
+  const auto* artifact = record ? std::get_if<RunArtifact>(&*record) : nullptr;
+  return artifact != nullptr ? artifact->size : 0;
+}
+
+MLFLOWHA_INLINE Error lost_run(std::int64_t id) {
+  Error error;
+  error.code = Errc::internal;
+  error.message = fmt::format("the spool has no run {}", id);
+  return error;
+}
+
+}  // namespace detail
+
+MLFLOWHA_INLINE Result<void> Spool::check_room(std::uint64_t bytes) const {
+  Error error;
+  error.code = Errc::storage_full;
+  if (bytes > options_.max_bytes || stats_.bytes > options_.max_bytes - bytes) {
+    error.message = fmt::format("{}: holds {} of at most {} bytes, no room for {} more (SpoolOptions::max_bytes)",
+                                path_, stats_.bytes, options_.max_bytes, bytes);
+    return error;
+  }
+  // A clock that was put back makes rows look young, which is the harmless way to be wrong.
+  if (stats_.oldest && clock_->wall_now() - *stats_.oldest > options_.max_age) {
+    error.message = fmt::format(
+        "{}: its oldest record has waited for more than {} s (SpoolOptions::max_age); nothing was delivered for that "
+        "long",
+        path_, std::chrono::duration_cast<std::chrono::seconds>(options_.max_age).count());
+    return error;
+  }
+  return {};
+}
+
+MLFLOWHA_INLINE Result<std::int64_t> Spool::add_run(std::string_view local_id, const RunStart& start,
+                                                    std::string_view server_id) {
+  Result<std::string> bytes = encode(start);
+  if (!bytes) return std::move(bytes).error();
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (Result<void> room = check_room(bytes->size()); !room) return std::move(room).error();
+  auto insert = database_->prepare("INSERT INTO runs(local_id, server_id, start, created_ms) VALUES(?, ?, ?, ?)");
+  if (!insert) return std::move(insert).error();
+  insert->bind(1, local_id).bind(2, server_id).bind_blob(3, *bytes);
+  insert->bind(4, std::int64_t{clock_->wall_now().time_since_epoch().count()});
+  if (Result<void> done = insert->run(); !done) return std::move(done).error();
+  return database_->last_insert_id();
+}
+
+MLFLOWHA_INLINE Result<void> Spool::append(const std::vector<SpoolRow>& rows) {
+  if (rows.empty()) return {};
+  const std::lock_guard<std::mutex> lock(mutex_);
+  std::uint64_t bytes = 0;
+  std::uint64_t entries = 0;
+  for (const SpoolRow& row : rows) {
+    bytes += row.data.size() + detail::bytes_beside(row.kind, row.data);
+    entries += row.entries;
+  }
+  if (Result<void> room = check_room(bytes); !room) return room;
+  const WallTime now = clock_->wall_now();
+  auto transaction = detail::Transaction::begin(*database_);
+  if (!transaction) return std::move(transaction).error();
+  detail::Statement& insert = statements_->append;
+  for (const SpoolRow& row : rows) {
+    insert.bind(1, row.run).bind(2, static_cast<std::int64_t>(row.kind)).bind(3, std::int64_t{row.entries});
+    insert.bind(4, std::int64_t{now.time_since_epoch().count()}).bind_blob(5, row.data);
+    if (Result<void> done = insert.run(); !done) return done;
+  }
+  MLFLOWHA_FAULT_POINT("append: before commit");
+  if (Result<void> done = transaction->commit(); !done) return done;
+  MLFLOWHA_FAULT_POINT("append: committed");
+  stats_.rows += rows.size();
+  stats_.entries += entries;
+  stats_.bytes += bytes;
+  if (!stats_.oldest) stats_.oldest = now;
+  return {};
+}
+
+MLFLOWHA_INLINE Result<void> Spool::sync() {
+  if (options_.durability != Durability::interval) return {};  // each: done; none: nothing to do
+  const std::lock_guard<std::mutex> lock(mutex_);
+  // In WAL mode a commit with synchronous=FULL fsyncs the log, and with it all commits before.
+  if (Result<void> full = database_->execute("PRAGMA synchronous=FULL"); !full) return full;
+  Result<void> done = database_->execute("UPDATE meta SET value = value + 1 WHERE key = 'syncs'");
+  Result<void> back = database_->execute("PRAGMA synchronous=NORMAL");
+  return done ? back : done;
+}
+
+MLFLOWHA_INLINE Result<std::vector<SpoolRun>> Spool::read_runs(std::int64_t id) const {
+  auto select = database_->prepare(
+      "SELECT id, local_id, server_id, attempted, refused, start FROM runs WHERE ?1 = 0 OR id = ?1 ORDER BY id");
+  if (!select) return std::move(select).error();
+  select->bind(1, id);
+  std::vector<SpoolRun> runs;
+  for (;;) {
+    Result<bool> row = select->step();
+    if (!row) return std::move(row).error();
+    if (!*row) return runs;
+    SpoolRun& run = runs.emplace_back();
+    run.id = select->number(0);
+    run.local_id = select->bytes(1);
+    run.server_id = select->bytes(2);
+    run.attempted = select->number(3) != 0;
+    run.refused = select->bytes(4);
+    Result<Record> start = decode_record(select->bytes(5));
+    if (start && std::holds_alternative<RunStart>(*start)) {
+      run.start = std::get<RunStart>(std::move(*start));
+    } else if (run.refused.empty()) {
+      run.refused = start ? "its start is a record of another kind" : start.error().message;
+    }
+  }
+}
+
+MLFLOWHA_INLINE Result<std::vector<SpoolRun>> Spool::runs() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return read_runs(0);
+}
+
+MLFLOWHA_INLINE Result<SpoolRun> Spool::run(std::int64_t id) const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  Result<std::vector<SpoolRun>> found = read_runs(id);
+  if (!found) return std::move(found).error();
+  if (id == 0 || found->empty()) return detail::lost_run(id);
+  return std::move(found->front());
+}
+
+MLFLOWHA_INLINE Result<std::vector<StoredRow>> Spool::head(std::int64_t run, std::size_t most) const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  detail::Statement& select = statements_->head;
+  select.bind(1, run).bind(2, static_cast<std::int64_t>(most));
+  std::vector<StoredRow> rows;
+  for (;;) {
+    Result<bool> there = select.step();
+    if (!there) return std::move(there).error();
+    if (!*there) break;
+    StoredRow& row = rows.emplace_back();
+    row.seq = select.number(0);
+    row.kind = static_cast<RecordKind>(select.number(1));
+    row.entries = static_cast<std::uint32_t>(select.number(2));
+    row.created = detail::wall_of(select.number(3));
+    row.data = select.bytes(4);
+  }
+  select.reset();
+  return rows;
+}
+
+MLFLOWHA_INLINE Result<bool> Spool::has_rows(std::int64_t run) const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  statements_->any.bind(1, run);
+  Result<bool> there = statements_->any.step();
+  statements_->any.reset();
+  return there;
+}
+
+MLFLOWHA_INLINE Result<void> Spool::settle(std::int64_t run, std::int64_t through,
+                                           const std::vector<QuarantinedRow>& refused) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  auto transaction = detail::Transaction::begin(*database_);
+  if (!transaction) return std::move(transaction).error();
+  SpoolStats after = stats_;
+  detail::Statement& sums = statements_->settled_sums;
+  sums.bind(1, run).bind(2, through);
+  for (;;) {
+    Result<bool> there = sums.step();
+    if (!there) return std::move(there).error();
+    if (!*there) break;
+    const auto kind = static_cast<RecordKind>(sums.number(0));
+    const std::string_view data = kind == RecordKind::artifact ? sums.bytes(3) : std::string_view();
+    const std::uint64_t bytes = static_cast<std::uint64_t>(sums.number(2)) + detail::bytes_beside(kind, data);
+    after.rows -= 1;
+    after.entries -= static_cast<std::uint64_t>(sums.number(1));
+    after.bytes -= bytes < after.bytes ? bytes : after.bytes;
+  }
+  sums.reset();
+  for (const QuarantinedRow& row : refused) {
+    detail::Statement& park = statements_->park;
+    park.bind(1, row.run).bind(2, static_cast<std::int64_t>(row.kind)).bind(3, std::int64_t{row.entries});
+    park.bind_blob(4, row.data).bind(5, std::string_view(row.reason));
+    park.bind(6, std::int64_t{clock_->wall_now().time_since_epoch().count()});
+    if (Result<void> done = park.run(); !done) return done;
+    after.quarantined += 1;
+  }
+  statements_->settle.bind(1, run).bind(2, through);
+  if (Result<void> done = statements_->settle.run(); !done) return done;
+  if (after.rows == 0) {
+    after.oldest.reset();
+  } else {
+    auto oldest = database_->query("SELECT CAST(created_ms AS TEXT) FROM records ORDER BY seq LIMIT 1");
+    if (oldest && !oldest->empty()) after.oldest = detail::wall_of(std::stoll(*oldest));
+  }
+  MLFLOWHA_FAULT_POINT("settle: before commit");
+  if (Result<void> done = transaction->commit(); !done) return done;
+  MLFLOWHA_FAULT_POINT("settle: committed");
+  stats_ = after;
+  return {};
+}
+
+MLFLOWHA_INLINE Result<void> Spool::mark_run_attempted(std::int64_t id) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  auto update = database_->prepare("UPDATE runs SET attempted = 1 WHERE id = ?");
+  if (!update) return std::move(update).error();
+  return update->bind(1, id).run();
+}
+
+MLFLOWHA_INLINE Result<void> Spool::set_run_server_id(std::int64_t id, std::string_view server_id) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  auto update = database_->prepare("UPDATE runs SET server_id = ? WHERE id = ?");
+  if (!update) return std::move(update).error();
+  return update->bind(1, server_id).bind(2, id).run();
+}
+
+MLFLOWHA_INLINE Result<void> Spool::refuse_run(std::int64_t id, std::string_view reason) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  auto update = database_->prepare("UPDATE runs SET refused = ? WHERE id = ?");
+  if (!update) return std::move(update).error();
+  Result<void> done = update->bind(1, reason.empty() ? std::string_view("refused") : reason).bind(2, id).run();
+  if (done) stats_.refused_runs += 1;
+  return done;
+}
+
+MLFLOWHA_INLINE Result<SpoolExperiment> Spool::experiment(std::string_view name, std::string_view request_tag) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  auto insert = database_->prepare("INSERT OR IGNORE INTO experiments(name, request_tag) VALUES(?, ?)");
+  if (!insert) return std::move(insert).error();
+  if (Result<void> done = insert->bind(1, name).bind(2, request_tag).run(); !done) return std::move(done).error();
+  auto select = database_->prepare("SELECT server_id, request_tag, attempted FROM experiments WHERE name = ?");
+  if (!select) return std::move(select).error();
+  Result<bool> row = select->bind(1, name).step();
+  if (!row) return std::move(row).error();
+  SpoolExperiment found;
+  found.server_id = select->bytes(0);
+  found.request_tag = select->bytes(1);
+  found.attempted = select->number(2) != 0;
+  return found;
+}
+
+MLFLOWHA_INLINE Result<void> Spool::mark_experiment_attempted(std::string_view name) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  auto update = database_->prepare("UPDATE experiments SET attempted = 1 WHERE name = ?");
+  if (!update) return std::move(update).error();
+  return update->bind(1, name).run();
+}
+
+MLFLOWHA_INLINE Result<void> Spool::set_experiment_server_id(std::string_view name, std::string_view server_id) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  auto update = database_->prepare("UPDATE experiments SET server_id = ? WHERE name = ?");
+  if (!update) return std::move(update).error();
+  return update->bind(1, server_id).bind(2, name).run();
+}
+
+MLFLOWHA_INLINE Result<std::vector<QuarantinedRow>> Spool::quarantine() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  auto select = database_->prepare("SELECT run, kind, entries, data, reason FROM quarantine ORDER BY id");
+  if (!select) return std::move(select).error();
+  std::vector<QuarantinedRow> rows;
+  for (;;) {
+    Result<bool> there = select->step();
+    if (!there) return std::move(there).error();
+    if (!*there) return rows;
+    QuarantinedRow& row = rows.emplace_back();
+    row.run = select->number(0);
+    row.kind = static_cast<RecordKind>(select->number(1));
+    row.entries = static_cast<std::uint32_t>(select->number(2));
+    row.data = select->bytes(3);
+    row.reason = select->bytes(4);
+  }
+}
+
+MLFLOWHA_INLINE SpoolStats Spool::stats() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return stats_;
+}
+
+MLFLOWHA_END_NAMESPACE
+
+#endif

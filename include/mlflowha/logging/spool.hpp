@@ -1,0 +1,186 @@
+#ifndef MLFLOWHA_LOGGING_SPOOL_HPP
+#define MLFLOWHA_LOGGING_SPOOL_HPP
+
+// Spool: the durable queue between a RunLogger and the servers, a SQLite file (WAL) of one process in a directory. Rows
+// are encoded records (record.hpp), in order; a row goes only after a server has confirmed it. A process that dies
+// leaves its file behind, and whoever gets the file's lock may deliver it. Users meet it through RunLogger and
+// Replayer.
+//
+// In DIR: <id>.spool (SQLite, 0600), <id>.lock (flock, held as long as the owner lives), <id>.files/ (artifacts).
+
+#include <mlflowha/core/clock.hpp>
+#include <mlflowha/core/result.hpp>
+#include <mlflowha/core/rng.hpp>
+#include <mlflowha/logging/record.hpp>
+
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+MLFLOWHA_BEGIN_NAMESPACE
+
+namespace detail {
+class Database;
+struct SpoolStatements;
+}  // namespace detail
+
+/// When what was logged is on the disk.
+enum class Durability : std::uint8_t {
+  none,      ///< never: the spool is in memory and ends with the process
+  interval,  ///< written at once, fsynced once a SpoolOptions::sync_interval: a crash of the process loses nothing that
+             ///< was written, a crash of the machine at most that time
+  each,      ///< every commit is fsynced before it is acknowledged
+};
+
+struct SpoolOptions {
+  std::string directory;  ///< made (0700) if it isn't there; not used with Durability::none
+  Durability durability = Durability::interval;
+  Duration sync_interval = std::chrono::seconds(1);
+  std::uint64_t max_bytes = std::uint64_t{1} << 30;  ///< of records and artifacts; more is refused
+  Duration max_age = std::chrono::hours(24 * 30);  ///< of the oldest undelivered record; beyond it new ones are refused
+};
+
+/// A row to append.
+struct SpoolRow {
+  std::int64_t run = 0;
+  RecordKind kind = RecordKind::values;
+  std::uint32_t entries = 1;  ///< metrics, params and tags in it; 1 for others
+  std::string data;           ///< as encode() writes it
+};
+
+/// A row as it lies there.
+struct StoredRow {
+  std::int64_t seq = 0;  ///< ascending in the order of appending
+  RecordKind kind = RecordKind::values;
+  std::uint32_t entries = 0;
+  WallTime created{};
+  std::string data;
+};
+
+/// A run that the spool knows. Rows refer to it by `id`; `local_id` is what the program calls it until the server has
+/// given it an id of its own.
+struct SpoolRun {
+  std::int64_t id = 0;
+  std::string local_id;
+  std::string server_id;   ///< "" until the create was confirmed
+  bool attempted = false;  ///< the create may have reached a server: look for the request tag before sending it again
+  std::string refused;     ///< why the server won't have this run; its rows stay until somebody decides
+  RunStart start;
+};
+
+/// An experiment that runs of the spool name.
+struct SpoolExperiment {
+  std::string server_id;  ///< "" until it was found or created
+  std::string request_tag;
+  bool attempted = false;
+};
+
+/// A record that a server refused for good, or that can't be read.
+struct QuarantinedRow {
+  std::int64_t run = 0;
+  RecordKind kind = RecordKind::values;
+  std::uint32_t entries = 0;
+  std::string data;
+  std::string reason;
+};
+
+struct SpoolStats {
+  std::uint64_t rows = 0;
+  std::uint64_t entries = 0;
+  std::uint64_t bytes = 0;  ///< of rows and artifacts, without SQLite's own
+  std::uint64_t quarantined = 0;
+  std::uint64_t refused_runs = 0;
+  std::optional<WallTime> oldest;
+};
+
+/// A spool file found in a directory.
+struct SpoolFile {
+  std::string path;
+  bool in_use = false;  ///< its owner lives
+};
+
+/// Thread-safe. After fork() the child must not use the parent's (RunLogger takes care of that).
+class MLFLOWHA_EXPORT Spool {
+ public:
+  /// A new one, locked until it is destroyed.
+  [[nodiscard]] static Result<std::unique_ptr<Spool>> create(const SpoolOptions& options, std::shared_ptr<Clock> clock,
+                                                             Rng& rng);
+  /// Takes over the file at `path`. Errc::conflict when its owner lives or another has taken it, Errc::not_found when
+  /// it is gone, Errc::storage_corrupt when it is damaged: then it has been renamed to `path`.corrupt, which is said.
+  [[nodiscard]] static Result<std::unique_ptr<Spool>> adopt(const std::string& path, const SpoolOptions& options,
+                                                            std::shared_ptr<Clock> clock);
+  /// The spool files in a directory, by name. An empty list when there is no such directory.
+  [[nodiscard]] static Result<std::vector<SpoolFile>> list(const std::string& directory);
+
+  /// Closes the file and gives up its lock. Deletes nothing.
+  ~Spool();
+  Spool(const Spool&) = delete;
+  Spool& operator=(const Spool&) = delete;
+
+  /// ":memory:" with Durability::none.
+  [[nodiscard]] const std::string& path() const noexcept { return path_; }
+  /// Where artifacts are kept; made on first use.
+  [[nodiscard]] std::string files_directory() const;
+
+  // --- what goes in
+
+  /// A new run; `server_id` when it exists already.
+  [[nodiscard]] Result<std::int64_t> add_run(std::string_view local_id, const RunStart& start,
+                                             std::string_view server_id = {});
+  /// Appends all rows or none, in one commit. Errc::storage_full when the disk or a cap is full.
+  Result<void> append(const std::vector<SpoolRow>& rows);
+  /// Makes sure that all that was appended survives a crash of the machine.
+  Result<void> sync();
+
+  // --- what goes out
+
+  [[nodiscard]] Result<std::vector<SpoolRun>> runs() const;
+  [[nodiscard]] Result<SpoolRun> run(std::int64_t id) const;
+  /// The oldest `most` rows of a run, in order.
+  [[nodiscard]] Result<std::vector<StoredRow>> head(std::int64_t run, std::size_t most) const;
+  [[nodiscard]] Result<bool> has_rows(std::int64_t run) const;
+  /// A server has confirmed the rows of `run` up to `through`, except for what is in `refused`, which is kept apart.
+  Result<void> settle(std::int64_t run, std::int64_t through, const std::vector<QuarantinedRow>& refused = {});
+  Result<void> mark_run_attempted(std::int64_t id);
+  Result<void> set_run_server_id(std::int64_t id, std::string_view server_id);
+  Result<void> refuse_run(std::int64_t id, std::string_view reason);
+  /// The experiment of that name as this spool knows it; the first call fixes its request tag.
+  [[nodiscard]] Result<SpoolExperiment> experiment(std::string_view name, std::string_view request_tag);
+  Result<void> mark_experiment_attempted(std::string_view name);
+  Result<void> set_experiment_server_id(std::string_view name, std::string_view server_id);
+  [[nodiscard]] Result<std::vector<QuarantinedRow>> quarantine() const;
+  [[nodiscard]] SpoolStats stats() const;
+
+  /// Deletes the file when nothing is left in it that matters: no rows, no quarantine, no run that isn't on a server.
+  /// True when it did; the spool can't be used afterwards.
+  [[nodiscard]] Result<bool> remove_if_drained();
+
+ private:
+  Spool(SpoolOptions options, std::shared_ptr<Clock> clock);
+  Result<void> open_database(bool existing);
+  Result<void> load_stats();
+  Result<void> check_room(std::uint64_t bytes) const;
+  [[nodiscard]] Result<std::vector<SpoolRun>> read_runs(std::int64_t id) const;
+
+  const SpoolOptions options_;
+  const std::shared_ptr<Clock> clock_;
+  std::string path_;
+  int lock_ = -1;
+  mutable std::mutex mutex_;  // guards what follows
+  std::unique_ptr<detail::Database> database_;
+  std::unique_ptr<detail::SpoolStatements> statements_;
+  SpoolStats stats_;
+};
+
+MLFLOWHA_END_NAMESPACE
+
+#if defined(MLFLOWHA_HEADER_ONLY)
+#include <mlflowha/logging/impl/spool.ipp>
+#include <mlflowha/logging/impl/spool_file.ipp>
+#endif
+
+#endif
