@@ -97,6 +97,12 @@ struct SpoolStats {
   std::optional<WallTime> oldest;
 };
 
+/// What waits for one run.
+struct PendingRows {
+  std::uint64_t rows = 0;
+  std::uint64_t entries = 0;
+};
+
 /// A spool file found in a directory.
 struct SpoolFile {
   std::string path;
@@ -116,8 +122,9 @@ class MLFLOWHA_EXPORT Spool {
   /// The spool files in a directory, by name. An empty list when there is no such directory.
   [[nodiscard]] static Result<std::vector<SpoolFile>> list(const std::string& directory);
 
-  /// Closes the file and gives up its lock. Deletes nothing.
   ~Spool();
+  /// Closes the file and gives up its lock; deletes nothing. Whatever is asked afterwards fails with Errc::cancelled.
+  void close() noexcept;
   Spool(const Spool&) = delete;
   Spool& operator=(const Spool&) = delete;
 
@@ -143,6 +150,7 @@ class MLFLOWHA_EXPORT Spool {
   /// The oldest `most` rows of a run, in order.
   [[nodiscard]] Result<std::vector<StoredRow>> head(std::int64_t run, std::size_t most) const;
   [[nodiscard]] Result<bool> has_rows(std::int64_t run) const;
+  [[nodiscard]] Result<PendingRows> pending(std::int64_t run) const;
   /// A server has confirmed the rows of `run` up to `through`, except for what is in `refused`, which is kept apart.
   Result<void> settle(std::int64_t run, std::int64_t through, const std::vector<QuarantinedRow>& refused = {});
   Result<void> mark_run_attempted(std::int64_t id);
@@ -156,7 +164,7 @@ class MLFLOWHA_EXPORT Spool {
   [[nodiscard]] SpoolStats stats() const;
 
   /// Deletes the file when nothing is left in it that matters: no rows, no quarantine, no run that isn't on a server.
-  /// True when it did; the spool can't be used afterwards.
+  /// True when it did; the spool is closed then.
   [[nodiscard]] Result<bool> remove_if_drained();
 
  private:

@@ -26,6 +26,13 @@ MLFLOWHA_INLINE std::uint64_t bytes_beside(RecordKind kind, std::string_view dat
   return artifact != nullptr ? artifact->size : 0;
 }
 
+MLFLOWHA_INLINE Error closed_spool(const std::string& path) {
+  Error error;
+  error.code = Errc::cancelled;
+  error.message = fmt::format("{}: is closed", path);
+  return error;
+}
+
 MLFLOWHA_INLINE Error lost_run(std::int64_t id) {
   Error error;
   error.code = Errc::internal;
@@ -59,6 +66,7 @@ MLFLOWHA_INLINE Result<std::int64_t> Spool::add_run(std::string_view local_id, c
   Result<std::string> bytes = encode(start);
   if (!bytes) return std::move(bytes).error();
   const std::lock_guard<std::mutex> lock(mutex_);
+  if (!database_) return detail::closed_spool(path_);
   if (Result<void> room = check_room(bytes->size()); !room) return std::move(room).error();
   auto insert = database_->prepare("INSERT INTO runs(local_id, server_id, start, created_ms) VALUES(?, ?, ?, ?)");
   if (!insert) return std::move(insert).error();
@@ -71,6 +79,7 @@ MLFLOWHA_INLINE Result<std::int64_t> Spool::add_run(std::string_view local_id, c
 MLFLOWHA_INLINE Result<void> Spool::append(const std::vector<SpoolRow>& rows) {
   if (rows.empty()) return {};
   const std::lock_guard<std::mutex> lock(mutex_);
+  if (!database_) return detail::closed_spool(path_);
   std::uint64_t bytes = 0;
   std::uint64_t entries = 0;
   for (const SpoolRow& row : rows) {
@@ -100,6 +109,7 @@ MLFLOWHA_INLINE Result<void> Spool::append(const std::vector<SpoolRow>& rows) {
 MLFLOWHA_INLINE Result<void> Spool::sync() {
   if (options_.durability != Durability::interval) return {};  // each: done; none: nothing to do
   const std::lock_guard<std::mutex> lock(mutex_);
+  if (!database_) return detail::closed_spool(path_);
   // In WAL mode a commit with synchronous=FULL fsyncs the log, and with it all commits before.
   if (Result<void> full = database_->execute("PRAGMA synchronous=FULL"); !full) return full;
   Result<void> done = database_->execute("UPDATE meta SET value = value + 1 WHERE key = 'syncs'");
@@ -134,11 +144,13 @@ MLFLOWHA_INLINE Result<std::vector<SpoolRun>> Spool::read_runs(std::int64_t id) 
 
 MLFLOWHA_INLINE Result<std::vector<SpoolRun>> Spool::runs() const {
   const std::lock_guard<std::mutex> lock(mutex_);
+  if (!database_) return detail::closed_spool(path_);
   return read_runs(0);
 }
 
 MLFLOWHA_INLINE Result<SpoolRun> Spool::run(std::int64_t id) const {
   const std::lock_guard<std::mutex> lock(mutex_);
+  if (!database_) return detail::closed_spool(path_);
   Result<std::vector<SpoolRun>> found = read_runs(id);
   if (!found) return std::move(found).error();
   if (id == 0 || found->empty()) return detail::lost_run(id);
@@ -147,6 +159,7 @@ MLFLOWHA_INLINE Result<SpoolRun> Spool::run(std::int64_t id) const {
 
 MLFLOWHA_INLINE Result<std::vector<StoredRow>> Spool::head(std::int64_t run, std::size_t most) const {
   const std::lock_guard<std::mutex> lock(mutex_);
+  if (!database_) return detail::closed_spool(path_);
   detail::Statement& select = statements_->head;
   select.bind(1, run).bind(2, static_cast<std::int64_t>(most));
   std::vector<StoredRow> rows;
@@ -167,15 +180,27 @@ MLFLOWHA_INLINE Result<std::vector<StoredRow>> Spool::head(std::int64_t run, std
 
 MLFLOWHA_INLINE Result<bool> Spool::has_rows(std::int64_t run) const {
   const std::lock_guard<std::mutex> lock(mutex_);
+  if (!database_) return detail::closed_spool(path_);
   statements_->any.bind(1, run);
   Result<bool> there = statements_->any.step();
   statements_->any.reset();
   return there;
 }
 
+MLFLOWHA_INLINE Result<PendingRows> Spool::pending(std::int64_t run) const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (!database_) return detail::closed_spool(path_);
+  auto select = database_->prepare("SELECT count(*), total(entries) FROM records WHERE run = ?");
+  if (!select) return std::move(select).error();
+  Result<bool> row = select->bind(1, run).step();
+  if (!row) return std::move(row).error();
+  return PendingRows{static_cast<std::uint64_t>(select->number(0)), static_cast<std::uint64_t>(select->number(1))};
+}
+
 MLFLOWHA_INLINE Result<void> Spool::settle(std::int64_t run, std::int64_t through,
                                            const std::vector<QuarantinedRow>& refused) {
   const std::lock_guard<std::mutex> lock(mutex_);
+  if (!database_) return detail::closed_spool(path_);
   auto transaction = detail::Transaction::begin(*database_);
   if (!transaction) return std::move(transaction).error();
   SpoolStats after = stats_;
@@ -218,6 +243,7 @@ MLFLOWHA_INLINE Result<void> Spool::settle(std::int64_t run, std::int64_t throug
 
 MLFLOWHA_INLINE Result<void> Spool::mark_run_attempted(std::int64_t id) {
   const std::lock_guard<std::mutex> lock(mutex_);
+  if (!database_) return detail::closed_spool(path_);
   auto update = database_->prepare("UPDATE runs SET attempted = 1 WHERE id = ?");
   if (!update) return std::move(update).error();
   return update->bind(1, id).run();
@@ -225,6 +251,7 @@ MLFLOWHA_INLINE Result<void> Spool::mark_run_attempted(std::int64_t id) {
 
 MLFLOWHA_INLINE Result<void> Spool::set_run_server_id(std::int64_t id, std::string_view server_id) {
   const std::lock_guard<std::mutex> lock(mutex_);
+  if (!database_) return detail::closed_spool(path_);
   auto update = database_->prepare("UPDATE runs SET server_id = ? WHERE id = ?");
   if (!update) return std::move(update).error();
   return update->bind(1, server_id).bind(2, id).run();
@@ -232,6 +259,7 @@ MLFLOWHA_INLINE Result<void> Spool::set_run_server_id(std::int64_t id, std::stri
 
 MLFLOWHA_INLINE Result<void> Spool::refuse_run(std::int64_t id, std::string_view reason) {
   const std::lock_guard<std::mutex> lock(mutex_);
+  if (!database_) return detail::closed_spool(path_);
   auto update = database_->prepare("UPDATE runs SET refused = ? WHERE id = ?");
   if (!update) return std::move(update).error();
   Result<void> done = update->bind(1, reason.empty() ? std::string_view("refused") : reason).bind(2, id).run();
@@ -241,6 +269,7 @@ MLFLOWHA_INLINE Result<void> Spool::refuse_run(std::int64_t id, std::string_view
 
 MLFLOWHA_INLINE Result<SpoolExperiment> Spool::experiment(std::string_view name, std::string_view request_tag) {
   const std::lock_guard<std::mutex> lock(mutex_);
+  if (!database_) return detail::closed_spool(path_);
   auto insert = database_->prepare("INSERT OR IGNORE INTO experiments(name, request_tag) VALUES(?, ?)");
   if (!insert) return std::move(insert).error();
   if (Result<void> done = insert->bind(1, name).bind(2, request_tag).run(); !done) return std::move(done).error();
@@ -257,6 +286,7 @@ MLFLOWHA_INLINE Result<SpoolExperiment> Spool::experiment(std::string_view name,
 
 MLFLOWHA_INLINE Result<void> Spool::mark_experiment_attempted(std::string_view name) {
   const std::lock_guard<std::mutex> lock(mutex_);
+  if (!database_) return detail::closed_spool(path_);
   auto update = database_->prepare("UPDATE experiments SET attempted = 1 WHERE name = ?");
   if (!update) return std::move(update).error();
   return update->bind(1, name).run();
@@ -264,6 +294,7 @@ MLFLOWHA_INLINE Result<void> Spool::mark_experiment_attempted(std::string_view n
 
 MLFLOWHA_INLINE Result<void> Spool::set_experiment_server_id(std::string_view name, std::string_view server_id) {
   const std::lock_guard<std::mutex> lock(mutex_);
+  if (!database_) return detail::closed_spool(path_);
   auto update = database_->prepare("UPDATE experiments SET server_id = ? WHERE name = ?");
   if (!update) return std::move(update).error();
   return update->bind(1, server_id).bind(2, name).run();
@@ -271,6 +302,7 @@ MLFLOWHA_INLINE Result<void> Spool::set_experiment_server_id(std::string_view na
 
 MLFLOWHA_INLINE Result<std::vector<QuarantinedRow>> Spool::quarantine() const {
   const std::lock_guard<std::mutex> lock(mutex_);
+  if (!database_) return detail::closed_spool(path_);
   auto select = database_->prepare("SELECT run, kind, entries, data, reason FROM quarantine ORDER BY id");
   if (!select) return std::move(select).error();
   std::vector<QuarantinedRow> rows;

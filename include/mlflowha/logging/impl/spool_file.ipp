@@ -126,10 +126,13 @@ MLFLOWHA_INLINE void remove_files(const std::string& directory) noexcept {
 MLFLOWHA_INLINE Spool::Spool(SpoolOptions options, std::shared_ptr<Clock> clock)
     : options_(std::move(options)), clock_(std::move(clock)) {}
 
-MLFLOWHA_INLINE Spool::~Spool() {
+MLFLOWHA_INLINE Spool::~Spool() { close(); }
+
+MLFLOWHA_INLINE void Spool::close() noexcept {
+  const std::lock_guard<std::mutex> lock(mutex_);
   statements_.reset();
   database_.reset();
-  detail::unlock_file(lock_);
+  detail::unlock_file(std::exchange(lock_, -1));
 }
 
 MLFLOWHA_INLINE std::string Spool::files_directory() const { return detail::stem_of(path_) + ".files"; }
@@ -318,6 +321,7 @@ MLFLOWHA_INLINE Result<void> Spool::load_stats() {
 
 MLFLOWHA_INLINE Result<bool> Spool::remove_if_drained() {
   const std::lock_guard<std::mutex> lock(mutex_);
+  if (!database_) return detail::closed_spool(path_);
   auto left = database_->query(
       "SELECT (SELECT count(*) FROM records) + (SELECT count(*) FROM quarantine) +"
       " (SELECT count(*) FROM runs WHERE server_id = '')");

@@ -1,0 +1,85 @@
+#ifndef MLFLOWHA_LOGGING_IMPL_DELIVER_HPP
+#define MLFLOWHA_LOGGING_IMPL_DELIVER_HPP
+
+// Deliverer: takes one run of a spool one step further. The RunLogger's sender and the Replayer both drive it, so live
+// logging and replay can't behave differently. A step is one request (or the few that a refusal needs), and what it
+// achieved is on the disk when it returns: whoever is killed in between repeats the step, which every server stands.
+
+#include <mlflowha/client/client.hpp>
+#include <mlflowha/logging/spool.hpp>
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+MLFLOWHA_BEGIN_NAMESPACE
+namespace detail {
+
+struct DeliveryStep {
+  enum class What : std::uint8_t {
+    idle,      ///< nothing to do for this run
+    progress,  ///< something was delivered or put aside
+    later,     ///< not now: `error` says why; nothing was lost
+  };
+  What what = What::idle;
+  std::uint64_t delivered = 0;  ///< entries that a server has confirmed
+  std::uint64_t refused = 0;    ///< entries that were quarantined
+  std::optional<Error> error;   ///< of `later`; with `progress`, what a server said to the refused
+};
+
+/// Not thread-safe: one run is delivered by one thread at a time, so that its order is kept and no two attempts of one
+/// write overlap.
+class MLFLOWHA_EXPORT Deliverer {
+ public:
+  explicit Deliverer(Client client) : client_(std::move(client)) {}
+
+  [[nodiscard]] DeliveryStep step(Spool& spool, std::int64_t run, const CallOptions& options);
+  /// Looks for runs with the request tag of `run` besides it, made by a server that woke up late, and removes them.
+  [[nodiscard]] Result<std::uint64_t> remove_twins(const SpoolRun& run, const CallOptions& options);
+
+  /// What an answer says about the record that it was for.
+  enum class Verdict : std::uint8_t {
+    later,     ///< the server's state, not the record
+    refused,   ///< would be refused again, anywhere
+    doubtful,  ///< reads like a refusal, but a failing database looks the same: believed when it has lasted
+    run_gone,  ///< the server has no such run: nothing of it can be delivered
+  };
+  [[nodiscard]] static Verdict judge(const Error& error);
+
+ private:
+  /// A doubtful refusal is believed when it has come so often for the same record, over minutes of backoff.
+  static constexpr int patience = 8;
+
+  struct Sent {
+    std::vector<QuarantinedRow> refused;
+    std::optional<Error> refusal;  // what was said to the first of them
+    std::optional<Error> stop;     // not now
+    bool run_gone = false;
+  };
+
+  DeliveryStep create_run(Spool& spool, const SpoolRun& run, const CallOptions& options);
+  Result<std::string> experiment_id(Spool& spool, const SpoolRun& run, const CallOptions& options);
+  Result<std::vector<Run>> find_by_tag(const std::string& experiment_id, const std::string& tag,
+                                       const CallOptions& options);
+  DeliveryStep send_row(Spool& spool, const SpoolRun& run, const StoredRow& row, Record& record,
+                        const CallOptions& options);
+  void send_values(const SpoolRun& run, RunValues values, bool believe, const CallOptions& options, Sent& sent);
+  [[nodiscard]] bool believe(const Spool& spool, std::int64_t seq);
+  [[nodiscard]] DeliveryStep finish(Spool& spool, const SpoolRun& run, std::int64_t through, std::uint64_t entries,
+                                    Sent sent);
+
+  Client client_;
+  std::map<std::pair<std::string, std::int64_t>, int> doubts_;  // by spool and row
+};
+
+}  // namespace detail
+MLFLOWHA_END_NAMESPACE
+
+#if defined(MLFLOWHA_HEADER_ONLY)
+#include <mlflowha/logging/impl/deliver.ipp>
+#endif
+
+#endif

@@ -1,0 +1,376 @@
+#ifndef MLFLOWHA_LOGGING_IMPL_LOG_HUB_IPP
+#define MLFLOWHA_LOGGING_IMPL_LOG_HUB_IPP
+
+#include <mlflowha/logging/impl/fault_point.hpp>
+#include <mlflowha/logging/impl/fork.hpp>
+#include <mlflowha/logging/impl/log_hub.hpp>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+MLFLOWHA_BEGIN_NAMESPACE
+namespace detail {
+
+/// The running hubs, guarded by fork_mutex(): a child finds it in order, with its parent's hubs under other keys.
+MLFLOWHA_INLINE std::map<std::string, std::weak_ptr<LogHub>>& hubs() {
+  static auto* map = new std::map<std::string, std::weak_ptr<LogHub>>();
+  return *map;
+}
+
+MLFLOWHA_INLINE Result<std::shared_ptr<LogHub>> LogHub::open(const Client& client, const RunLoggerOptions& options) {
+  // The address of its configuration is what copies of one client share and others don't.
+  const std::string key = fmt::format("{} {} {} {}", fork_generation(), static_cast<int>(options.durability),
+                                      static_cast<const void*>(&client.config()), options.directory);
+  const bool shared = options.background && options.durability != Durability::none;
+  if (shared) {
+    const std::lock_guard<std::mutex> lock(fork_mutex());
+    const auto found = hubs().find(key);
+    if (found != hubs().end()) {
+      if (auto hub = found->second.lock(); hub && !hub->stopped()) return hub;
+    }
+  }
+  std::shared_ptr<LogHub> hub(new LogHub(client, options));
+  SpoolOptions spool;
+  spool.directory = options.directory;
+  spool.durability = options.durability;
+  spool.sync_interval = options.sync_interval;
+  spool.max_bytes = options.max_spool_bytes;
+  spool.max_age = options.max_spool_age;
+  Result<std::unique_ptr<Spool>> made = Spool::create(spool, hub->clock, *hub->rng);
+  if (!made) return std::move(made).error();
+  hub->spool_ = std::move(*made);
+  if (shared) {
+    const std::lock_guard<std::mutex> lock(fork_mutex());
+    hubs()[key] = hub;
+  }
+  return hub;
+}
+
+MLFLOWHA_INLINE LogHub::LogHub(const Client& client, const RunLoggerOptions& options)
+    : clock(client.config().options().clock ? client.config().options().clock : system_clock()),
+      rng(client.config().options().rng ? client.config().options().rng : process_rng()),
+      generation(fork_generation()),
+      options_(options),
+      client_(client),
+      deliverer_(client),
+      synced_at_(clock->now()) {}
+
+MLFLOWHA_INLINE LogHub::~LogHub() { stop(); }
+
+MLFLOWHA_INLINE void LogHub::stop() {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (stopping_) return;
+    stopping_ = true;
+  }
+  cancel();
+  dirtied_.notify_all();
+  changed_.notify_all();
+  if (writer_.joinable()) writer_.join();
+  if (sender_.joinable()) sender_.join();
+  if (!spool_) return;
+  static_cast<void>(commit());
+  {
+    const std::lock_guard<std::mutex> lock(write_mutex_);
+    static_cast<void>(sync_if_due(true));
+  }
+  static_cast<void>(spool_->remove_if_drained());
+  spool_->close();
+}
+
+MLFLOWHA_INLINE bool LogHub::stopped() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return stopping_;
+}
+
+MLFLOWHA_INLINE Result<std::shared_ptr<RunBuffer>> LogHub::add(std::string_view local_id, const RunStart& start,
+                                                               std::string_view server_id) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (stopping_) {
+    Error error;
+    error.code = Errc::cancelled;
+    error.message = "the last logger of this directory is being closed";
+    return error;
+  }
+  Result<std::int64_t> run = spool_->add_run(local_id, start, server_id);
+  if (!run) return std::move(run).error();
+  auto buffer = std::make_shared<RunBuffer>(*run, options_.max_buffer_bytes);
+  buffers_.push_back(buffer);
+  sendable_ = true;  // the run itself
+  if (options_.background && !writer_.joinable()) start_threads();
+  changed_.notify_all();
+  return buffer;
+}
+
+MLFLOWHA_INLINE void LogHub::remove(const std::shared_ptr<RunBuffer>& buffer) {
+  buffer->shut();
+  static_cast<void>(commit());
+  bool last = false;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    buffers_.erase(std::remove(buffers_.begin(), buffers_.end(), buffer), buffers_.end());
+    last = buffers_.empty();
+  }
+  if (last) stop();
+}
+
+MLFLOWHA_INLINE void LogHub::start_threads() {
+  writer_ = std::thread([this] { write_loop(); });
+  sender_ = std::thread([this] { send_loop(); });
+}
+
+// --- writing --------------------------------------------------------------------------------------------------------
+
+MLFLOWHA_INLINE void LogHub::wake() {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (dirty_) return;
+    dirty_ = true;
+  }
+  dirtied_.notify_one();
+}
+
+MLFLOWHA_INLINE Result<void> LogHub::commit() {
+  const std::uint64_t ticket = requested_.fetch_add(1) + 1;
+  const std::lock_guard<std::mutex> lock(write_mutex_);
+  if (committed_ >= ticket) return {};  // whoever had the lock before has taken ours along
+  const std::uint64_t through = requested_.load();
+  std::vector<std::shared_ptr<RunBuffer>> buffers;
+  {
+    const std::lock_guard<std::mutex> state(mutex_);
+    buffers = buffers_;
+  }
+  // What couldn't be written goes first, and nothing more is taken out of the buffers before it has: they have a limit.
+  for (int turn = unwritten_.empty() ? 1 : 0; turn < 2; ++turn) {
+    if (turn == 1) {
+      for (const auto& buffer : buffers) buffer->collect(unwritten_);
+    }
+    if (Result<void> written = spool_->append(unwritten_); !written) {
+      const std::lock_guard<std::mutex> state(mutex_);
+      last_error_ = written.error();
+      return written;
+    }
+    unsynced_ = unsynced_ || !unwritten_.empty();
+    std::uint64_t entries = 0;
+    for (const SpoolRow& row : unwritten_) entries += row.entries;
+    const bool some = !unwritten_.empty();
+    unwritten_.clear();
+    if (some) {
+      const std::lock_guard<std::mutex> state(mutex_);
+      sendable_ = true;
+      fresh_ += entries;
+      changed_.notify_all();
+    }
+  }
+  committed_ = through;
+  return sync_if_due(false);
+}
+
+MLFLOWHA_INLINE Result<void> LogHub::sync_if_due(bool now) {
+  if (!unsynced_ || (!now && clock->now() - synced_at_ < options_.sync_interval)) return {};
+  Result<void> done = spool_->sync();
+  if (done) unsynced_ = false;
+  synced_at_ = clock->now();
+  return done;
+}
+
+MLFLOWHA_INLINE void LogHub::write_loop() {
+  std::unique_lock<std::mutex> lock(mutex_);
+  bool unsynced = false;
+  while (!stopping_) {
+    if (unsynced) {
+      dirtied_.wait_for(lock, options_.sync_interval, [&] { return stopping_ || dirty_; });
+    } else {
+      dirtied_.wait(lock, [&] { return stopping_ || dirty_; });
+    }
+    if (stopping_) return;
+    const bool write = std::exchange(dirty_, false);
+    if (write) dirtied_.wait_for(lock, options_.gather, [&] { return stopping_; });
+    dirty_ = false;  // before collecting: who comes later sets it again
+    lock.unlock();
+    Result<void> done;
+    if (write) done = commit();
+    {
+      const std::lock_guard<std::mutex> writing(write_mutex_);
+      static_cast<void>(sync_if_due(!write));
+      unsynced = unsynced_;
+    }
+    lock.lock();
+    if (!done) {  // a full disk: nothing is lost yet, so try again in a moment
+      dirtied_.wait_for(lock, std::chrono::milliseconds(200), [&] { return stopping_; });
+      dirty_ = true;
+    }
+  }
+}
+
+// --- sending --------------------------------------------------------------------------------------------------------
+
+MLFLOWHA_INLINE void LogHub::note(const DeliveryStep& step) {
+  std::optional<Duration> recovered;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    delivered_ += step.delivered;
+    refused_ += step.refused;
+    if (step.error) last_error_ = step.error;
+    if (step.what == DeliveryStep::What::progress) {
+      failures_ = 0;
+      if (degraded_since_) recovered = clock->now() - *degraded_since_;
+      degraded_since_.reset();
+    }
+  }
+  if (!options_.observer) return;
+  if (recovered) options_.observer->on_recovered(*recovered);
+  if (step.refused != 0 && step.error) options_.observer->on_refused(step.refused, *step.error);
+}
+
+MLFLOWHA_INLINE LogHub::Delivered LogHub::deliver(Deadline deadline) {
+  const std::lock_guard<std::mutex> sending(deliver_mutex_);
+  Result<std::vector<SpoolRun>> runs = spool_->runs();
+  Delivered result;
+  std::optional<Error>& failure = result.failure;
+  if (!runs) {
+    failure = std::move(runs).error();
+  } else {
+    std::vector<std::int64_t> active;
+    for (const SpoolRun& run : *runs) active.push_back(run.id);
+    // What comes in meanwhile waits for its linger, unless it is much.
+    std::uint64_t budget = spool_->stats().entries;
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      fresh_ = 0;
+    }
+    const auto many = [&] {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      return fresh_ >= BatchEncoder::most_entries;
+    };
+    while (!active.empty() && !failure && !stop_source_.stop_requested()) {
+      std::vector<std::int64_t> still;
+      for (const std::int64_t run : active) {
+        CallOptions call;
+        call.cancel = stop_source_.get_token();
+        const Duration left = deadline.remaining(clock->now());
+        if (left == Duration::zero()) return result;
+        if (left < client_.config().options().timeouts.call) call.timeout = left;
+        DeliveryStep step = deliverer_.step(*spool_, run, call);
+        note(step);
+        if (step.what == DeliveryStep::What::later) {
+          failure = std::move(step.error);
+          break;
+        }
+        budget -= std::min(budget, step.delivered + step.refused);
+        if (step.what != DeliveryStep::What::progress) continue;
+        if (budget > 0 || step.delivered + step.refused == 0 || many()) {
+          still.push_back(run);
+        } else {
+          result.more = true;
+        }
+      }
+      active = std::move(still);
+    }
+  }
+  bool fresh = false;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (failure && !stop_source_.stop_requested()) {
+      last_error_ = failure;
+      ++failures_;
+      fresh = !degraded_since_;
+      if (fresh) degraded_since_ = clock->now();
+    }
+    ++rounds_;
+  }
+  changed_.notify_all();
+  if (fresh && options_.observer) options_.observer->on_degraded(*failure);
+  return result;
+}
+
+MLFLOWHA_INLINE Duration LogHub::next_backoff() {
+  int failures = 0;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    failures = std::min(failures_, 6);
+  }
+  const Duration longest = std::chrono::milliseconds(250) * (std::int64_t{1} << failures);  // 0.5 to 16 s
+  return std::chrono::duration_cast<Duration>(longest * (0.5 + uniform(*rng) / 2));
+}
+
+MLFLOWHA_INLINE void LogHub::send_loop() {
+  std::unique_lock<std::mutex> lock(mutex_);
+  while (!stopping_) {
+    changed_.wait(lock, [&] { return stopping_ || sendable_; });
+    changed_.wait_for(lock, options_.linger,
+                      [&] { return stopping_ || urgent_ || fresh_ >= BatchEncoder::most_entries; });
+    if (stopping_) return;
+    sendable_ = urgent_ = false;
+    lock.unlock();
+    const Delivered done = deliver(Deadline::never());
+    const Duration pause = done.failure ? next_backoff() : Duration::zero();
+    lock.lock();
+    if (done.failure) changed_.wait_for(lock, pause, [&] { return stopping_ || urgent_; });
+    if (done.failure || done.more) sendable_ = true;
+  }
+}
+
+MLFLOWHA_INLINE Result<FlushReport> LogHub::report(std::int64_t run) {
+  Result<SpoolRun> known = spool_->run(run);
+  if (!known) return std::move(known).error();
+  Result<PendingRows> pending = spool_->pending(run);
+  if (!pending) return std::move(pending).error();
+  FlushReport report;
+  report.waiting = pending->entries;
+  report.run_id = known->server_id;
+  report.refused = known->refused;
+  report.drained = pending->rows == 0 && !known->server_id.empty();
+  return report;
+}
+
+MLFLOWHA_INLINE Result<FlushReport> LogHub::flush(std::int64_t run, Deadline deadline) {
+  Result<void> written = commit();
+  for (bool first = true;; first = false) {
+    // A spool that is full gets room by delivering.
+    if (!written) written = commit();
+    if (!written && written.error().code != Errc::storage_full) return std::move(written).error();
+    std::uint64_t round = 0;
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      round = rounds_;
+      sendable_ = true;
+      // After a failure the sender knows when to try again; a flush may hurry it once.
+      if (first || !degraded_since_) urgent_ = true;
+    }
+    changed_.notify_all();
+    Result<FlushReport> state = report(run);
+    const TimePoint now = clock->now();
+    const bool over = deadline.passed(now) || stop_source_.stop_requested();
+    if (!state || over || (written && (state->drained || !state->refused.empty()))) {
+      if (state && !written) return std::move(written).error();
+      return state;
+    }
+    if (options_.background) {
+      std::unique_lock<std::mutex> lock(mutex_);
+      const Duration left = std::min<Duration>(deadline.remaining(now), std::chrono::hours(1));
+      changed_.wait_for(lock, left, [&] { return stopping_ || rounds_ != round; });
+    } else if (deliver(deadline).failure) {
+      clock->sleep_until(std::min(deadline.at(), clock->now() + next_backoff()), stop_source_.get_token());
+    }
+  }
+}
+
+MLFLOWHA_INLINE void LogHub::fill(LoggerStatus& status) const {
+  const SpoolStats stats = spool_->stats();
+  status.waiting = stats.entries;
+  if (stats.oldest) status.lag = std::max<Duration>(Duration::zero(), clock->wall_now() - *stats.oldest);
+  const std::lock_guard<std::mutex> lock(mutex_);
+  status.state = degraded_since_ ? LoggerState::degraded : LoggerState::online;
+  status.delivered = delivered_;
+  status.refused = refused_;
+  status.last_error = last_error_;
+}
+
+}  // namespace detail
+MLFLOWHA_END_NAMESPACE
+
+#endif

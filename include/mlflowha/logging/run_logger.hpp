@@ -1,0 +1,157 @@
+#ifndef MLFLOWHA_LOGGING_RUN_LOGGER_HPP
+#define MLFLOWHA_LOGGING_RUN_LOGGER_HPP
+
+// RunLogger: logs one run without ever waiting for a server. What is logged goes into a spool first and from there to
+// the servers, in the background; with every server down it stays in the spool, and a Replayer delivers it later.
+//
+//   auto logger = mlflowha::RunLogger::start(client, {.experiment = "lm", .run_name = "try-7"}).value();
+//   logger.log_metric("loss", loss, step).value();     // a fraction of a microsecond, from any thread
+//   auto report = logger.close(30s).value();           // report.drained, or report.replay says what to do
+
+#include <mlflowha/client/client.hpp>
+#include <mlflowha/logging/spool.hpp>
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+MLFLOWHA_BEGIN_NAMESPACE
+
+namespace detail {
+class LoggerHandle;
+}
+
+/// What a log call does when the memory for what isn't in the spool yet is full.
+enum class WhenFull : std::uint8_t {
+  spill,   ///< it writes the spool itself, which takes about a millisecond; fails only if the spool can't take it
+  block,   ///< it waits until there is room
+  reject,  ///< it fails with Errc::storage_full
+};
+
+/// Told what happens in the background. Override what you need. Called on the logger's own thread, or where there is
+/// none on the one that flushes; never under a lock. Must not throw.
+class MLFLOWHA_EXPORT LoggerObserver {
+ public:
+  virtual ~LoggerObserver();
+  /// Nothing can be delivered at the moment; what is logged stays in the spool.
+  virtual void on_degraded(const Error& why) noexcept;
+  /// Delivery works again, after that long.
+  virtual void on_recovered(Duration after) noexcept;
+  /// A server refused `entries` for good; they are in the spool's quarantine.
+  virtual void on_refused(std::uint64_t entries, const Error& why) noexcept;
+};
+
+struct RunLoggerOptions {
+  std::string experiment{};     ///< name; made when there is none. Empty: experiment_id
+  std::string experiment_id{};  ///< empty: the default experiment
+  std::string run_name{};       ///< empty: the server makes one up
+  std::string user_id{};
+  std::vector<RunTag> tags{};
+  std::string run_id{};  ///< a run that exists already, to log into; then nothing above is used
+
+  Durability durability = Durability::interval;
+  /// Where spools are kept; one directory may serve many processes. Empty: $MLFLOWHA_SPOOL_DIR, else ./mlflowha-spool
+  std::string directory{};
+  Duration sync_interval = std::chrono::seconds(1);
+  std::uint64_t max_spool_bytes = std::uint64_t{1} << 30;
+  Duration max_spool_age = std::chrono::hours(24 * 30);
+  std::size_t max_buffer_bytes = std::size_t{64} << 20;  ///< of what is not in the spool yet
+  WhenFull when_full = WhenFull::spill;
+
+  Duration linger = std::chrono::seconds(1);       ///< how long a lonely point waits for company; 1,000 don't wait
+  Duration gather = std::chrono::milliseconds(5);  ///< how long it waits in memory; not with Durability::each
+  /// False: no threads. Nothing is written before commit(), flush() or close(), which then work on the caller's thread.
+  bool background = true;
+  std::shared_ptr<LoggerObserver> observer{};
+};
+
+enum class LoggerState : std::uint8_t {
+  online,    ///< delivering, or nothing to deliver
+  degraded,  ///< servers or disk don't take anything at the moment
+  closed,
+};
+[[nodiscard]] MLFLOWHA_EXPORT std::string_view to_string(LoggerState state) noexcept;
+
+struct LoggerStatus {
+  LoggerState state = LoggerState::online;
+  std::string run_id;         ///< the server's; "" until the run was created there
+  std::uint64_t waiting = 0;  ///< entries in the spool, of all runs of this process and directory
+  Duration lag{0};            ///< age of the oldest of them
+  std::uint64_t delivered = 0;
+  std::uint64_t refused = 0;
+  std::optional<Error> last_error;  ///< why the last delivery or writing failed; kept after recovery
+};
+
+struct FlushReport {
+  bool drained = false;       ///< everything of this run that was logged before the call is on a server
+  std::uint64_t waiting = 0;  ///< entries of this run that are not
+  std::string run_id;         ///< the server's; "" when the run isn't there yet
+  std::string refused;        ///< why the server won't have the run at all; "" usually
+};
+
+struct CloseReport {
+  bool drained = false;
+  std::uint64_t waiting = 0;
+  std::uint64_t quarantined = 0;  ///< refused for good, of all runs in this spool; kept there
+  std::string run_id;
+  std::string refused;
+  std::string spool;   ///< the file that is left; "" when nothing is
+  std::string replay;  ///< the command that delivers it; "" when nothing is left
+  std::optional<Error> last_error;
+};
+
+/// Thread-safe; one object a run. Moving it isn't. With Durability::each a log call returns when its entry is fsynced;
+/// with interval what was logged is in the file within `gather`, and commit() makes sure.
+/// Fork: the parent goes on as if nothing had happened. A child that logs gets a spool, threads and an empty queue of
+/// its own, and what the parent had queued stays the parent's; until the run has its server id the child's calls fail
+/// with Errc::conflict. A child's close() doesn't end the run.
+class MLFLOWHA_EXPORT RunLogger {
+ public:
+  /// Checks the options, opens the spool and starts the threads. No server is asked: works with all of them down.
+  [[nodiscard]] static Result<RunLogger> start(Client client, RunLoggerOptions options);
+
+  /// Writes what is queued into the spool and stops the threads; waits for no server and doesn't end the run.
+  ~RunLogger();
+  RunLogger(RunLogger&& other) noexcept;
+  RunLogger& operator=(RunLogger&& other) noexcept;
+
+  /// `timestamp`: milliseconds since the epoch; fixed here and kept through all repetitions.
+  Result<void> log_metric(std::string_view key, double value, std::int64_t step = 0,
+                          std::int64_t timestamp = now_at_call);
+  /// All or none. Metrics left at now_at_call get one timestamp.
+  Result<void> log_metrics(std::vector<Metric> metrics);
+  Result<void> log_param(std::string_view key, std::string_view value);
+  Result<void> log_params(std::vector<Param> params);
+  Result<void> set_tag(std::string_view key, std::string_view value);
+  Result<void> set_tags(std::vector<RunTag> tags);
+  Result<void> log_input(DatasetInput input);
+  /// Ends the run once all that was logged before has been delivered. close() does it with `finished` if nobody has.
+  Result<void> end(RunStatus status = RunStatus::finished, std::int64_t end_time = now_at_call);
+
+  /// Returns when all that was logged before is in the spool, as safe as its durability promises at once.
+  Result<void> commit();
+  /// commit(), and waits for the servers to confirm, for at most `timeout`. An error only when the spool fails.
+  [[nodiscard]] Result<FlushReport> flush(Duration timeout);
+  /// Ends the run, flushes, stops. What a server has not confirmed by then is in the spool, fsynced. Later calls fail
+  /// with Errc::cancelled.
+  [[nodiscard]] Result<CloseReport> close(Duration timeout);
+
+  [[nodiscard]] LoggerStatus status() const;
+  /// The id this program may call the run by before a server has given it one.
+  [[nodiscard]] const std::string& local_id() const noexcept;
+
+ private:
+  explicit RunLogger(std::unique_ptr<detail::LoggerHandle> handle) noexcept;
+  std::unique_ptr<detail::LoggerHandle> handle_;
+};
+
+MLFLOWHA_END_NAMESPACE
+
+#if defined(MLFLOWHA_HEADER_ONLY)
+#include <mlflowha/logging/impl/run_logger.ipp>
+#endif
+
+#endif
