@@ -5,6 +5,7 @@
 // link mlflowha::logging (or mlflowha::logging_header_only).
 
 #include <mlflowha/logging/record.hpp>
+#include <mlflowha/logging/replayer.hpp>
 #include <mlflowha/logging/run_logger.hpp>
 #include <mlflowha/logging/spool.hpp>
 

@@ -1,3 +1,5 @@
+#include <mlflowha/api/runs_codec.hpp>
+
 #include <cmath>
 #include <filesystem>
 #include <limits>
@@ -52,6 +54,15 @@ TEST_CASE("what is logged arrives, and nothing is left behind", "[logging][run_l
     CHECK(run.status == "FINISHED");
     CHECK(run.params == std::map<std::string, std::string>{{"lr", "3e-4"}, {"seed", "1"}});
     CHECK(run.tags.at("t") == "2");
+    std::size_t sets = 0;
+    const std::vector<Exchange> exchanges = g.cluster.transport->exchanges();
+    for (const Exchange& exchange : exchanges) {
+      if (exchange.request.target.find("log-batch") == std::string::npos) continue;
+      const auto batch = api::from_json<LogBatch>(exchange.request.body).value();
+      CHECK(batch.tags.size() <= 1);  // one key twice in a request has no order
+      sets += batch.tags.size();
+    }
+    CHECK(sets == 2);
     CHECK(run.tags.at("first") == "yes");
     CHECK(run.metrics.at("loss").size() == 2500);
     CHECK(g.cluster.backend->experiments().back().name == "lm");
@@ -85,7 +96,9 @@ TEST_CASE("with every server down a run starts, logs and closes, and loses nothi
 TEST_CASE("flush() waits for servers to come back", "[logging][run_logger]") {
   LoggerFixture f;
   RunLogger logger = f.start();
+  const bool created = GENERATE(false, true);  // an outage before the run is there, and one after
   REQUIRE(logger.log_metric("m", 1));
+  if (created) REQUIRE(logger.flush(1min).value().drained);
   f.take_down();
   f.cluster.clock->schedule(f.cluster.clock->now() + 2min, [&] { f.bring_up(); });
   REQUIRE(logger.log_metric("m", 2, 1));
@@ -136,6 +149,7 @@ TEST_CASE("a database that is away or read-only is no reason to put anything asi
   LoggerFixture f;
   RunLogger logger = f.start();
   REQUIRE(logger.log_metric("m", 1));
+  REQUIRE(logger.flush(1min).value().drained);
   for (const DatabaseState state : {DatabaseState::down, DatabaseState::read_only}) {
     f.cluster.backend->set_database(state);
     REQUIRE(logger.log_metric("m", 2));
@@ -145,6 +159,53 @@ TEST_CASE("a database that is away or read-only is no reason to put anything asi
   f.cluster.backend->set_database(DatabaseState::up);
   REQUIRE(logger.flush(10min).value().drained);
   CHECK(f.only_run().metrics.at("m").size() >= 2);
+}
+
+TEST_CASE("a refusal that a failing database may have made is believed only when it lasts", "[logging][run_logger]") {
+  LoggerFixture f(1);
+  RunLogger logger = f.start();
+  REQUIRE(logger.flush(1min).value().drained);
+  const auto refuse = [&](std::uint64_t times, const std::string& message) {
+    f.cluster.transport->reply(Cluster::name(0), Method::post, "/api/2.0/mlflow/runs/log-batch",
+                               Response{400, {}, R"({"error_code": "BAD_REQUEST", "message": ")" + message + "\"}"},
+                               times);
+  };
+  REQUIRE(logger.log_metric("m", 1));
+  SECTION("it passes") {
+    refuse(5, "something that no list of ours knows");
+    const CloseReport report = logger.close(30min).value();
+    CHECK(report.drained);
+    CHECK(report.quarantined == 0);
+    CHECK(f.only_run().metrics.count("m") == 1);
+  }
+  SECTION("it stays") {
+    refuse(9, "something that no list of ours knows");
+    const CloseReport report = logger.close(30min).value();
+    CHECK(report.drained);
+    CHECK(report.quarantined == 1);
+    CHECK(f.only_run().metrics.empty());
+    CHECK(f.only_run().status == "FINISHED");
+  }
+  CHECK(f.cluster.transport->unused_replies().empty());
+}
+
+TEST_CASE("a NaN that is there already is delivered", "[logging][run_logger]") {
+  // What real servers say when a NaN comes again: NaN never equals itself, so they don't see that it is the same.
+  LoggerFixture f(1);
+  RunLogger logger = f.start();
+  REQUIRE(logger.flush(1min).value().drained);
+  f.cluster.transport->reply(
+      Cluster::name(0), Method::post, "/api/2.0/mlflow/runs/log-batch",
+      Response{
+          400, {}, R"({"error_code": "BAD_REQUEST", "message": "(sqlite3.IntegrityError) UNIQUE constraint failed"})"},
+      2);  // the whole batch, then its first half: the NaN
+  REQUIRE(logger.log_metric("m", std::numeric_limits<double>::quiet_NaN(), 1, 5));
+  REQUIRE(logger.log_metric("m", 2, 2, 6));
+  const CloseReport report = logger.close(10s).value();
+  CHECK(report.drained);
+  CHECK(report.quarantined == 0);
+  CHECK(f.cluster.transport->unused_replies().empty());
+  CHECK(f.only_run().metrics.at("m").size() == 1);  // the other half
 }
 
 TEST_CASE("what a server refuses is kept apart, alone", "[logging][run_logger]") {
@@ -200,6 +261,12 @@ TEST_CASE("NaN is stored once, whatever was lost", "[logging][run_logger]") {
   const auto points = f.cluster.backend->points(f.only_run().run_id, "m");
   REQUIRE(points.size() == 2);
   CHECK(points[0].is_nan);
+  const std::vector<Exchange> exchanges = f.cluster.transport->exchanges();
+  for (const Exchange& exchange : exchanges) {  // two of them in one request are more than a real server takes
+    const std::string& body = exchange.request.body;
+    const std::size_t first = body.find("NaN");
+    if (first != std::string::npos) CHECK(body.find("NaN", first + 1) == std::string::npos);
+  }
 }
 
 TEST_CASE("wide batches go out a hundred keys at a time", "[logging][run_logger]") {

@@ -7,6 +7,7 @@
 #include <mlflowha/logging/impl/fork.ipp>
 #include <mlflowha/logging/impl/log_hub.ipp>
 #include <mlflowha/logging/impl/record.ipp>
+#include <mlflowha/logging/impl/replayer.ipp>
 #include <mlflowha/logging/impl/run_buffer.ipp>
 #include <mlflowha/logging/impl/run_logger.ipp>
 #include <mlflowha/logging/impl/spool.ipp>

@@ -1,0 +1,237 @@
+#ifndef MLFLOWHA_LOGGING_IMPL_REPLAYER_IPP
+#define MLFLOWHA_LOGGING_IMPL_REPLAYER_IPP
+
+#include <mlflowha/logging/impl/deliver.hpp>
+#include <mlflowha/logging/replayer.hpp>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <utility>
+
+MLFLOWHA_BEGIN_NAMESPACE
+
+MLFLOWHA_INLINE ReplayObserver::~ReplayObserver() = default;
+MLFLOWHA_INLINE void ReplayObserver::on_progress(const ReplayProgress&) noexcept {}
+MLFLOWHA_INLINE void ReplayObserver::on_waiting(const Error&, Duration) noexcept {}
+
+MLFLOWHA_INLINE std::string_view to_string(ReplayedSpool::State state) noexcept {
+  switch (state) {
+    case ReplayedSpool::State::delivered:
+      return "delivered";
+    case ReplayedSpool::State::partial:
+      return "partial";
+    case ReplayedSpool::State::in_use:
+      return "in_use";
+    case ReplayedSpool::State::damaged:
+      return "damaged";
+    case ReplayedSpool::State::untouched:
+      return "untouched";
+  }
+  return "unknown";
+}
+
+namespace detail {
+
+/// One replay at work.
+class Replay {
+ public:
+  Replay(const Client& client, const ReplayOptions& options)
+      : options_(options),
+        deliverer_(client),
+        clock_(client.config().options().clock ? client.config().options().clock : system_clock()),
+        rng_(client.config().options().rng ? client.config().options().rng : process_rng()),
+        call_timeout_(client.config().options().timeouts.call) {}
+
+  Result<ReplayReport> run() {
+    Result<std::vector<SpoolFile>> files = Spool::list(options_.directory);
+    if (!files) return std::move(files).error();
+    for (const SpoolFile& file : *files) open(file);
+    if (!options_.dry_run) deliver();
+    for (Item& item : items_) close(item);
+    for (const ReplayedSpool& spool : report_.spools) {
+      report_.delivered += spool.delivered;
+      report_.waiting += spool.waiting;
+    }
+    return std::move(report_);
+  }
+
+ private:
+  struct Item {
+    std::unique_ptr<Spool> spool;
+    std::size_t entry;  // in the report
+  };
+  struct Job {
+    std::size_t item;
+    std::int64_t run;
+    bool may_have_twins;  // another process may have sent its create
+  };
+
+  ReplayedSpool& entry(std::size_t item) { return report_.spools[items_[item].entry]; }
+
+  void open(const SpoolFile& file) {
+    ReplayedSpool& entry = report_.spools.emplace_back();
+    entry.path = file.path;
+    SpoolOptions options;
+    options.directory = options_.directory;
+    Result<std::unique_ptr<Spool>> spool = Spool::adopt(file.path, options, clock_);
+    if (!spool) {
+      const Errc code = spool.error().code;
+      if (code == Errc::not_found) {  // drained by its owner since the directory was read
+        report_.spools.pop_back();
+        return;
+      }
+      entry.state = code == Errc::conflict ? ReplayedSpool::State::in_use : ReplayedSpool::State::damaged;
+      if (code != Errc::conflict) entry.error = std::move(spool).error();
+      return;
+    }
+    const std::size_t item = items_.size();
+    items_.push_back({std::move(*spool), report_.spools.size() - 1});
+    Result<std::vector<SpoolRun>> runs = items_.back().spool->runs();
+    if (!runs) {
+      entry.error = std::move(runs).error();
+      return;
+    }
+    entry.runs = runs->size();
+    total_ += items_.back().spool->stats().entries;
+    for (const SpoolRun& run : *runs) {
+      if (run.refused.empty()) jobs_.push_back({item, run.id, run.attempted && run.server_id.empty()});
+    }
+  }
+
+  void deliver() {
+    began_ = moved_ = clock_->now();
+    const Deadline deadline = Deadline::after(began_, options_.timeout);
+    int failures = 0;
+    while (!jobs_.empty()) {
+      std::vector<Job> still;
+      std::optional<Error> failure;
+      for (std::size_t i = 0; i < jobs_.size(); ++i) {
+        const TimePoint now = clock_->now();
+        if (deadline.passed(now) || options_.cancel.stop_requested()) return;
+        CallOptions call;
+        call.cancel = options_.cancel;
+        call.timeout = std::min(call_timeout_, deadline.remaining(now));
+        if (!failure)
+          failure = step(jobs_[i], call, still);
+        else
+          still.push_back(jobs_[i]);
+      }
+      jobs_ = std::move(still);
+      if (!failure) {
+        failures = 0;
+        continue;
+      }
+      // Who failed goes to the end: a run that one server hates doesn't hold up the others.
+      std::rotate(jobs_.begin(), jobs_.begin() + (jobs_.empty() ? 0 : 1), jobs_.end());
+      report_.unreachable = failure;
+      if (options_.cancel.stop_requested() || clock_->now() - moved_ >= options_.patience) return;
+      failures = std::min(failures + 1, 6);
+      const Duration longest = std::chrono::milliseconds(250) * (std::int64_t{1} << failures);
+      const auto pause = std::chrono::duration_cast<Duration>(longest * (0.5 + uniform(*rng_) / 2));
+      if (options_.observer) options_.observer->on_waiting(*failure, pause);
+      clock_->sleep_until(std::min(deadline.at(), clock_->now() + pause), options_.cancel);
+    }
+    report_.unreachable.reset();
+  }
+
+  std::optional<Error> step(const Job& job, const CallOptions& call, std::vector<Job>& still) {
+    Spool& spool = *items_[job.item].spool;
+    DeliveryStep step = deliverer_.step(spool, job.run, call);
+    if (step.what == DeliveryStep::What::later) {
+      still.insert(still.begin(), job);
+      return std::move(step.error);
+    }
+    if (step.what == DeliveryStep::What::progress) {
+      moved_ = clock_->now();
+      entry(job.item).delivered += step.delivered;
+      delivered_ += step.delivered;
+      show();
+      still.push_back(job);
+      return std::nullopt;
+    }
+    if (!job.may_have_twins) return std::nullopt;
+    Result<SpoolRun> run = spool.run(job.run);
+    if (!run) return std::move(run).error();
+    Result<std::uint64_t> removed = deliverer_.remove_twins(*run, call);
+    if (!removed) {
+      still.insert(still.begin(), job);
+      return std::move(removed).error();
+    }
+    entry(job.item).twins += *removed;
+    return std::nullopt;
+  }
+
+  void show() {
+    if (!options_.observer) return;
+    ReplayProgress progress;
+    progress.delivered = delivered_;
+    progress.total = std::max(total_, delivered_);
+    const double seconds = std::chrono::duration<double>(clock_->now() - began_).count();
+    if (seconds > 0) progress.per_second = static_cast<double>(delivered_) / seconds;
+    if (progress.per_second > 0) {
+      const double left = static_cast<double>(progress.total - delivered_) / progress.per_second;
+      progress.eta = std::chrono::duration_cast<Duration>(std::chrono::duration<double>(std::min(left, 1e9)));
+    }
+    options_.observer->on_progress(progress);
+  }
+
+  void close(Item& item) {
+    ReplayedSpool& entry = report_.spools[item.entry];
+    const SpoolStats stats = item.spool->stats();
+    entry.waiting = stats.entries;
+    entry.quarantined = stats.quarantined;
+    if (Result<std::vector<SpoolRun>> runs = item.spool->runs(); runs) {
+      for (const SpoolRun& run : *runs) {
+        if (!run.refused.empty()) entry.refused_runs.push_back(run.local_id + ": " + run.refused);
+      }
+    }
+    if (options_.dry_run) return;
+    Result<bool> removed = item.spool->remove_if_drained();
+    entry.state = removed && *removed ? ReplayedSpool::State::delivered : ReplayedSpool::State::partial;
+    if (!removed) entry.error = std::move(removed).error();
+    item.spool->close();
+  }
+
+  const ReplayOptions& options_;
+  Deliverer deliverer_;
+  const std::shared_ptr<Clock> clock_;
+  const std::shared_ptr<Rng> rng_;
+  const Duration call_timeout_;
+  ReplayReport report_;
+  std::vector<Item> items_;
+  std::vector<Job> jobs_;
+  std::uint64_t total_ = 0;
+  std::uint64_t delivered_ = 0;
+  TimePoint began_;
+  TimePoint moved_;
+};
+
+}  // namespace detail
+
+MLFLOWHA_INLINE Result<ReplayReport> replay(const Client& client, const ReplayOptions& options) {
+  return detail::Replay(client, options).run();
+}
+
+MLFLOWHA_INLINE std::string to_json(const ReplayReport& report) {
+  nlohmann::ordered_json page;
+  page["complete"] = report.complete();
+  page["delivered"] = report.delivered;
+  page["waiting"] = report.waiting;
+  if (report.unreachable) page["unreachable"] = describe(*report.unreachable);
+  page["spools"] = nlohmann::ordered_json::array();
+  for (const ReplayedSpool& spool : report.spools) {
+    nlohmann::ordered_json one{{"path", spool.path},           {"state", to_string(spool.state)},
+                               {"runs", spool.runs},           {"delivered", spool.delivered},
+                               {"waiting", spool.waiting},     {"quarantined", spool.quarantined},
+                               {"twins_removed", spool.twins}, {"refused_runs", spool.refused_runs}};
+    if (spool.error) one["error"] = describe(*spool.error);
+    page["spools"].push_back(std::move(one));
+  }
+  return page.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+}
+
+MLFLOWHA_END_NAMESPACE
+
+#endif
