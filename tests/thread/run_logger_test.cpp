@@ -1,0 +1,147 @@
+#include <mlflowha/logging.hpp>
+#include <mlflowha/testing/fake_server.hpp>
+
+#include <filesystem>
+#include <memory>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "support/catch.hpp"
+#include "support/temporary_directory.hpp"
+
+using namespace mlflowha;
+using namespace mlflowha::testing;
+using mlflowha_tests::TemporaryDirectory;
+using namespace std::chrono_literals;
+
+namespace {
+
+struct Fixture {
+  TemporaryDirectory directory;
+  std::shared_ptr<FakeBackend> backend = std::make_shared<FakeBackend>();
+  FakeServer one{backend};
+  FakeServer two{backend};
+  RunLoggerOptions options;
+
+  Fixture() {
+    options.directory = directory.path();
+    options.linger = 20ms;
+  }
+  Client client() const {
+    ClientOptions client;
+    client.endpoints = {one.url(), two.url()};
+    return Client::create(client).value();
+  }
+};
+
+std::size_t stored_points(const FakeBackend& backend) {
+  std::size_t points = 0;
+  const std::vector<StoredRun> runs = backend.runs();
+  for (const StoredRun& run : runs) {
+    for (const auto& [key, stored] : run.metrics) points += stored.size();
+  }
+  return points;
+}
+
+}  // namespace
+
+TEST_CASE("many threads log into one run", "[thread][logging]") {
+  Fixture f;
+  f.options.durability = GENERATE(Durability::interval, Durability::each, Durability::none);
+  const int each = f.options.durability == Durability::each ? 50 : 2000;
+  auto logger = RunLogger::start(f.client(), f.options).value();
+  std::vector<std::thread> threads;
+  std::atomic<int> failures{0};
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&, t] {
+      for (int i = 0; i < each; ++i) {
+        if (!logger.log_metric("t" + std::to_string(t), i, i)) ++failures;
+        if (i % 25 == 0 && !logger.set_tag("t" + std::to_string(t), std::to_string(i))) ++failures;
+        if (i % 500 == 0) static_cast<void>(logger.status());
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  CHECK(failures == 0);
+  const CloseReport report = logger.close(30s).value();
+  CHECK(report.drained);
+  CHECK(stored_points(*f.backend) == static_cast<std::size_t>(4 * each));
+  const StoredRun run = f.backend->runs().at(0);
+  for (int t = 0; t < 4; ++t) CHECK(run.tags.at("t" + std::to_string(t)) == std::to_string((each - 1) / 25 * 25));
+  CHECK(std::filesystem::is_empty(f.directory.path()));
+}
+
+TEST_CASE("a point that nobody follows arrives within the linger", "[thread][logging]") {
+  Fixture f;
+  f.options.linger = 100ms;
+  auto logger = RunLogger::start(f.client(), f.options).value();
+  REQUIRE(logger.log_metric("m", 1));
+  const auto before = std::chrono::steady_clock::now();
+  while (stored_points(*f.backend) == 0 && std::chrono::steady_clock::now() - before < 10s) std::this_thread::yield();
+  CHECK(stored_points(*f.backend) == 1);
+  REQUIRE(logger.close(10s).value().drained);
+}
+
+TEST_CASE("what is taken while another thread closes is delivered, the rest is refused", "[thread][logging]") {
+  Fixture f;
+  auto logger = RunLogger::start(f.client(), f.options).value();
+  std::atomic<std::uint64_t> taken{0};
+  std::atomic<bool> refused{false};
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 2; ++t) {
+    threads.emplace_back([&, t] {
+      for (int i = 0; i < 1'000'000; ++i) {
+        if (!logger.log_metric("t" + std::to_string(t), i, i)) break;
+        ++taken;
+        if (i % 50 == 0) std::this_thread::yield();
+      }
+      refused = true;
+    });
+  }
+  while (taken < 500) std::this_thread::yield();
+  const CloseReport report = logger.close(60s).value();
+  for (std::thread& thread : threads) thread.join();
+  CHECK(report.drained);
+  CHECK(refused);
+  CHECK(stored_points(*f.backend) == taken);
+}
+
+TEST_CASE("two loggers in one directory share a spool", "[thread][logging]") {
+  Fixture f;
+  const Client client = f.client();
+  auto first = RunLogger::start(client, f.options).value();
+  auto second = RunLogger::start(client, f.options).value();
+  CHECK(Spool::list(f.directory.path()).value().size() == 1);
+  REQUIRE(first.log_metric("m", 1));
+  REQUIRE(second.log_metric("m", 2));
+  REQUIRE(first.close(10s).value().drained);
+  CHECK(Spool::list(f.directory.path()).value().size() == 1);
+  REQUIRE(second.log_metric("m", 3, 1));
+  REQUIRE(second.close(10s).value().drained);
+  CHECK(std::filesystem::is_empty(f.directory.path()));
+  CHECK(stored_points(*f.backend) == 3);
+  auto third = RunLogger::start(client, f.options).value();  // the hub before is gone
+  REQUIRE(third.log_metric("m", 1));
+  REQUIRE(third.close(10s).value().drained);
+}
+
+TEST_CASE("close() keeps its deadline with a server that is silent", "[thread][logging]") {
+  Fixture f;
+  f.one.pause();
+  f.two.pause();
+  auto logger = RunLogger::start(f.client(), f.options).value();
+  REQUIRE(logger.log_metric("m", 1));
+  const auto before = std::chrono::steady_clock::now();
+  const CloseReport report = logger.close(300ms).value();
+  CHECK(std::chrono::steady_clock::now() - before < 3s);
+  CHECK_FALSE(report.drained);
+  CHECK(report.waiting == 2);
+  f.one.resume();
+  f.two.resume();
+  ReplayOptions replaying;
+  replaying.directory = f.directory.path();
+  CHECK(replay(f.client(), replaying).value().complete());
+  CHECK(stored_points(*f.backend) == 1);
+}
