@@ -69,6 +69,20 @@ TEST_CASE("what was left behind is delivered, once", "[logging][replay]") {
   CHECK(f.points() == 1510);
 }
 
+TEST_CASE("a copy of a spool that was delivered delivers nothing new", "[logging][replay]") {
+  ReplayFixture f;
+  f.take_down();
+  f.leave_behind(1200);
+  const std::string copy = f.directory / "copy";
+  std::filesystem::copy(f.options.directory, copy);
+  f.bring_up();
+  CHECK(f.replay_all().complete());
+  f.options.directory = copy;
+  CHECK(f.replay_all().complete());
+  CHECK(f.cluster.backend->runs().size() == 1);
+  CHECK(f.points() == 1200);
+}
+
 TEST_CASE("a dry run changes nothing and asks nobody", "[logging][replay]") {
   ReplayFixture f;
   f.take_down();

@@ -34,7 +34,9 @@ struct DeliveryStep {
 /// write overlap.
 class MLFLOWHA_EXPORT Deliverer {
  public:
-  explicit Deliverer(Client client) : client_(std::move(client)) {}
+  /// `look_first`: look for a run's request tag before its create even if this spool has never sent it. A copy of a
+  /// spool that was delivered elsewhere doesn't know.
+  explicit Deliverer(Client client, bool look_first = false) : client_(std::move(client)), look_first_(look_first) {}
 
   [[nodiscard]] DeliveryStep step(Spool& spool, std::int64_t run, const CallOptions& options);
   /// Looks for runs with the request tag of `run` besides it, made by a server that woke up late, and removes them.
@@ -72,6 +74,7 @@ class MLFLOWHA_EXPORT Deliverer {
                                     Sent sent);
 
   Client client_;
+  const bool look_first_;
   std::map<std::pair<std::string, std::int64_t>, int> doubts_;  // by spool and row
 };
 

@@ -141,7 +141,7 @@ MLFLOWHA_INLINE DeliveryStep Deliverer::create_run(Spool& spool, const SpoolRun&
   Result<std::string> experiment = experiment_id(spool, run, options);
   if (!experiment) return fail(std::move(experiment).error());
   std::string id;
-  if (run.attempted) {
+  if (run.attempted || look_first_) {
     Result<std::vector<Run>> found = find_by_tag(*experiment, run.start.request_tag, options);
     if (!found) return not_now(std::move(found).error());  // only a search that worked proves absence
     if (!found->empty()) id = found->front().info.run_id;

@@ -39,7 +39,7 @@ class Replay {
  public:
   Replay(const Client& client, const ReplayOptions& options)
       : options_(options),
-        deliverer_(client),
+        deliverer_(client, true),
         clock_(client.config().options().clock ? client.config().options().clock : system_clock()),
         rng_(client.config().options().rng ? client.config().options().rng : process_rng()),
         call_timeout_(client.config().options().timeouts.call) {}
