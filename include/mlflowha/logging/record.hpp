@@ -81,8 +81,8 @@ enum class RecordKind : std::uint8_t { values = 0, start = 1, input = 2, artifac
 /// thread-safe; reusable after take().
 class MLFLOWHA_EXPORT BatchEncoder {
  public:
-  // Limits of POST runs/log-batch (mlflow/utils/validation.py). Metric keys: a server before 3.10 that has to find out
-  // which of a repeated batch's points it has does so 100 keys at a time and fails beyond.
+  // Limits of POST runs/log-batch (mlflow/utils/validation.py). Metric keys: an older server that has to find
+  // out which of a repeated batch's points it has does so 100 keys at a time and fails beyond (mlflow PR 20807).
   static constexpr std::size_t most_entries = 1000;
   static constexpr std::size_t most_params = 100;
   static constexpr std::size_t most_tags = 100;
