@@ -357,6 +357,39 @@ def group_search(bench: Bench) -> List[Figure]:
     ]  # fmt: skip
 
 
+def group_logging(bench: Bench) -> List[Figure]:
+    with tempfile.TemporaryDirectory() as directory:
+        r = bench.run("logging", directory)
+    one, four = r["one_thread"], r["threads_4"]
+    figures = [
+        Figure("log_call_p50_ns", "RunLogger::log_metric, 1 thread, with two looks at the clock", one["p50_ns"], "ns", 100,
+               runs=one["calls"], detail={"p99": round(one["p99_ns"])}),
+        Figure("log_call_4_p50_ns", "the same, 4 threads", four["p50_ns"], "ns", 250, runs=four["calls"],
+               detail={"p99": round(four["p99_ns"])}),
+        Figure("log_call_p999_us", "the same, the slowest of a thousand (worse of 1 and 4 threads)",
+               max(one["p999_ns"], four["p999_ns"]) / 1000, "us", 20, runs=one["calls"] + four["calls"]),
+        Figure("spool_interval_rate", "points a second into the spool, durability interval", r["interval"]["value"], "1/s",
+               500_000, ">=", runs=r["interval"]["runs"]),
+        Figure("spool_each_rate", "points a second into the spool, every commit of 1,000 fsynced", r["each"]["value"], "1/s",
+               100_000, ">=", runs=r["each"]["runs"]),
+    ]  # fmt: skip
+    what = "points a second stored on a real MLflow 3: RunLogger / bare log_batch of 1,000"
+    if not (bench.venv / "bin" / "python").exists():
+        return [*figures, missing("logged_rate_ratio", what, "ratio", 0.95, ">=", f"no MLflow in {bench.venv}")]
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(mlflow_stack.ending_on_signals())
+        directory = stack.enter_context(tempfile.TemporaryDirectory())
+        servers = stack.enter_context(mlflow_stack.Stack(1, version="3", venv=bench.venv))
+        r = bench.run("logging", directory, servers.urls[0])
+    ratio = r["ratio"]
+    return [
+        *figures,
+        Figure("logged_rate_ratio", what, ratio["value"], "ratio", 0.95, ">=", runs=ratio["runs"],
+               detail={"min": round(ratio["min"], 3), "max": round(ratio["max"], 3),
+                       "ours": round(r["ours"]["value"]), "bare": round(r["bare"]["value"])}),
+    ]  # fmt: skip
+
+
 def group_compile(bench: Bench) -> List[Figure]:
     cpu, wall = [], []
     with tempfile.TemporaryDirectory() as directory:
@@ -422,6 +455,7 @@ GROUPS: Dict[str, Callable[[Bench], List[Figure]]] = {
     "refused": group_refused,
     "memory": group_memory,
     "demo": group_demo,
+    "logging": group_logging,
     "compile": group_compile,
 }
 

@@ -151,6 +151,7 @@ void round_of(const std::string& point, int turn, Durability mode, const FaultSc
   }
   CHECK(backend->runs_sharing_tag(api::request_tag_key).empty());
   CHECK(active.size() <= 1);
+  CHECK(runs.size() <= 1);  // nor was a twin made and removed again
   std::size_t experiments = 0;
   const std::vector<StoredExperiment> all = backend->experiments();
   for (const StoredExperiment& experiment : all) experiments += experiment.name == "crash" ? 1U : 0U;

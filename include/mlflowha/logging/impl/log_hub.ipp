@@ -26,11 +26,13 @@ MLFLOWHA_INLINE Result<std::shared_ptr<LogHub>> LogHub::open(const Client& clien
                                       static_cast<const void*>(&client.config()), options.directory);
   const bool shared = options.background && options.durability != Durability::none;
   if (shared) {
-    const std::lock_guard<std::mutex> lock(fork_mutex());
-    const auto found = hubs().find(key);
-    if (found != hubs().end()) {
-      if (auto hub = found->second.lock(); hub && !hub->stopped()) return hub;
+    std::shared_ptr<LogHub> running;  // outlives the lock: the last to let go of a hub takes it down
+    {
+      const std::lock_guard<std::mutex> lock(fork_mutex());
+      const auto found = hubs().find(key);
+      if (found != hubs().end()) running = found->second.lock();
     }
+    if (running && !running->stopped()) return running;
   }
   std::shared_ptr<LogHub> hub(new LogHub(client, options));
   SpoolOptions spool;

@@ -129,10 +129,14 @@ MLFLOWHA_INLINE Spool::Spool(SpoolOptions options, std::shared_ptr<Clock> clock)
 MLFLOWHA_INLINE Spool::~Spool() { close(); }
 
 MLFLOWHA_INLINE void Spool::close() noexcept {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  statements_.reset();
-  database_.reset();
-  detail::unlock_file(std::exchange(lock_, -1));
+  int held = -1;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    statements_.reset();
+    database_.reset();
+    held = std::exchange(lock_, -1);
+  }
+  detail::unlock_file(held);
 }
 
 MLFLOWHA_INLINE std::string Spool::files_directory() const { return detail::stem_of(path_) + ".files"; }
