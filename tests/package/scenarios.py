@@ -103,6 +103,13 @@ class Scenarios:
         if "v0_header_only" not in self.run("nm", "-C", program):
             raise Failure("the program does not hold the header-only definitions")
 
+    def logging(self) -> None:
+        self.consume("logging", COMPONENTS="logging", SUBJECT="mlflowha::logging", PROGRAM="logging")
+
+    def logging_header_only(self) -> None:
+        options = {"COMPONENTS": "logging_header_only", "SUBJECT": "mlflowha::logging_header_only"}
+        self.consume("logging_header_only", PROGRAM="logging", **options)
+
     def testing(self) -> None:
         self.consume("testing", COMPONENTS="testing", SUBJECT="mlflowha::testing", PROGRAM="testing")
 
