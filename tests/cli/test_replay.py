@@ -1,0 +1,71 @@
+#!/usr/bin/env python3
+"""`mlflowha replay`: a run is logged with no server there, replayed in vain, looked at, and delivered to a FakeServer."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import tempfile
+import unittest
+from pathlib import Path
+
+BUILD = Path(os.environ["MLFLOWHA_BUILD_DIR"])
+NOBODY = "http://127.0.0.1:9"
+
+
+class Replay(unittest.TestCase):
+    def setUp(self) -> None:
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = Path(folder.name)
+
+    def run_program(self, *command: str, servers: str = NOBODY) -> "subprocess.CompletedProcess[str]":
+        environment = {**os.environ, "MLFLOW_TRACKING_URI": servers, "MLFLOWHA_CALL_TIMEOUT": "10"}
+        environment.pop("MLFLOWHA_ENDPOINTS", None)
+        environment.pop("MLFLOWHA_SPOOL_DIR", None)
+        return subprocess.run(
+            [str(BUILD / command[0]), *command[1:]], cwd=self.folder, env=environment, capture_output=True, text=True, timeout=120
+        )
+
+    def test_offline_run_is_delivered_later(self) -> None:
+        logged = self.run_program("examples/training")
+        self.assertEqual(logged.returncode, 3, logged.stdout + logged.stderr)
+        self.assertIn("mlflowha replay 'mlflowha-spool'", logged.stdout)
+
+        vain = self.run_program("mlflowha", "replay", "mlflowha-spool", "--patience", "1")
+        self.assertEqual(vain.returncode, 5, vain.stdout + vain.stderr)
+
+        seen = self.run_program("mlflowha", "replay", "mlflowha-spool", "--dry-run", "--json")
+        self.assertEqual(seen.returncode, 0, seen.stderr)
+        self.assertEqual(json.loads(seen.stdout)["waiting"], 10_003)
+
+        server = subprocess.Popen([str(BUILD / "mlflowha-fake-server")], stdout=subprocess.PIPE, text=True)
+        try:
+            assert server.stdout is not None
+            url = f"http://127.0.0.1:{json.loads(server.stdout.readline())['port']}"
+            done = self.run_program("mlflowha", "replay", "mlflowha-spool", "--json", servers=url)
+        finally:
+            server.terminate()
+            server.communicate()
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        report = json.loads(done.stdout)
+        self.assertTrue(report["complete"])
+        self.assertEqual(report["delivered"], 10_003)
+        self.assertEqual(list((self.folder / "mlflowha-spool").iterdir()), [])
+
+    def test_a_damaged_spool_is_named(self) -> None:
+        (self.folder / "x.spool").write_bytes(b"x" * 5000)
+        (self.folder / "x.lock").touch()
+        done = self.run_program("mlflowha", "replay", ".")
+        self.assertEqual(done.returncode, 3, done.stdout)
+        self.assertIn(".corrupt", done.stdout)
+
+    def test_wrong_usage(self) -> None:
+        self.assertEqual(self.run_program("mlflowha").returncode, 2)
+        self.assertEqual(self.run_program("mlflowha", "replay", "nowhere").returncode, 2)
+        self.assertEqual(self.run_program("mlflowha", "replay", ".", servers="").returncode, 2)
+
+
+if __name__ == "__main__":
+    unittest.main()
