@@ -1,17 +1,16 @@
 #!/usr/bin/env python3
 """Records what a real MLflow server answers and what the official client sends, for tests that need no server.
 
-    record.py PYTHON [PART...]     PYTHON: interpreter of a venv with MLflow in it (2.x needs sqlalchemy<2.1)
-                                   PART: tracking, registry; all of them when none is named
+    record.py PYTHON     PYTHON: interpreter of a venv with MLflow in it (2.x needs sqlalchemy<2.1)
 
 Starts `mlflow server` on a free port of 127.0.0.1 with an empty SQLite database, plays tests/golden/cases (session.py says
-what is in them) and writes
-    tests/golden/VERSION/NAME.STATUS.json     the answer's body, as it came
+what is in them; sessions that need more of a server get one of their own) and writes
+    tests/golden/VERSION/NAME.STATUS.json     the answer's body, as it came but for the server's folder
     tests/golden/VERSION/session.json         [{"name", "operation", "request", "method", "target", "body", "status"}]
     tests/golden/VERSION/sent.json            [{"call", "method", "target", "body"}] of the official client
-    tests/golden/VERSION/sent_registry.json   the same, of the part that registry.py plays
-A new operation needs a line in cases, and both versions recorded again; it prints what has none. Standard library only;
-MLflow itself is used inside the venv alone.
+    tests/golden/VERSION/sent_registry.json   the same, of what registry.py makes it call
+A new operation needs a line in cases, and both versions recorded again; it prints what has none, and golden_test.cpp
+refuses it. Standard library only; MLflow itself is used inside the venv alone.
 """
 
 import http.client
@@ -87,36 +86,25 @@ def free_port() -> int:
 
 
 class Recorder:
-    def __init__(self, port: int, folder: pathlib.Path, table) -> None:
-        self.port, self.folder, self.table = port, folder, table
+    """Plays sessions to a server and keeps its answers."""
+
+    def __init__(self, folder: pathlib.Path, table: session.Table) -> None:
+        self.folder, self.table = folder, table
         self.requests: list = []
 
-    def ask(self, method: str, target: str, body=b"") -> tuple:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        kind = "application/octet-stream" if isinstance(body, bytes) else "application/json"
-        raw = body.encode() if isinstance(body, str) else body
-        connection.request(method, target, raw or None, {"Content-Type": kind} if raw else {})
-        answer = connection.getresponse()
-        data = answer.read()
-        connection.close()
-        return answer.status, data
-
-    def keep(self, name: str, method: str, target: str, body=b"") -> bytes:
-        """Asks, and stores the answer under that name. A body that is neither text nor bytes is sent as JSON."""
-        status, data = self.ask(method, target, body if isinstance(body, (str, bytes)) else json.dumps(body))
-        if name:
-            (self.folder / f"{name}.{status}.json").write_bytes(data)
-        return data
-
-    def record(self, case: session.Case, variables: dict) -> None:
+    def record(self, case: session.Case, server: "Server", variables: dict) -> None:
         text = session.replaced(case.text, variables)
+        values = json.loads(text) if case.operation else None
+        headers: dict = {}
         if case.operation:
-            values = json.loads(text)
-            method, target, body = session.request(self.table, self.table.operations[case.operation], values)
+            operation = self.table.operations[case.operation]
+            method, target, body = session.request(self.table, operation, values)
+            as_bytes = operation.raw_body is not None
         else:
-            values = None
-            method, target, body = (text.split(" ", 2) + [""])[:3]
-        status, data = self.ask(method, target, body)
+            method, target, headers, body = session.raw(text)
+            as_bytes = False
+        status, data = server.ask(method, target, body.encode() if as_bytes else body, headers)
+        data = data.replace(str(server.work).encode(), b"/server")  # a folder of one machine, in messages of errors
         if case.name:
             (self.folder / f"{case.name}.{status}.json").write_bytes(data)
         for variable, path in case.keep:
@@ -128,14 +116,15 @@ class Recorder:
             self.requests.append({"name": case.name, "operation": case.operation, "request": values, "method": method,
                                   "target": target, "body": body, "status": status})
 
-    def everything(self) -> None:
-        for cases in session.sessions(self.table).values():
-            variables: dict = {}
-            for case in cases:
-                try:
-                    self.record(case, variables)
-                except session.CaseError as error:
-                    raise session.CaseError(f"{case.where}: {error}") from None
+    def play(self, cases: list, server: "Server") -> None:
+        variables: dict = {}
+        for case in cases:
+            try:
+                self.record(case, server, variables)
+            except (session.CaseError, ValueError) as error:
+                raise session.CaseError(f"{case.where}: {error}") from None
+
+    def write(self) -> None:
         lines = [json.dumps(one, ensure_ascii=False) for one in self.requests]
         (self.folder / "session.json").write_text("[\n" + ",\n".join(lines) + "\n]\n", encoding="utf-8")
         named = {one["operation"] for one in self.requests if one["name"]}
@@ -144,51 +133,93 @@ class Recorder:
             print(f"operations without a case: {', '.join(without)}", file=sys.stderr)
 
 
+class Server:
+    """`mlflow server` with a database of its own, in a `with` block. `extras`: words of a cases file's `server` line."""
+
+    def __init__(self, python: pathlib.Path, extras: tuple) -> None:
+        unknown = set(extras) - {"jobs", "workspaces"}
+        if unknown:
+            raise session.CaseError(f"no such extra of a server: {', '.join(unknown)}")
+        self.python, self.extras, self.port = python, extras, free_port()
+        self.work = pathlib.Path(tempfile.mkdtemp(prefix="mlflowha-golden-"))
+        self.environment = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW", "_MLFLOW"))}
+        self.environment.update(
+            PATH=f"{python.parent}:{os.environ['PATH']}",
+            MLFLOW_SERVER_ENABLE_JOB_EXECUTION="true" if "jobs" in extras else "false",
+            MLFLOW_DISABLE_TELEMETRY="true",
+            MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS="true",
+            MLFLOW_WEBHOOK_REQUEST_MAX_RETRIES="0",
+        )
+
+    def __enter__(self) -> "Server":
+        with open(self.work / "log", "wb") as log:
+            self.process = subprocess.Popen(
+                [self.python.parent / "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port), "--workers", "1",
+                 "--backend-store-uri", f"sqlite:///{self.work}/db.sqlite",
+                 "--artifacts-destination", f"{self.work}/artifacts"]
+                + (["--enable-workspaces"] if "workspaces" in self.extras else []),
+                env=self.environment, cwd=self.work, start_new_session=True, stdout=log, stderr=subprocess.STDOUT)
+        for _ in range(1200):
+            try:
+                if self.ask("GET", "/health")[1] == b"OK":
+                    return self
+            except OSError:
+                pass
+            if self.process.poll() is not None:
+                break
+            time.sleep(0.1)
+        said = (self.work / "log").read_text(errors="replace")
+        self.__exit__()
+        raise RuntimeError(f"mlflow server does not answer:\n{said}")
+
+    def __exit__(self, *_: object) -> None:
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        shutil.rmtree(self.work, ignore_errors=True)
+
+    def ask(self, method: str, target: str, body: "str | bytes" = b"", headers: "dict | None" = None) -> tuple:
+        """(status, body). Text is sent as JSON, bytes as they are."""
+        kind = "application/octet-stream" if isinstance(body, bytes) else "application/json"
+        raw = body.encode() if isinstance(body, str) else body
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection.request(method, target, raw or None, {**({"Content-Type": kind} if raw else {}), **(headers or {})})
+        answer = connection.getresponse()
+        data = answer.read()
+        connection.close()
+        return answer.status, data
+
+    def official(self, calls: str, file: pathlib.Path) -> None:
+        """Has the official client make these calls and keeps what it sends."""
+        subprocess.run([self.python, "-c", RECORDING + calls + KEEP, f"http://127.0.0.1:{self.port}", file],
+                       check=True, env=self.environment, cwd=self.work)
+
+
 def main() -> int:
-    parts = sys.argv[2:] or ["tracking", "registry"]
-    if len(sys.argv) < 2 or set(parts) - {"tracking", "registry"}:
+    if len(sys.argv) != 2:
         print(__doc__, file=sys.stderr)
         return 2
     python = pathlib.Path(sys.argv[1]).absolute()
     version = subprocess.run([python, "-c", "import mlflow; print(mlflow.__version__)"], check=True, text=True,
                              capture_output=True).stdout.strip()
-    folder = HERE / version
-    if not sys.argv[2:]:
-        shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(exist_ok=True)
-    work = pathlib.Path(tempfile.mkdtemp(prefix="mlflowha-golden-"))
-    port = free_port()
-    environment = dict(os.environ, MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false", MLFLOW_DISABLE_TELEMETRY="true",
-                       MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS="true", MLFLOW_WEBHOOK_REQUEST_MAX_RETRIES="0")
-    environment["PATH"] = f"{python.parent}:{environment['PATH']}"
-    server = subprocess.Popen(
-        [python.parent / "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
-         "--backend-store-uri", f"sqlite:///{work}/db.sqlite", "--artifacts-destination", f"{work}/artifacts"],
-        env=environment, cwd=work, start_new_session=True, stdout=open(work / "log", "w"), stderr=subprocess.STDOUT)
-    try:
-        recorder = Recorder(port, folder, session.the_table())
-        for _ in range(600):
-            try:
-                if recorder.ask("GET", "/health")[1] == b"OK":
-                    break
-            except OSError:
-                pass
-            if server.poll() is not None:
-                print((work / "log").read_text(), file=sys.stderr)
-                return 1
-            time.sleep(0.1)
-        for part, record, calls, file in (
-            ("tracking", recorder.everything, TRACKING, "sent.json"),
-            ("registry", lambda: registry.record(recorder.keep), registry.OFFICIAL, "sent_registry.json"),
-        ):
-            if part in parts:
-                record()
-                subprocess.run([python, "-c", RECORDING + calls + KEEP, f"http://127.0.0.1:{port}", folder / file],
-                               check=True, env=environment, cwd=work)
-    finally:
-        os.killpg(server.pid, signal.SIGKILL)
-        server.wait()
-        shutil.rmtree(work, ignore_errors=True)
+    table = session.the_table()
+    servers: dict = {}
+    for cases in session.sessions(table).values():
+        # MLflow 2 has none of the extras: it refuses the options, and answers what needs them like any unknown route.
+        servers.setdefault(() if version.startswith("2.") else cases.extras, []).append(cases.cases)
+    with tempfile.TemporaryDirectory(prefix="mlflowha-golden-") as fresh:
+        recorder = Recorder(pathlib.Path(fresh) / version, table)
+        recorder.folder.mkdir()
+        for extras, sessions in servers.items():
+            with Server(python, extras) as server:
+                for cases in sessions:
+                    recorder.play(cases, server)
+                if not extras:
+                    server.official(TRACKING, recorder.folder / "sent.json")
+                    server.official(registry.OFFICIAL, recorder.folder / "sent_registry.json")
+        recorder.write()
+        folder = HERE / version
+        shutil.rmtree(folder, ignore_errors=True)  # only now: a session that failed leaves the old recordings alone
+        shutil.copytree(recorder.folder, folder)
     print(f"{len(list(folder.iterdir()))} files in {folder}")
     return 0
 

@@ -6,7 +6,8 @@ against each other, and a real server against both. Standard library only.
 A cases file is one session with one group of operations, in order, with variables of its own. Its lines:
 
     NAME [= OPERATION] {REQUEST} [-> VARIABLE = PATH.IN.ANSWER [, ...]]
-    raw NAME VERB TARGET [BODY]
+    raw NAME VERB TARGET [[HEADER: VALUE]] [BODY]
+    server EXTRA...          what the session's server must have beside the usual; record.py knows the words
 
 NAME is the recording's, `-` for none; without `= OPERATION` it is the operation's too. REQUEST is JSON by MLflow's field
 names; `$VARIABLE` in it, and in raw lines, is replaced. Four blanks continue the line above, `#` begins a comment. Times
@@ -34,27 +35,38 @@ class Case:
     where: str
     name: str  # "" where the answer isn't kept
     operation: str  # "" of a raw line
-    text: str  # the request's JSON, or "VERB TARGET [BODY]" of a raw line
+    text: str  # the request's JSON, or "VERB TARGET [[HEADER: VALUE]] [BODY]" of a raw line
     keep: list  # (variable, path)
+
+
+@dataclasses.dataclass
+class Session:
+    extras: tuple  # of its server
+    cases: list
 
 
 class CaseError(Exception):
     """A fault in a cases file, with file and line."""
 
 
-def read(path: pathlib.Path, table: Table) -> list:
+def read(path: pathlib.Path, table: Table) -> Session:
     lines: list = []
     for number, raw in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         if raw.startswith("    ") and lines:
             lines[-1] = (lines[-1][0], lines[-1][1] + " " + raw.strip())
         elif raw.strip() and not raw.startswith("#"):
             lines.append((number, raw.rstrip()))
-    cases = []
+    cases: list = []
+    extras: tuple = ()
     for number, line in lines:
         where = f"{path.name}:{number}"
-        match = re.fullmatch(r"raw (\w+) ([A-Z]+ /\S*(?: .+)?)", line)
+        match = re.fullmatch(r"server((?: \w+)+)", line)
         if match:
-            cases.append(Case(where, match[1], "", match[2], []))
+            extras = tuple(sorted(match[1].split()))
+            continue
+        match = re.fullmatch(r"raw (\w+|-) ([A-Z]+ /\S*(?: .+)?)", line)
+        if match:
+            cases.append(Case(where, match[1].strip("-"), "", match[2], []))
             continue
         match = re.fullmatch(r"(\w+|-)(?: = (\w+))? (\{.*?\})(?: -> ([^{}\"]+))?", line)
         if not match:
@@ -64,7 +76,14 @@ def read(path: pathlib.Path, table: Table) -> list:
             raise CaseError(f"{where}: no operation {operation}")
         keep = [tuple(part.strip() for part in one.split("=")) for one in (match[4] or "").split(",") if one.strip()]
         cases.append(Case(where, "" if match[1] == "-" else match[1], operation, match[3], keep))
-    return cases
+    return Session(extras, cases)
+
+
+def raw(text: str) -> tuple:
+    """(method, target, headers, body) of a raw line's text."""
+    match = re.fullmatch(r"([A-Z]+) (\S+)(?: \[([\w-]+): ([^\]]*)\])?(?: (.*))?", text)
+    assert match, text
+    return match[1], match[2], {match[3]: match[4]} if match[3] else {}, match[5] or ""
 
 
 def replaced(text: str, variables: dict) -> str:
@@ -129,7 +148,7 @@ def encode(table: Table, message: Message, values: dict) -> str:
         raise CaseError(f"{message.name} has no {', '.join(sorted(unknown))}")
     members = []
     for field in message.fields:
-        if field.alias:
+        if field.alias or field.in_path or field.body:
             continue
         sure = (field.required or field.always or field.default not in (None, "0", "False")) and not (
             field.oneof or field.optional
@@ -140,8 +159,10 @@ def encode(table: Table, message: Message, values: dict) -> str:
         else:
             value, given = _default(table, field, message.is_request), False
         text = _value(table, field, value) if value is not None else "null"
-        # A message is left out when nothing was said in it.
+        # A message is left out when nothing was said in it; any JSON that was given says something.
         empty = not values.get(field.name) if field.type in table.messages else _empty(value)
+        if field.type == "json" and field.kind == "one":
+            empty = field.name not in values
         if sure or given or not empty:
             members.append(f'"{field.name}":{text}')
     return "{" + ",".join(members) + "}"
@@ -155,14 +176,17 @@ def request(table: Table, op: Operation, values: dict) -> tuple:
     """(method, target, body) of an operation."""
     target = op.path
     for place in op.places:
-        target = target.replace("{" + place + "}", _quote(str(pick(values, place))))
+        value = str(pick(values, place))
+        target = target.replace("{" + place + "}", _quote(value))
+        target = target.replace("{" + place + "*}", "/".join(map(_quote, value.split("/"))))
     if op.request is None or not op.request.fields:
         return op.verb, target, ""
-    if op.verb != "GET":
+    raw_body = op.raw_body
+    if op.verb != "GET" and not raw_body:
         return op.verb, target, encode(table, op.request, values)
     query = []
     for field in op.request.fields:
-        if field.alias or field.name in op.places:
+        if field.alias or field.body or field.name in op.places:
             continue
         value = values.get(field.name)
         if value is None:
@@ -172,15 +196,16 @@ def request(table: Table, op: Operation, values: dict) -> tuple:
                 continue
             text = ("true" if one else "false") if isinstance(one, bool) else str(one)
             query.append(f"{field.name}={_quote(text)}")
-    return op.verb, target + ("?" + "&".join(query) if query else ""), ""
+    body = values.get(raw_body.name, "") if raw_body else ""
+    return op.verb, target + ("?" + "&".join(query) if query else ""), body
 
 
 def sessions(table: Table) -> dict:
-    """File name -> cases; each recording's name is there once."""
+    """File name -> Session; each recording's name is there once."""
     found, names = {}, {}
     for path in sorted((HERE / "cases").glob("*.cases")):
         found[path.name] = read(path, table)
-        for case in found[path.name]:
+        for case in found[path.name].cases:
             if case.name and case.name in names:
                 raise CaseError(f"{case.where}: {case.name} is there already, at {names[case.name]}")
             names[case.name] = case.where

@@ -21,8 +21,10 @@ struct GoldenRow {
   std::string_view name;
   std::string_view returns;  ///< as in the table: nothing, text, message, member, list, page
   std::string_view field;    ///< of the answer, where the row names one
+  std::string_view unread;   ///< other fields of the answer, with blanks between
   mlflowha::Result<mlflowha::api::PreparedRequest> (*prepare)(std::string_view json);
-  mlflowha::Result<std::string> (*decode)(std::string_view body);  ///< the result as JSON text
+  /// The result as JSON text, without unknown fields; a page is an object of items and next_page_token.
+  mlflowha::Result<std::string> (*decode)(std::string_view body);
 };
 
 const std::vector<GoldenRow>& golden_rows();
@@ -37,11 +39,11 @@ inline const std::string golden_tag = "not recorded";
 template <class T, class Entity>
 std::string golden_json(const T& value, const Entity& entity) {
   if constexpr (std::is_same_v<T, std::string>) {
-    return '"' + value + '"';  // ids and versions: nothing to escape
+    return '"' + value + '"';  // ids, versions and whole files; the first two need no escapes
   } else if constexpr (std::is_arithmetic_v<T>) {
     return std::to_string(value);
   } else if constexpr (requires { value.items, value.next_page_token; }) {
-    return golden_json(value.items, entity);
+    return "{\"items\":" + golden_json(value.items, entity) + ",\"next_page_token\":\"" + value.next_page_token + "\"}";
   } else if constexpr (requires { value.begin(); }) {
     std::string list = "[";
     for (const auto& item : value) list += (list.size() > 1 ? "," : "") + golden_json(item, entity);

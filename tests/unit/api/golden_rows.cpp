@@ -22,6 +22,7 @@
 
 #include "unit/api/golden.hpp"
 
+#include <optional>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -30,1358 +31,2852 @@ namespace mlflowha_tests {
 
 using namespace mlflowha;
 
-static constexpr auto entity = [](const auto& value) { return api::to_json(value); };
+// Empties what codecs take for unknown, so that a field that they lose is seen to be missing.
+[[maybe_unused]] static void forget(FileInfo& value);
+[[maybe_unused]] static void forget(ListArtifacts& value);
+[[maybe_unused]] static void forget(ArtifactList& value);
+[[maybe_unused]] static void forget(CreatePresignedUploadUrl& value);
+[[maybe_unused]] static void forget(PresignedUpload& value);
+[[maybe_unused]] static void forget(CreatePresignedDownloadUrl& value);
+[[maybe_unused]] static void forget(PresignedDownload& value);
+[[maybe_unused]] static void forget(ProxiedFile& value);
+[[maybe_unused]] static void forget(ListProxiedArtifacts& value);
+[[maybe_unused]] static void forget(DownloadArtifact& value);
+[[maybe_unused]] static void forget(UploadArtifact& value);
+[[maybe_unused]] static void forget(DeleteArtifact& value);
+[[maybe_unused]] static void forget(CreateMultipartUpload& value);
+[[maybe_unused]] static void forget(MultipartUploadCredential& value);
+[[maybe_unused]] static void forget(MultipartUpload& value);
+[[maybe_unused]] static void forget(MultipartUploadPart& value);
+[[maybe_unused]] static void forget(CompleteMultipartUpload& value);
+[[maybe_unused]] static void forget(AbortMultipartUpload& value);
+[[maybe_unused]] static void forget(GetPresignedDownloadUrl& value);
+[[maybe_unused]] static void forget(PresignedProxyDownload& value);
+[[maybe_unused]] static void forget(GetArtifact& value);
+[[maybe_unused]] static void forget(GetModelVersionArtifact& value);
+[[maybe_unused]] static void forget(UploadRunArtifact& value);
+[[maybe_unused]] static void forget(AssessmentSource& value);
+[[maybe_unused]] static void forget(AssessmentError& value);
+[[maybe_unused]] static void forget(Feedback& value);
+[[maybe_unused]] static void forget(ExpectationSerializedValue& value);
+[[maybe_unused]] static void forget(Expectation& value);
+[[maybe_unused]] static void forget(IssueReference& value);
+[[maybe_unused]] static void forget(Assessment& value);
+[[maybe_unused]] static void forget(GetAssessment& value);
+[[maybe_unused]] static void forget(CreateAssessment& value);
+[[maybe_unused]] static void forget(UpdateAssessment& value);
+[[maybe_unused]] static void forget(DeleteAssessment& value);
+[[maybe_unused]] static void forget(EvaluationDataset& value);
+[[maybe_unused]] static void forget(CreateDataset& value);
+[[maybe_unused]] static void forget(GetDataset& value);
+[[maybe_unused]] static void forget(DeleteDataset& value);
+[[maybe_unused]] static void forget(SearchEvaluationDatasets& value);
+[[maybe_unused]] static void forget(SetDatasetTags& value);
+[[maybe_unused]] static void forget(DeleteDatasetTag& value);
+[[maybe_unused]] static void forget(UpsertDatasetRecords& value);
+[[maybe_unused]] static void forget(DatasetRecordCounts& value);
+[[maybe_unused]] static void forget(GetDatasetExperimentIds& value);
+[[maybe_unused]] static void forget(GetDatasetRecords& value);
+[[maybe_unused]] static void forget(DatasetRecords& value);
+[[maybe_unused]] static void forget(DeleteDatasetRecords& value);
+[[maybe_unused]] static void forget(AddDatasetToExperiments& value);
+[[maybe_unused]] static void forget(RemoveDatasetFromExperiments& value);
+[[maybe_unused]] static void forget(ExperimentTag& value);
+[[maybe_unused]] static void forget(Experiment& value);
+[[maybe_unused]] static void forget(CreateExperiment& value);
+[[maybe_unused]] static void forget(SearchExperiments& value);
+[[maybe_unused]] static void forget(GetExperiment& value);
+[[maybe_unused]] static void forget(GetExperimentByName& value);
+[[maybe_unused]] static void forget(DeleteExperiment& value);
+[[maybe_unused]] static void forget(RestoreExperiment& value);
+[[maybe_unused]] static void forget(UpdateExperiment& value);
+[[maybe_unused]] static void forget(SetExperimentTag& value);
+[[maybe_unused]] static void forget(DeleteExperimentTag& value);
+[[maybe_unused]] static void forget(DatasetSummary& value);
+[[maybe_unused]] static void forget(SearchDatasets& value);
+[[maybe_unused]] static void forget(Issue& value);
+[[maybe_unused]] static void forget(CreateIssue& value);
+[[maybe_unused]] static void forget(UpdateIssue& value);
+[[maybe_unused]] static void forget(GetIssue& value);
+[[maybe_unused]] static void forget(SearchIssues& value);
+[[maybe_unused]] static void forget(InputPassFail& value);
+[[maybe_unused]] static void forget(InputCategorical& value);
+[[maybe_unused]] static void forget(InputNumeric& value);
+[[maybe_unused]] static void forget(InputText& value);
+[[maybe_unused]] static void forget(LabelSchemaInput& value);
+[[maybe_unused]] static void forget(LabelSchema& value);
+[[maybe_unused]] static void forget(CreateLabelSchema& value);
+[[maybe_unused]] static void forget(GetLabelSchema& value);
+[[maybe_unused]] static void forget(GetLabelSchemaByName& value);
+[[maybe_unused]] static void forget(ListLabelSchemas& value);
+[[maybe_unused]] static void forget(UpdateLabelSchema& value);
+[[maybe_unused]] static void forget(DeleteLabelSchema& value);
+[[maybe_unused]] static void forget(PromptOptimizationJobConfig& value);
+[[maybe_unused]] static void forget(PromptOptimizationJobTag& value);
+[[maybe_unused]] static void forget(JobProgress& value);
+[[maybe_unused]] static void forget(JobState& value);
+[[maybe_unused]] static void forget(PromptOptimizationJob& value);
+[[maybe_unused]] static void forget(CreatePromptOptimizationJob& value);
+[[maybe_unused]] static void forget(GetPromptOptimizationJob& value);
+[[maybe_unused]] static void forget(SearchPromptOptimizationJobs& value);
+[[maybe_unused]] static void forget(CancelPromptOptimizationJob& value);
+[[maybe_unused]] static void forget(DeletePromptOptimizationJob& value);
+[[maybe_unused]] static void forget(RegisteredModelTag& value);
+[[maybe_unused]] static void forget(ModelVersionTag& value);
+[[maybe_unused]] static void forget(RegisteredModelAlias& value);
+[[maybe_unused]] static void forget(ModelParam& value);
+[[maybe_unused]] static void forget(ModelMetric& value);
+[[maybe_unused]] static void forget(ModelVersionDeploymentJobState& value);
+[[maybe_unused]] static void forget(ModelVersion& value);
+[[maybe_unused]] static void forget(RegisteredModel& value);
+[[maybe_unused]] static void forget(CreateRegisteredModel& value);
+[[maybe_unused]] static void forget(RenameRegisteredModel& value);
+[[maybe_unused]] static void forget(UpdateRegisteredModel& value);
+[[maybe_unused]] static void forget(DeleteRegisteredModel& value);
+[[maybe_unused]] static void forget(GetRegisteredModel& value);
+[[maybe_unused]] static void forget(SearchRegisteredModels& value);
+[[maybe_unused]] static void forget(GetLatestVersions& value);
+[[maybe_unused]] static void forget(SetRegisteredModelTag& value);
+[[maybe_unused]] static void forget(DeleteRegisteredModelTag& value);
+[[maybe_unused]] static void forget(SetRegisteredModelAlias& value);
+[[maybe_unused]] static void forget(DeleteRegisteredModelAlias& value);
+[[maybe_unused]] static void forget(GetModelVersionByAlias& value);
+[[maybe_unused]] static void forget(CreateModelVersion& value);
+[[maybe_unused]] static void forget(UpdateModelVersion& value);
+[[maybe_unused]] static void forget(TransitionModelVersionStage& value);
+[[maybe_unused]] static void forget(DeleteModelVersion& value);
+[[maybe_unused]] static void forget(GetModelVersion& value);
+[[maybe_unused]] static void forget(SearchModelVersions& value);
+[[maybe_unused]] static void forget(GetModelVersionDownloadUri& value);
+[[maybe_unused]] static void forget(SetModelVersionTag& value);
+[[maybe_unused]] static void forget(DeleteModelVersionTag& value);
+[[maybe_unused]] static void forget(ReviewQueue& value);
+[[maybe_unused]] static void forget(ReviewQueueItem& value);
+[[maybe_unused]] static void forget(CreateReviewQueue& value);
+[[maybe_unused]] static void forget(GetOrCreateUserQueue& value);
+[[maybe_unused]] static void forget(GetReviewQueue& value);
+[[maybe_unused]] static void forget(GetReviewQueueByName& value);
+[[maybe_unused]] static void forget(ListReviewQueues& value);
+[[maybe_unused]] static void forget(UpdateReviewQueue& value);
+[[maybe_unused]] static void forget(DeleteReviewQueue& value);
+[[maybe_unused]] static void forget(AddItemsToReviewQueue& value);
+[[maybe_unused]] static void forget(RemoveItemsFromReviewQueue& value);
+[[maybe_unused]] static void forget(ListReviewQueueItems& value);
+[[maybe_unused]] static void forget(SetReviewQueueItemStatus& value);
+[[maybe_unused]] static void forget(Metric& value);
+[[maybe_unused]] static void forget(MetricWithRunId& value);
+[[maybe_unused]] static void forget(Param& value);
+[[maybe_unused]] static void forget(RunTag& value);
+[[maybe_unused]] static void forget(InputTag& value);
+[[maybe_unused]] static void forget(Dataset& value);
+[[maybe_unused]] static void forget(DatasetInput& value);
+[[maybe_unused]] static void forget(ModelInput& value);
+[[maybe_unused]] static void forget(ModelOutput& value);
+[[maybe_unused]] static void forget(RunInfo& value);
+[[maybe_unused]] static void forget(RunData& value);
+[[maybe_unused]] static void forget(RunInputs& value);
+[[maybe_unused]] static void forget(RunOutputs& value);
+[[maybe_unused]] static void forget(Run& value);
+[[maybe_unused]] static void forget(CreateRun& value);
+[[maybe_unused]] static void forget(UpdateRun& value);
+[[maybe_unused]] static void forget(DeleteRun& value);
+[[maybe_unused]] static void forget(RestoreRun& value);
+[[maybe_unused]] static void forget(GetRun& value);
+[[maybe_unused]] static void forget(SearchRuns& value);
+[[maybe_unused]] static void forget(LogMetric& value);
+[[maybe_unused]] static void forget(LogParam& value);
+[[maybe_unused]] static void forget(SetTag& value);
+[[maybe_unused]] static void forget(DeleteTag& value);
+[[maybe_unused]] static void forget(GetMetricHistory& value);
+[[maybe_unused]] static void forget(GetMetricHistoryBulkInterval& value);
+[[maybe_unused]] static void forget(GetMetricHistoryBulk& value);
+[[maybe_unused]] static void forget(LogBatch& value);
+[[maybe_unused]] static void forget(LogModel& value);
+[[maybe_unused]] static void forget(LogInputs& value);
+[[maybe_unused]] static void forget(LogOutputs& value);
+[[maybe_unused]] static void forget(Scorer& value);
+[[maybe_unused]] static void forget(RegisteredScorer& value);
+[[maybe_unused]] static void forget(OnlineScoringConfig& value);
+[[maybe_unused]] static void forget(RegisterScorer& value);
+[[maybe_unused]] static void forget(ListScorers& value);
+[[maybe_unused]] static void forget(ListScorerVersions& value);
+[[maybe_unused]] static void forget(GetScorer& value);
+[[maybe_unused]] static void forget(DeleteScorer& value);
+[[maybe_unused]] static void forget(GetOnlineScoringConfigs& value);
+[[maybe_unused]] static void forget(UpsertOnlineScoringConfig& value);
+[[maybe_unused]] static void forget(ServerInfo& value);
+[[maybe_unused]] static void forget(WebhookEvent& value);
+[[maybe_unused]] static void forget(Webhook& value);
+[[maybe_unused]] static void forget(WebhookTestResult& value);
+[[maybe_unused]] static void forget(CreateWebhook& value);
+[[maybe_unused]] static void forget(ListWebhooks& value);
+[[maybe_unused]] static void forget(GetWebhook& value);
+[[maybe_unused]] static void forget(UpdateWebhook& value);
+[[maybe_unused]] static void forget(DeleteWebhook& value);
+[[maybe_unused]] static void forget(TestWebhook& value);
+[[maybe_unused]] static void forget(TraceArchivalConfig& value);
+[[maybe_unused]] static void forget(Workspace& value);
+[[maybe_unused]] static void forget(CreateWorkspace& value);
+[[maybe_unused]] static void forget(GetWorkspace& value);
+[[maybe_unused]] static void forget(UpdateWorkspace& value);
+[[maybe_unused]] static void forget(DeleteWorkspace& value);
+[[maybe_unused]] static void forget(GatewaySecretInfo& value);
+[[maybe_unused]] static void forget(GatewayModelDefinition& value);
+[[maybe_unused]] static void forget(GatewayEndpointModelConfig& value);
+[[maybe_unused]] static void forget(GatewayEndpointModelMapping& value);
+[[maybe_unused]] static void forget(FallbackConfig& value);
+[[maybe_unused]] static void forget(GatewayEndpointTag& value);
+[[maybe_unused]] static void forget(GatewayEndpoint& value);
+[[maybe_unused]] static void forget(GatewayEndpointBinding& value);
+[[maybe_unused]] static void forget(BudgetDuration& value);
+[[maybe_unused]] static void forget(GatewayBudgetPolicy& value);
+[[maybe_unused]] static void forget(BudgetWindow& value);
+[[maybe_unused]] static void forget(GatewayGuardrail& value);
+[[maybe_unused]] static void forget(GatewayGuardrailConfig& value);
+[[maybe_unused]] static void forget(GatewayModelInfo& value);
+[[maybe_unused]] static void forget(ProviderField& value);
+[[maybe_unused]] static void forget(ProviderAuthMode& value);
+[[maybe_unused]] static void forget(ProviderConfig& value);
+[[maybe_unused]] static void forget(GatewaySecretsConfig& value);
+[[maybe_unused]] static void forget(CreateGatewaySecret& value);
+[[maybe_unused]] static void forget(GetGatewaySecretInfo& value);
+[[maybe_unused]] static void forget(UpdateGatewaySecret& value);
+[[maybe_unused]] static void forget(DeleteGatewaySecret& value);
+[[maybe_unused]] static void forget(ListGatewaySecretInfos& value);
+[[maybe_unused]] static void forget(CreateGatewayModelDefinition& value);
+[[maybe_unused]] static void forget(GetGatewayModelDefinition& value);
+[[maybe_unused]] static void forget(ListGatewayModelDefinitions& value);
+[[maybe_unused]] static void forget(UpdateGatewayModelDefinition& value);
+[[maybe_unused]] static void forget(DeleteGatewayModelDefinition& value);
+[[maybe_unused]] static void forget(CreateGatewayEndpoint& value);
+[[maybe_unused]] static void forget(GetGatewayEndpoint& value);
+[[maybe_unused]] static void forget(UpdateGatewayEndpoint& value);
+[[maybe_unused]] static void forget(DeleteGatewayEndpoint& value);
+[[maybe_unused]] static void forget(ListGatewayEndpoints& value);
+[[maybe_unused]] static void forget(AttachModelToEndpoint& value);
+[[maybe_unused]] static void forget(DetachModelFromEndpoint& value);
+[[maybe_unused]] static void forget(CreateEndpointBinding& value);
+[[maybe_unused]] static void forget(DeleteEndpointBinding& value);
+[[maybe_unused]] static void forget(ListEndpointBindings& value);
+[[maybe_unused]] static void forget(SetGatewayEndpointTag& value);
+[[maybe_unused]] static void forget(DeleteGatewayEndpointTag& value);
+[[maybe_unused]] static void forget(CreateBudgetPolicy& value);
+[[maybe_unused]] static void forget(GetBudgetPolicy& value);
+[[maybe_unused]] static void forget(UpdateBudgetPolicy& value);
+[[maybe_unused]] static void forget(DeleteBudgetPolicy& value);
+[[maybe_unused]] static void forget(ListBudgetPolicies& value);
+[[maybe_unused]] static void forget(CreateGatewayGuardrail& value);
+[[maybe_unused]] static void forget(GetGatewayGuardrail& value);
+[[maybe_unused]] static void forget(DeleteGatewayGuardrail& value);
+[[maybe_unused]] static void forget(ListGatewayGuardrails& value);
+[[maybe_unused]] static void forget(AddGuardrailToEndpoint& value);
+[[maybe_unused]] static void forget(RemoveGuardrailFromEndpoint& value);
+[[maybe_unused]] static void forget(ListEndpointGuardrailConfigs& value);
+[[maybe_unused]] static void forget(UpdateEndpointGuardrailConfig& value);
+[[maybe_unused]] static void forget(ListGatewayModels& value);
+[[maybe_unused]] static void forget(GetProviderConfig& value);
+[[maybe_unused]] static void forget(LoggedModelParameter& value);
+[[maybe_unused]] static void forget(LoggedModelTag& value);
+[[maybe_unused]] static void forget(LoggedModelRegistrationInfo& value);
+[[maybe_unused]] static void forget(LoggedModelInfo& value);
+[[maybe_unused]] static void forget(LoggedModelData& value);
+[[maybe_unused]] static void forget(LoggedModel& value);
+[[maybe_unused]] static void forget(CreateLoggedModel& value);
+[[maybe_unused]] static void forget(FinalizeLoggedModel& value);
+[[maybe_unused]] static void forget(GetLoggedModel& value);
+[[maybe_unused]] static void forget(DeleteLoggedModel& value);
+[[maybe_unused]] static void forget(SearchLoggedModelsDataset& value);
+[[maybe_unused]] static void forget(SearchLoggedModelsOrderBy& value);
+[[maybe_unused]] static void forget(SearchLoggedModels& value);
+[[maybe_unused]] static void forget(SetLoggedModelTags& value);
+[[maybe_unused]] static void forget(DeleteLoggedModelTag& value);
+[[maybe_unused]] static void forget(ListLoggedModelArtifacts& value);
+[[maybe_unused]] static void forget(LoggedModelArtifactList& value);
+[[maybe_unused]] static void forget(LogLoggedModelParams& value);
+[[maybe_unused]] static void forget(GetLoggedModelArtifact& value);
+[[maybe_unused]] static void forget(MlflowExperimentLocation& value);
+[[maybe_unused]] static void forget(InferenceTableLocation& value);
+[[maybe_unused]] static void forget(TraceLocation& value);
+[[maybe_unused]] static void forget(TraceInfo& value);
+[[maybe_unused]] static void forget(Trace& value);
+[[maybe_unused]] static void forget(TraceRequestMetadata& value);
+[[maybe_unused]] static void forget(TraceTag& value);
+[[maybe_unused]] static void forget(TraceInfoV2& value);
+[[maybe_unused]] static void forget(PromptVersionRef& value);
+[[maybe_unused]] static void forget(MetricAggregation& value);
+[[maybe_unused]] static void forget(MetricDataPoint& value);
+[[maybe_unused]] static void forget(TraceFilterCorrelation& value);
+[[maybe_unused]] static void forget(StartTrace& value);
+[[maybe_unused]] static void forget(GetTraceInfo& value);
+[[maybe_unused]] static void forget(GetTrace& value);
+[[maybe_unused]] static void forget(BatchGetTraces& value);
+[[maybe_unused]] static void forget(BatchGetTraceInfos& value);
+[[maybe_unused]] static void forget(SearchTraces& value);
+[[maybe_unused]] static void forget(DeleteTraces& value);
+[[maybe_unused]] static void forget(SetTraceTag& value);
+[[maybe_unused]] static void forget(DeleteTraceTag& value);
+[[maybe_unused]] static void forget(LinkTracesToRun& value);
+[[maybe_unused]] static void forget(LinkPromptsToTrace& value);
+[[maybe_unused]] static void forget(CalculateTraceFilterCorrelation& value);
+[[maybe_unused]] static void forget(QueryTraceMetrics& value);
+[[maybe_unused]] static void forget(StartTraceV2& value);
+[[maybe_unused]] static void forget(EndTraceV2& value);
+[[maybe_unused]] static void forget(GetTraceInfoV2& value);
+[[maybe_unused]] static void forget(SearchTracesV2& value);
+[[maybe_unused]] static void forget(DeleteTracesV2& value);
+[[maybe_unused]] static void forget(SetTraceTagV2& value);
+[[maybe_unused]] static void forget(DeleteTraceTagV2& value);
+[[maybe_unused]] static void forget(SearchUnifiedTraces& value);
+[[maybe_unused]] static void forget(GetOnlineTraceDetails& value);
+template <class T>
+static void forget(std::vector<T>& values) {
+  for (T& one : values) forget(one);
+}
+template <class T>
+static void forget(std::optional<T>& value) {
+  if (value) forget(*value);
+}
+static void forget(FileInfo& value) {
+  value.unknown_fields.clear();
+}
+static void forget(ListArtifacts& value) {
+  value.unknown_fields.clear();
+}
+static void forget(ArtifactList& value) {
+  value.unknown_fields.clear();
+  forget(value.files);
+}
+static void forget(CreatePresignedUploadUrl& value) {
+  value.unknown_fields.clear();
+}
+static void forget(PresignedUpload& value) {
+  value.unknown_fields.clear();
+}
+static void forget(CreatePresignedDownloadUrl& value) {
+  value.unknown_fields.clear();
+}
+static void forget(PresignedDownload& value) {
+  value.unknown_fields.clear();
+}
+static void forget(ProxiedFile& value) {
+  value.unknown_fields.clear();
+}
+static void forget(ListProxiedArtifacts& value) {
+  value.unknown_fields.clear();
+}
+static void forget(DownloadArtifact& value) {
+  value.unknown_fields.clear();
+}
+static void forget(UploadArtifact& value) {
+  value.unknown_fields.clear();
+}
+static void forget(DeleteArtifact& value) {
+  value.unknown_fields.clear();
+}
+static void forget(CreateMultipartUpload& value) {
+  value.unknown_fields.clear();
+}
+static void forget(MultipartUploadCredential& value) {
+  value.unknown_fields.clear();
+}
+static void forget(MultipartUpload& value) {
+  value.unknown_fields.clear();
+  forget(value.credentials);
+}
+static void forget(MultipartUploadPart& value) {
+  value.unknown_fields.clear();
+}
+static void forget(CompleteMultipartUpload& value) {
+  value.unknown_fields.clear();
+  forget(value.parts);
+}
+static void forget(AbortMultipartUpload& value) {
+  value.unknown_fields.clear();
+}
+static void forget(GetPresignedDownloadUrl& value) {
+  value.unknown_fields.clear();
+}
+static void forget(PresignedProxyDownload& value) {
+  value.unknown_fields.clear();
+}
+static void forget(GetArtifact& value) {
+  value.unknown_fields.clear();
+}
+static void forget(GetModelVersionArtifact& value) {
+  value.unknown_fields.clear();
+}
+static void forget(UploadRunArtifact& value) {
+  value.unknown_fields.clear();
+}
+static void forget(AssessmentSource& value) {
+  value.unknown_fields.clear();
+}
+static void forget(AssessmentError& value) {
+  value.unknown_fields.clear();
+}
+static void forget(Feedback& value) {
+  value.unknown_fields.clear();
+  forget(value.error);
+}
+static void forget(ExpectationSerializedValue& value) {
+  value.unknown_fields.clear();
+}
+static void forget(Expectation& value) {
+  value.unknown_fields.clear();
+  forget(value.serialized_value);
+}
+static void forget(IssueReference& value) {
+  value.unknown_fields.clear();
+}
+static void forget(Assessment& value) {
+  value.unknown_fields.clear();
+  forget(value.source);
+  forget(value.feedback);
+  forget(value.expectation);
+  forget(value.issue);
+  forget(value.error);
+}
+static void forget(GetAssessment& value) {
+  value.unknown_fields.clear();
+}
+static void forget(CreateAssessment& value) {
+  value.unknown_fields.clear();
+  forget(value.assessment);
+}
+static void forget(UpdateAssessment& value) {
+  value.unknown_fields.clear();
+  forget(value.assessment);
+}
+static void forget(DeleteAssessment& value) {
+  value.unknown_fields.clear();
+}
+static void forget(EvaluationDataset& value) {
+  value.unknown_fields.clear();
+}
+static void forget(CreateDataset& value) {
+  value.unknown_fields.clear();
+}
+static void forget(GetDataset& value) {
+  value.unknown_fields.clear();
+}
+static void forget(DeleteDataset& value) {
+  value.unknown_fields.clear();
+}
+static void forget(SearchEvaluationDatasets& value) {
+  value.unknown_fields.clear();
+}
+static void forget(SetDatasetTags& value) {
+  value.unknown_fields.clear();
+}
+static void forget(DeleteDatasetTag& value) {
+  value.unknown_fields.clear();
+}
+static void forget(UpsertDatasetRecords& value) {
+  value.unknown_fields.clear();
+}
+static void forget(DatasetRecordCounts& value) {
+  value.unknown_fields.clear();
+}
+static void forget(GetDatasetExperimentIds& value) {
+  value.unknown_fields.clear();
+}
+static void forget(GetDatasetRecords& value) {
+  value.unknown_fields.clear();
+}
+static void forget(DatasetRecords& value) {
+  value.unknown_fields.clear();
+}
+static void forget(DeleteDatasetRecords& value) {
+  value.unknown_fields.clear();
+}
+static void forget(AddDatasetToExperiments& value) {
+  value.unknown_fields.clear();
+}
+static void forget(RemoveDatasetFromExperiments& value) {
+  value.unknown_fields.clear();
+}
+static void forget(ExperimentTag& value) {
+  value.unknown_fields.clear();
+}
+static void forget(Experiment& value) {
+  value.unknown_fields.clear();
+  forget(value.tags);
+}
+static void forget(CreateExperiment& value) {
+  value.unknown_fields.clear();
+  forget(value.tags);
+}
+static void forget(SearchExperiments& value) {
+  value.unknown_fields.clear();
+}
+static void forget(GetExperiment& value) {
+  value.unknown_fields.clear();
+}
+static void forget(GetExperimentByName& value) {
+  value.unknown_fields.clear();
+}
+static void forget(DeleteExperiment& value) {
+  value.unknown_fields.clear();
+}
+static void forget(RestoreExperiment& value) {
+  value.unknown_fields.clear();
+}
+static void forget(UpdateExperiment& value) {
+  value.unknown_fields.clear();
+}
+static void forget(SetExperimentTag& value) {
+  value.unknown_fields.clear();
+}
+static void forget(DeleteExperimentTag& value) {
+  value.unknown_fields.clear();
+}
+static void forget(DatasetSummary& value) {
+  value.unknown_fields.clear();
+}
+static void forget(SearchDatasets& value) {
+  value.unknown_fields.clear();
+}
+static void forget(Issue& value) {
+  value.unknown_fields.clear();
+}
+static void forget(CreateIssue& value) {
+  value.unknown_fields.clear();
+}
+static void forget(UpdateIssue& value) {
+  value.unknown_fields.clear();
+}
+static void forget(GetIssue& value) {
+  value.unknown_fields.clear();
+}
+static void forget(SearchIssues& value) {
+  value.unknown_fields.clear();
+}
+static void forget(InputPassFail& value) {
+  value.unknown_fields.clear();
+}
+static void forget(InputCategorical& value) {
+  value.unknown_fields.clear();
+}
+static void forget(InputNumeric& value) {
+  value.unknown_fields.clear();
+}
+static void forget(InputText& value) {
+  value.unknown_fields.clear();
+}
+static void forget(LabelSchemaInput& value) {
+  value.unknown_fields.clear();
+  forget(value.pass_fail);
+  forget(value.categorical);
+  forget(value.numeric);
+  forget(value.text);
+}
+static void forget(LabelSchema& value) {
+  value.unknown_fields.clear();
+  forget(value.input);
+}
+static void forget(CreateLabelSchema& value) {
+  value.unknown_fields.clear();
+  forget(value.input);
+}
+static void forget(GetLabelSchema& value) {
+  value.unknown_fields.clear();
+}
+static void forget(GetLabelSchemaByName& value) {
+  value.unknown_fields.clear();
+}
+static void forget(ListLabelSchemas& value) {
+  value.unknown_fields.clear();
+}
+static void forget(UpdateLabelSchema& value) {
+  value.unknown_fields.clear();
+  forget(value.input);
+}
+static void forget(DeleteLabelSchema& value) {
+  value.unknown_fields.clear();
+}
+static void forget(PromptOptimizationJobConfig& value) {
+  value.unknown_fields.clear();
+}
+static void forget(PromptOptimizationJobTag& value) {
+  value.unknown_fields.clear();
+}
+static void forget(JobProgress& value) {
+  value.unknown_fields.clear();
+}
+static void forget(JobState& value) {
+  value.unknown_fields.clear();
+  forget(value.progress);
+}
+static void forget(PromptOptimizationJob& value) {
+  value.unknown_fields.clear();
+  forget(value.state);
+  forget(value.config);
+  forget(value.tags);
+}
+static void forget(CreatePromptOptimizationJob& value) {
+  value.unknown_fields.clear();
+  forget(value.config);
+  forget(value.tags);
+}
+static void forget(GetPromptOptimizationJob& value) {
+  value.unknown_fields.clear();
+}
+static void forget(SearchPromptOptimizationJobs& value) {
+  value.unknown_fields.clear();
+}
+static void forget(CancelPromptOptimizationJob& value) {
+  value.unknown_fields.clear();
+}
+static void forget(DeletePromptOptimizationJob& value) {
+  value.unknown_fields.clear();
+}
+static void forget(RegisteredModelTag& value) {
+  value.unknown_fields.clear();
+}
+static void forget(ModelVersionTag& value) {
+  value.unknown_fields.clear();
+}
+static void forget(RegisteredModelAlias& value) {
+  value.unknown_fields.clear();
+}
+static void forget(ModelParam& value) {
+  value.unknown_fields.clear();
+}
+static void forget(ModelMetric& value) {
+  value.unknown_fields.clear();
+}
+static void forget(ModelVersionDeploymentJobState& value) {
+  value.unknown_fields.clear();
+}
+static void forget(ModelVersion& value) {
+  value.unknown_fields.clear();
+  forget(value.tags);
+  forget(value.model_params);
+  forget(value.model_metrics);
+  forget(value.deployment_job_state);
+}
+static void forget(RegisteredModel& value) {
+  value.unknown_fields.clear();
+  forget(value.latest_versions);
+  forget(value.tags);
+  forget(value.aliases);
+}
+static void forget(CreateRegisteredModel& value) {
+  value.unknown_fields.clear();
+  forget(value.tags);
+}
+static void forget(RenameRegisteredModel& value) {
+  value.unknown_fields.clear();
+}
+static void forget(UpdateRegisteredModel& value) {
+  value.unknown_fields.clear();
+}
+static void forget(DeleteRegisteredModel& value) {
+  value.unknown_fields.clear();
+}
+static void forget(GetRegisteredModel& value) {
+  value.unknown_fields.clear();
+}
+static void forget(SearchRegisteredModels& value) {
+  value.unknown_fields.clear();
+}
+static void forget(GetLatestVersions& value) {
+  value.unknown_fields.clear();
+}
+static void forget(SetRegisteredModelTag& value) {
+  value.unknown_fields.clear();
+}
+static void forget(DeleteRegisteredModelTag& value) {
+  value.unknown_fields.clear();
+}
+static void forget(SetRegisteredModelAlias& value) {
+  value.unknown_fields.clear();
+}
+static void forget(DeleteRegisteredModelAlias& value) {
+  value.unknown_fields.clear();
+}
+static void forget(GetModelVersionByAlias& value) {
+  value.unknown_fields.clear();
+}
+static void forget(CreateModelVersion& value) {
+  value.unknown_fields.clear();
+  forget(value.tags);
+}
+static void forget(UpdateModelVersion& value) {
+  value.unknown_fields.clear();
+}
+static void forget(TransitionModelVersionStage& value) {
+  value.unknown_fields.clear();
+}
+static void forget(DeleteModelVersion& value) {
+  value.unknown_fields.clear();
+}
+static void forget(GetModelVersion& value) {
+  value.unknown_fields.clear();
+}
+static void forget(SearchModelVersions& value) {
+  value.unknown_fields.clear();
+}
+static void forget(GetModelVersionDownloadUri& value) {
+  value.unknown_fields.clear();
+}
+static void forget(SetModelVersionTag& value) {
+  value.unknown_fields.clear();
+}
+static void forget(DeleteModelVersionTag& value) {
+  value.unknown_fields.clear();
+}
+static void forget(ReviewQueue& value) {
+  value.unknown_fields.clear();
+}
+static void forget(ReviewQueueItem& value) {
+  value.unknown_fields.clear();
+}
+static void forget(CreateReviewQueue& value) {
+  value.unknown_fields.clear();
+}
+static void forget(GetOrCreateUserQueue& value) {
+  value.unknown_fields.clear();
+}
+static void forget(GetReviewQueue& value) {
+  value.unknown_fields.clear();
+}
+static void forget(GetReviewQueueByName& value) {
+  value.unknown_fields.clear();
+}
+static void forget(ListReviewQueues& value) {
+  value.unknown_fields.clear();
+}
+static void forget(UpdateReviewQueue& value) {
+  value.unknown_fields.clear();
+}
+static void forget(DeleteReviewQueue& value) {
+  value.unknown_fields.clear();
+}
+static void forget(AddItemsToReviewQueue& value) {
+  value.unknown_fields.clear();
+}
+static void forget(RemoveItemsFromReviewQueue& value) {
+  value.unknown_fields.clear();
+}
+static void forget(ListReviewQueueItems& value) {
+  value.unknown_fields.clear();
+}
+static void forget(SetReviewQueueItemStatus& value) {
+  value.unknown_fields.clear();
+}
+static void forget(Metric& value) {
+  value.unknown_fields.clear();
+}
+static void forget(MetricWithRunId& value) {
+  value.unknown_fields.clear();
+}
+static void forget(Param& value) {
+  value.unknown_fields.clear();
+}
+static void forget(RunTag& value) {
+  value.unknown_fields.clear();
+}
+static void forget(InputTag& value) {
+  value.unknown_fields.clear();
+}
+static void forget(Dataset& value) {
+  value.unknown_fields.clear();
+}
+static void forget(DatasetInput& value) {
+  value.unknown_fields.clear();
+  forget(value.tags);
+  forget(value.dataset);
+}
+static void forget(ModelInput& value) {
+  value.unknown_fields.clear();
+}
+static void forget(ModelOutput& value) {
+  value.unknown_fields.clear();
+}
+static void forget(RunInfo& value) {
+  value.unknown_fields.clear();
+}
+static void forget(RunData& value) {
+  value.unknown_fields.clear();
+  forget(value.metrics);
+  forget(value.params);
+  forget(value.tags);
+}
+static void forget(RunInputs& value) {
+  value.unknown_fields.clear();
+  forget(value.dataset_inputs);
+  forget(value.model_inputs);
+}
+static void forget(RunOutputs& value) {
+  value.unknown_fields.clear();
+  forget(value.model_outputs);
+}
+static void forget(Run& value) {
+  value.unknown_fields.clear();
+  forget(value.info);
+  forget(value.data);
+  forget(value.inputs);
+  forget(value.outputs);
+}
+static void forget(CreateRun& value) {
+  value.unknown_fields.clear();
+  forget(value.tags);
+}
+static void forget(UpdateRun& value) {
+  value.unknown_fields.clear();
+}
+static void forget(DeleteRun& value) {
+  value.unknown_fields.clear();
+}
+static void forget(RestoreRun& value) {
+  value.unknown_fields.clear();
+}
+static void forget(GetRun& value) {
+  value.unknown_fields.clear();
+}
+static void forget(SearchRuns& value) {
+  value.unknown_fields.clear();
+}
+static void forget(LogMetric& value) {
+  value.unknown_fields.clear();
+}
+static void forget(LogParam& value) {
+  value.unknown_fields.clear();
+}
+static void forget(SetTag& value) {
+  value.unknown_fields.clear();
+}
+static void forget(DeleteTag& value) {
+  value.unknown_fields.clear();
+}
+static void forget(GetMetricHistory& value) {
+  value.unknown_fields.clear();
+}
+static void forget(GetMetricHistoryBulkInterval& value) {
+  value.unknown_fields.clear();
+}
+static void forget(GetMetricHistoryBulk& value) {
+  value.unknown_fields.clear();
+}
+static void forget(LogBatch& value) {
+  value.unknown_fields.clear();
+  forget(value.metrics);
+  forget(value.params);
+  forget(value.tags);
+}
+static void forget(LogModel& value) {
+  value.unknown_fields.clear();
+}
+static void forget(LogInputs& value) {
+  value.unknown_fields.clear();
+  forget(value.datasets);
+  forget(value.models);
+}
+static void forget(LogOutputs& value) {
+  value.unknown_fields.clear();
+  forget(value.models);
+}
+static void forget(Scorer& value) {
+  value.unknown_fields.clear();
+}
+static void forget(RegisteredScorer& value) {
+  value.unknown_fields.clear();
+}
+static void forget(OnlineScoringConfig& value) {
+  value.unknown_fields.clear();
+}
+static void forget(RegisterScorer& value) {
+  value.unknown_fields.clear();
+}
+static void forget(ListScorers& value) {
+  value.unknown_fields.clear();
+}
+static void forget(ListScorerVersions& value) {
+  value.unknown_fields.clear();
+}
+static void forget(GetScorer& value) {
+  value.unknown_fields.clear();
+}
+static void forget(DeleteScorer& value) {
+  value.unknown_fields.clear();
+}
+static void forget(GetOnlineScoringConfigs& value) {
+  value.unknown_fields.clear();
+}
+static void forget(UpsertOnlineScoringConfig& value) {
+  value.unknown_fields.clear();
+}
+static void forget(ServerInfo& value) {
+  value.unknown_fields.clear();
+}
+static void forget(WebhookEvent& value) {
+  value.unknown_fields.clear();
+}
+static void forget(Webhook& value) {
+  value.unknown_fields.clear();
+  forget(value.events);
+}
+static void forget(WebhookTestResult& value) {
+  value.unknown_fields.clear();
+}
+static void forget(CreateWebhook& value) {
+  value.unknown_fields.clear();
+  forget(value.events);
+}
+static void forget(ListWebhooks& value) {
+  value.unknown_fields.clear();
+}
+static void forget(GetWebhook& value) {
+  value.unknown_fields.clear();
+}
+static void forget(UpdateWebhook& value) {
+  value.unknown_fields.clear();
+  forget(value.events);
+}
+static void forget(DeleteWebhook& value) {
+  value.unknown_fields.clear();
+}
+static void forget(TestWebhook& value) {
+  value.unknown_fields.clear();
+  forget(value.event);
+}
+static void forget(TraceArchivalConfig& value) {
+  value.unknown_fields.clear();
+}
+static void forget(Workspace& value) {
+  value.unknown_fields.clear();
+  forget(value.trace_archival_config);
+}
+static void forget(CreateWorkspace& value) {
+  value.unknown_fields.clear();
+  forget(value.trace_archival_config);
+}
+static void forget(GetWorkspace& value) {
+  value.unknown_fields.clear();
+}
+static void forget(UpdateWorkspace& value) {
+  value.unknown_fields.clear();
+  forget(value.trace_archival_config);
+}
+static void forget(DeleteWorkspace& value) {
+  value.unknown_fields.clear();
+}
+static void forget(GatewaySecretInfo& value) {
+  value.unknown_fields.clear();
+}
+static void forget(GatewayModelDefinition& value) {
+  value.unknown_fields.clear();
+}
+static void forget(GatewayEndpointModelConfig& value) {
+  value.unknown_fields.clear();
+}
+static void forget(GatewayEndpointModelMapping& value) {
+  value.unknown_fields.clear();
+  forget(value.model_definition);
+}
+static void forget(FallbackConfig& value) {
+  value.unknown_fields.clear();
+}
+static void forget(GatewayEndpointTag& value) {
+  value.unknown_fields.clear();
+}
+static void forget(GatewayEndpoint& value) {
+  value.unknown_fields.clear();
+  forget(value.model_mappings);
+  forget(value.tags);
+  forget(value.fallback_config);
+}
+static void forget(GatewayEndpointBinding& value) {
+  value.unknown_fields.clear();
+}
+static void forget(BudgetDuration& value) {
+  value.unknown_fields.clear();
+}
+static void forget(GatewayBudgetPolicy& value) {
+  value.unknown_fields.clear();
+  forget(value.duration);
+}
+static void forget(BudgetWindow& value) {
+  value.unknown_fields.clear();
+}
+static void forget(GatewayGuardrail& value) {
+  value.unknown_fields.clear();
+  forget(value.scorer);
+}
+static void forget(GatewayGuardrailConfig& value) {
+  value.unknown_fields.clear();
+  forget(value.guardrail);
+}
+static void forget(GatewayModelInfo& value) {
+  value.unknown_fields.clear();
+}
+static void forget(ProviderField& value) {
+  value.unknown_fields.clear();
+}
+static void forget(ProviderAuthMode& value) {
+  value.unknown_fields.clear();
+  forget(value.secret_fields);
+  forget(value.config_fields);
+}
+static void forget(ProviderConfig& value) {
+  value.unknown_fields.clear();
+  forget(value.auth_modes);
+}
+static void forget(GatewaySecretsConfig& value) {
+  value.unknown_fields.clear();
+}
+static void forget(CreateGatewaySecret& value) {
+  value.unknown_fields.clear();
+}
+static void forget(GetGatewaySecretInfo& value) {
+  value.unknown_fields.clear();
+}
+static void forget(UpdateGatewaySecret& value) {
+  value.unknown_fields.clear();
+}
+static void forget(DeleteGatewaySecret& value) {
+  value.unknown_fields.clear();
+}
+static void forget(ListGatewaySecretInfos& value) {
+  value.unknown_fields.clear();
+}
+static void forget(CreateGatewayModelDefinition& value) {
+  value.unknown_fields.clear();
+}
+static void forget(GetGatewayModelDefinition& value) {
+  value.unknown_fields.clear();
+}
+static void forget(ListGatewayModelDefinitions& value) {
+  value.unknown_fields.clear();
+}
+static void forget(UpdateGatewayModelDefinition& value) {
+  value.unknown_fields.clear();
+}
+static void forget(DeleteGatewayModelDefinition& value) {
+  value.unknown_fields.clear();
+}
+static void forget(CreateGatewayEndpoint& value) {
+  value.unknown_fields.clear();
+  forget(value.model_configs);
+  forget(value.fallback_config);
+}
+static void forget(GetGatewayEndpoint& value) {
+  value.unknown_fields.clear();
+}
+static void forget(UpdateGatewayEndpoint& value) {
+  value.unknown_fields.clear();
+  forget(value.model_configs);
+  forget(value.fallback_config);
+}
+static void forget(DeleteGatewayEndpoint& value) {
+  value.unknown_fields.clear();
+}
+static void forget(ListGatewayEndpoints& value) {
+  value.unknown_fields.clear();
+}
+static void forget(AttachModelToEndpoint& value) {
+  value.unknown_fields.clear();
+  forget(value.model_config);
+}
+static void forget(DetachModelFromEndpoint& value) {
+  value.unknown_fields.clear();
+}
+static void forget(CreateEndpointBinding& value) {
+  value.unknown_fields.clear();
+}
+static void forget(DeleteEndpointBinding& value) {
+  value.unknown_fields.clear();
+}
+static void forget(ListEndpointBindings& value) {
+  value.unknown_fields.clear();
+}
+static void forget(SetGatewayEndpointTag& value) {
+  value.unknown_fields.clear();
+}
+static void forget(DeleteGatewayEndpointTag& value) {
+  value.unknown_fields.clear();
+}
+static void forget(CreateBudgetPolicy& value) {
+  value.unknown_fields.clear();
+  forget(value.duration);
+}
+static void forget(GetBudgetPolicy& value) {
+  value.unknown_fields.clear();
+}
+static void forget(UpdateBudgetPolicy& value) {
+  value.unknown_fields.clear();
+  forget(value.duration);
+}
+static void forget(DeleteBudgetPolicy& value) {
+  value.unknown_fields.clear();
+}
+static void forget(ListBudgetPolicies& value) {
+  value.unknown_fields.clear();
+}
+static void forget(CreateGatewayGuardrail& value) {
+  value.unknown_fields.clear();
+}
+static void forget(GetGatewayGuardrail& value) {
+  value.unknown_fields.clear();
+}
+static void forget(DeleteGatewayGuardrail& value) {
+  value.unknown_fields.clear();
+}
+static void forget(ListGatewayGuardrails& value) {
+  value.unknown_fields.clear();
+}
+static void forget(AddGuardrailToEndpoint& value) {
+  value.unknown_fields.clear();
+}
+static void forget(RemoveGuardrailFromEndpoint& value) {
+  value.unknown_fields.clear();
+}
+static void forget(ListEndpointGuardrailConfigs& value) {
+  value.unknown_fields.clear();
+}
+static void forget(UpdateEndpointGuardrailConfig& value) {
+  value.unknown_fields.clear();
+}
+static void forget(ListGatewayModels& value) {
+  value.unknown_fields.clear();
+}
+static void forget(GetProviderConfig& value) {
+  value.unknown_fields.clear();
+}
+static void forget(LoggedModelParameter& value) {
+  value.unknown_fields.clear();
+}
+static void forget(LoggedModelTag& value) {
+  value.unknown_fields.clear();
+}
+static void forget(LoggedModelRegistrationInfo& value) {
+  value.unknown_fields.clear();
+}
+static void forget(LoggedModelInfo& value) {
+  value.unknown_fields.clear();
+  forget(value.tags);
+  forget(value.registrations);
+}
+static void forget(LoggedModelData& value) {
+  value.unknown_fields.clear();
+  forget(value.params);
+  forget(value.metrics);
+}
+static void forget(LoggedModel& value) {
+  value.unknown_fields.clear();
+  forget(value.info);
+  forget(value.data);
+}
+static void forget(CreateLoggedModel& value) {
+  value.unknown_fields.clear();
+  forget(value.params);
+  forget(value.tags);
+}
+static void forget(FinalizeLoggedModel& value) {
+  value.unknown_fields.clear();
+}
+static void forget(GetLoggedModel& value) {
+  value.unknown_fields.clear();
+}
+static void forget(DeleteLoggedModel& value) {
+  value.unknown_fields.clear();
+}
+static void forget(SearchLoggedModelsDataset& value) {
+  value.unknown_fields.clear();
+}
+static void forget(SearchLoggedModelsOrderBy& value) {
+  value.unknown_fields.clear();
+}
+static void forget(SearchLoggedModels& value) {
+  value.unknown_fields.clear();
+  forget(value.datasets);
+  forget(value.order_by);
+}
+static void forget(SetLoggedModelTags& value) {
+  value.unknown_fields.clear();
+  forget(value.tags);
+}
+static void forget(DeleteLoggedModelTag& value) {
+  value.unknown_fields.clear();
+}
+static void forget(ListLoggedModelArtifacts& value) {
+  value.unknown_fields.clear();
+}
+static void forget(LoggedModelArtifactList& value) {
+  value.unknown_fields.clear();
+  forget(value.files);
+}
+static void forget(LogLoggedModelParams& value) {
+  value.unknown_fields.clear();
+  forget(value.params);
+}
+static void forget(GetLoggedModelArtifact& value) {
+  value.unknown_fields.clear();
+}
+static void forget(MlflowExperimentLocation& value) {
+  value.unknown_fields.clear();
+}
+static void forget(InferenceTableLocation& value) {
+  value.unknown_fields.clear();
+}
+static void forget(TraceLocation& value) {
+  value.unknown_fields.clear();
+  forget(value.mlflow_experiment);
+  forget(value.inference_table);
+}
+static void forget(TraceInfo& value) {
+  value.unknown_fields.clear();
+  forget(value.trace_location);
+  forget(value.assessments);
+}
+static void forget(Trace& value) {
+  value.unknown_fields.clear();
+  forget(value.trace_info);
+}
+static void forget(TraceRequestMetadata& value) {
+  value.unknown_fields.clear();
+}
+static void forget(TraceTag& value) {
+  value.unknown_fields.clear();
+}
+static void forget(TraceInfoV2& value) {
+  value.unknown_fields.clear();
+  forget(value.request_metadata);
+  forget(value.tags);
+}
+static void forget(PromptVersionRef& value) {
+  value.unknown_fields.clear();
+}
+static void forget(MetricAggregation& value) {
+  value.unknown_fields.clear();
+}
+static void forget(MetricDataPoint& value) {
+  value.unknown_fields.clear();
+}
+static void forget(TraceFilterCorrelation& value) {
+  value.unknown_fields.clear();
+}
+static void forget(StartTrace& value) {
+  value.unknown_fields.clear();
+  forget(value.trace);
+}
+static void forget(GetTraceInfo& value) {
+  value.unknown_fields.clear();
+}
+static void forget(GetTrace& value) {
+  value.unknown_fields.clear();
+}
+static void forget(BatchGetTraces& value) {
+  value.unknown_fields.clear();
+}
+static void forget(BatchGetTraceInfos& value) {
+  value.unknown_fields.clear();
+}
+static void forget(SearchTraces& value) {
+  value.unknown_fields.clear();
+  forget(value.locations);
+}
+static void forget(DeleteTraces& value) {
+  value.unknown_fields.clear();
+}
+static void forget(SetTraceTag& value) {
+  value.unknown_fields.clear();
+}
+static void forget(DeleteTraceTag& value) {
+  value.unknown_fields.clear();
+}
+static void forget(LinkTracesToRun& value) {
+  value.unknown_fields.clear();
+}
+static void forget(LinkPromptsToTrace& value) {
+  value.unknown_fields.clear();
+  forget(value.prompt_versions);
+}
+static void forget(CalculateTraceFilterCorrelation& value) {
+  value.unknown_fields.clear();
+}
+static void forget(QueryTraceMetrics& value) {
+  value.unknown_fields.clear();
+  forget(value.aggregations);
+}
+static void forget(StartTraceV2& value) {
+  value.unknown_fields.clear();
+  forget(value.request_metadata);
+  forget(value.tags);
+}
+static void forget(EndTraceV2& value) {
+  value.unknown_fields.clear();
+  forget(value.request_metadata);
+  forget(value.tags);
+}
+static void forget(GetTraceInfoV2& value) {
+  value.unknown_fields.clear();
+}
+static void forget(SearchTracesV2& value) {
+  value.unknown_fields.clear();
+}
+static void forget(DeleteTracesV2& value) {
+  value.unknown_fields.clear();
+}
+static void forget(SetTraceTagV2& value) {
+  value.unknown_fields.clear();
+}
+static void forget(DeleteTraceTagV2& value) {
+  value.unknown_fields.clear();
+}
+static void forget(SearchUnifiedTraces& value) {
+  value.unknown_fields.clear();
+}
+static void forget(GetOnlineTraceDetails& value) {
+  value.unknown_fields.clear();
+}
+
+static constexpr auto entity = [](auto value) {
+  forget(value);
+  return api::to_json(value);
+};
 
 const std::vector<GoldenRow>& golden_rows() {
   static const std::vector<GoldenRow> rows{
-    {"list_artifacts", "message", "",
+    {"list_artifacts", "message", "", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<ListArtifacts>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_list_artifacts(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_list_artifacts(body), entity); }},
-    {"create_presigned_upload_url", "message", "",
+    {"create_presigned_upload_url", "message", "", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<CreatePresignedUploadUrl>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_create_presigned_upload_url(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_create_presigned_upload_url(body), entity); }},
-    {"create_presigned_download_url", "message", "",
+    {"create_presigned_download_url", "message", "", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<CreatePresignedDownloadUrl>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_create_presigned_download_url(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_create_presigned_download_url(body), entity); }},
-    {"list_proxied_artifacts", "list", "files",
+    {"list_proxied_artifacts", "list", "files", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<ListProxiedArtifacts>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_list_proxied_artifacts(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_list_proxied_artifacts(body), entity); }},
-    {"download_artifact", "bytes", "",
+    {"download_artifact", "bytes", "", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<DownloadArtifact>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_download_artifact(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_download_artifact(body), entity); }},
-    {"upload_artifact", "nothing", "",
+    {"upload_artifact", "nothing", "", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<UploadArtifact>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_upload_artifact(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_upload_artifact(body), entity); }},
-    {"delete_artifact", "nothing", "",
+    {"delete_artifact", "nothing", "", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<DeleteArtifact>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_delete_artifact(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_delete_artifact(body), entity); }},
-    {"create_multipart_upload", "message", "",
+    {"create_multipart_upload", "message", "", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<CreateMultipartUpload>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_create_multipart_upload(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_create_multipart_upload(body), entity); }},
-    {"complete_multipart_upload", "nothing", "",
+    {"complete_multipart_upload", "nothing", "", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<CompleteMultipartUpload>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_complete_multipart_upload(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_complete_multipart_upload(body), entity); }},
-    {"abort_multipart_upload", "nothing", "",
+    {"abort_multipart_upload", "nothing", "", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<AbortMultipartUpload>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_abort_multipart_upload(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_abort_multipart_upload(body), entity); }},
-    {"get_presigned_download_url", "message", "",
+    {"get_presigned_download_url", "message", "", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<GetPresignedDownloadUrl>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_get_presigned_download_url(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_get_presigned_download_url(body), entity); }},
-    {"get_artifact", "bytes", "",
+    {"get_artifact", "bytes", "", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<GetArtifact>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_get_artifact(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_get_artifact(body), entity); }},
-    {"get_model_version_artifact", "bytes", "",
+    {"get_model_version_artifact", "bytes", "", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<GetModelVersionArtifact>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_get_model_version_artifact(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_get_model_version_artifact(body), entity); }},
-    {"upload_run_artifact", "nothing", "",
+    {"upload_run_artifact", "nothing", "", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<UploadRunArtifact>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_upload_run_artifact(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_upload_run_artifact(body), entity); }},
-    {"create_assessment", "member", "assessment",
+    {"create_assessment", "member", "assessment", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<CreateAssessment>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_create_assessment(*std::move(request), golden_tag);
      },
      [](std::string_view body) { return golden_text(api::decode_create_assessment(body), entity); }},
-    {"get_assessment", "member", "assessment",
+    {"get_assessment", "member", "assessment", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<GetAssessment>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_get_assessment(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_get_assessment(body), entity); }},
-    {"update_assessment", "member", "assessment",
+    {"update_assessment", "member", "assessment", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<UpdateAssessment>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_update_assessment(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_update_assessment(body), entity); }},
-    {"delete_assessment", "nothing", "",
+    {"delete_assessment", "nothing", "", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<DeleteAssessment>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_delete_assessment(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_delete_assessment(body), entity); }},
-    {"create_dataset", "member", "dataset",
+    {"create_dataset", "member", "dataset", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<CreateDataset>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_create_dataset(*std::move(request), golden_tag);
      },
      [](std::string_view body) { return golden_text(api::decode_create_dataset(body), entity); }},
-    {"get_dataset", "member", "dataset",
+    {"get_dataset", "member", "dataset", "next_page_token",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<GetDataset>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_get_dataset(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_get_dataset(body), entity); }},
-    {"delete_dataset", "nothing", "",
+    {"delete_dataset", "nothing", "", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<DeleteDataset>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_delete_dataset(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_delete_dataset(body), entity); }},
-    {"search_evaluation_datasets", "page", "datasets",
+    {"search_evaluation_datasets", "page", "datasets", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<SearchEvaluationDatasets>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_search_evaluation_datasets(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_search_evaluation_datasets(body), entity); }},
-    {"set_dataset_tags", "nothing", "",
+    {"set_dataset_tags", "nothing", "", "dataset",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<SetDatasetTags>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_set_dataset_tags(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_set_dataset_tags(body), entity); }},
-    {"delete_dataset_tag", "nothing", "",
+    {"delete_dataset_tag", "nothing", "", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<DeleteDatasetTag>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_delete_dataset_tag(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_delete_dataset_tag(body), entity); }},
-    {"upsert_dataset_records", "message", "",
+    {"upsert_dataset_records", "message", "", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<UpsertDatasetRecords>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_upsert_dataset_records(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_upsert_dataset_records(body), entity); }},
-    {"get_dataset_experiment_ids", "list", "experiment_ids",
+    {"get_dataset_experiment_ids", "list", "experiment_ids", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<GetDatasetExperimentIds>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_get_dataset_experiment_ids(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_get_dataset_experiment_ids(body), entity); }},
-    {"get_dataset_records", "message", "",
+    {"get_dataset_records", "message", "", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<GetDatasetRecords>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_get_dataset_records(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_get_dataset_records(body), entity); }},
-    {"delete_dataset_records", "member", "deleted_count",
+    {"delete_dataset_records", "member", "deleted_count", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<DeleteDatasetRecords>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_delete_dataset_records(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_delete_dataset_records(body), entity); }},
-    {"add_dataset_to_experiments", "member", "dataset",
+    {"add_dataset_to_experiments", "member", "dataset", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<AddDatasetToExperiments>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_add_dataset_to_experiments(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_add_dataset_to_experiments(body), entity); }},
-    {"remove_dataset_from_experiments", "member", "dataset",
+    {"remove_dataset_from_experiments", "member", "dataset", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<RemoveDatasetFromExperiments>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_remove_dataset_from_experiments(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_remove_dataset_from_experiments(body), entity); }},
-    {"create_experiment", "member", "experiment_id",
+    {"create_experiment", "member", "experiment_id", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<CreateExperiment>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_create_experiment(*std::move(request), golden_tag);
      },
      [](std::string_view body) { return golden_text(api::decode_create_experiment(body), entity); }},
-    {"search_experiments", "page", "experiments",
+    {"search_experiments", "page", "experiments", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<SearchExperiments>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_search_experiments(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_search_experiments(body), entity); }},
-    {"get_experiment", "member", "experiment",
+    {"get_experiment", "member", "experiment", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<GetExperiment>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_get_experiment(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_get_experiment(body), entity); }},
-    {"get_experiment_by_name", "member", "experiment",
+    {"get_experiment_by_name", "member", "experiment", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<GetExperimentByName>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_get_experiment_by_name(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_get_experiment_by_name(body), entity); }},
-    {"delete_experiment", "nothing", "",
+    {"delete_experiment", "nothing", "", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<DeleteExperiment>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_delete_experiment(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_delete_experiment(body), entity); }},
-    {"restore_experiment", "nothing", "",
+    {"restore_experiment", "nothing", "", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<RestoreExperiment>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_restore_experiment(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_restore_experiment(body), entity); }},
-    {"update_experiment", "nothing", "",
+    {"update_experiment", "nothing", "", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<UpdateExperiment>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_update_experiment(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_update_experiment(body), entity); }},
-    {"set_experiment_tag", "nothing", "",
+    {"set_experiment_tag", "nothing", "", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<SetExperimentTag>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_set_experiment_tag(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_set_experiment_tag(body), entity); }},
-    {"delete_experiment_tag", "nothing", "",
+    {"delete_experiment_tag", "nothing", "", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<DeleteExperimentTag>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_delete_experiment_tag(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_delete_experiment_tag(body), entity); }},
-    {"search_datasets", "list", "dataset_summaries",
+    {"search_datasets", "list", "dataset_summaries", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<SearchDatasets>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_search_datasets(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_search_datasets(body), entity); }},
-    {"create_issue", "member", "issue",
+    {"create_issue", "member", "issue", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<CreateIssue>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_create_issue(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_create_issue(body), entity); }},
-    {"update_issue", "member", "issue",
+    {"update_issue", "member", "issue", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<UpdateIssue>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_update_issue(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_update_issue(body), entity); }},
-    {"get_issue", "member", "issue",
+    {"get_issue", "member", "issue", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<GetIssue>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_get_issue(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_get_issue(body), entity); }},
-    {"search_issues", "page", "issues",
+    {"search_issues", "page", "issues", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<SearchIssues>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_search_issues(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_search_issues(body), entity); }},
-    {"create_label_schema", "member", "label_schema",
+    {"create_label_schema", "member", "label_schema", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<CreateLabelSchema>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_create_label_schema(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_create_label_schema(body), entity); }},
-    {"get_label_schema", "member", "label_schema",
+    {"get_label_schema", "member", "label_schema", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<GetLabelSchema>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_get_label_schema(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_get_label_schema(body), entity); }},
-    {"get_label_schema_by_name", "member", "label_schema",
+    {"get_label_schema_by_name", "member", "label_schema", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<GetLabelSchemaByName>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_get_label_schema_by_name(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_get_label_schema_by_name(body), entity); }},
-    {"list_label_schemas", "page", "label_schemas",
+    {"list_label_schemas", "page", "label_schemas", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<ListLabelSchemas>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_list_label_schemas(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_list_label_schemas(body), entity); }},
-    {"update_label_schema", "member", "label_schema",
+    {"update_label_schema", "member", "label_schema", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<UpdateLabelSchema>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_update_label_schema(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_update_label_schema(body), entity); }},
-    {"delete_label_schema", "nothing", "",
+    {"delete_label_schema", "nothing", "", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<DeleteLabelSchema>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_delete_label_schema(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_delete_label_schema(body), entity); }},
-    {"create_prompt_optimization_job", "member", "job",
+    {"create_prompt_optimization_job", "member", "job", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<CreatePromptOptimizationJob>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_create_prompt_optimization_job(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_create_prompt_optimization_job(body), entity); }},
-    {"get_prompt_optimization_job", "member", "job",
+    {"get_prompt_optimization_job", "member", "job", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<GetPromptOptimizationJob>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_get_prompt_optimization_job(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_get_prompt_optimization_job(body), entity); }},
-    {"search_prompt_optimization_jobs", "list", "jobs",
+    {"search_prompt_optimization_jobs", "list", "jobs", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<SearchPromptOptimizationJobs>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_search_prompt_optimization_jobs(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_search_prompt_optimization_jobs(body), entity); }},
-    {"cancel_prompt_optimization_job", "member", "job",
+    {"cancel_prompt_optimization_job", "member", "job", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<CancelPromptOptimizationJob>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_cancel_prompt_optimization_job(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_cancel_prompt_optimization_job(body), entity); }},
-    {"delete_prompt_optimization_job", "nothing", "",
+    {"delete_prompt_optimization_job", "nothing", "", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<DeletePromptOptimizationJob>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_delete_prompt_optimization_job(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_delete_prompt_optimization_job(body), entity); }},
-    {"create_registered_model", "member", "registered_model",
+    {"create_registered_model", "member", "registered_model", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<CreateRegisteredModel>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_create_registered_model(*std::move(request), golden_tag);
      },
      [](std::string_view body) { return golden_text(api::decode_create_registered_model(body), entity); }},
-    {"rename_registered_model", "nothing", "",
+    {"rename_registered_model", "nothing", "", "registered_model",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<RenameRegisteredModel>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_rename_registered_model(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_rename_registered_model(body), entity); }},
-    {"update_registered_model", "member", "registered_model",
+    {"update_registered_model", "member", "registered_model", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<UpdateRegisteredModel>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_update_registered_model(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_update_registered_model(body), entity); }},
-    {"delete_registered_model", "nothing", "",
+    {"delete_registered_model", "nothing", "", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<DeleteRegisteredModel>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_delete_registered_model(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_delete_registered_model(body), entity); }},
-    {"get_registered_model", "member", "registered_model",
+    {"get_registered_model", "member", "registered_model", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<GetRegisteredModel>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_get_registered_model(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_get_registered_model(body), entity); }},
-    {"search_registered_models", "page", "registered_models",
+    {"search_registered_models", "page", "registered_models", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<SearchRegisteredModels>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_search_registered_models(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_search_registered_models(body), entity); }},
-    {"get_latest_versions", "list", "model_versions",
+    {"get_latest_versions", "list", "model_versions", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<GetLatestVersions>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_get_latest_versions(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_get_latest_versions(body), entity); }},
-    {"set_registered_model_tag", "nothing", "",
+    {"set_registered_model_tag", "nothing", "", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<SetRegisteredModelTag>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_set_registered_model_tag(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_set_registered_model_tag(body), entity); }},
-    {"delete_registered_model_tag", "nothing", "",
+    {"delete_registered_model_tag", "nothing", "", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<DeleteRegisteredModelTag>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_delete_registered_model_tag(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_delete_registered_model_tag(body), entity); }},
-    {"set_registered_model_alias", "nothing", "",
+    {"set_registered_model_alias", "nothing", "", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<SetRegisteredModelAlias>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_set_registered_model_alias(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_set_registered_model_alias(body), entity); }},
-    {"delete_registered_model_alias", "nothing", "",
+    {"delete_registered_model_alias", "nothing", "", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<DeleteRegisteredModelAlias>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_delete_registered_model_alias(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_delete_registered_model_alias(body), entity); }},
-    {"get_model_version_by_alias", "member", "model_version",
+    {"get_model_version_by_alias", "member", "model_version", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<GetModelVersionByAlias>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_get_model_version_by_alias(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_get_model_version_by_alias(body), entity); }},
-    {"create_model_version", "member", "model_version",
+    {"create_model_version", "member", "model_version", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<CreateModelVersion>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_create_model_version(*std::move(request), golden_tag);
      },
      [](std::string_view body) { return golden_text(api::decode_create_model_version(body), entity); }},
-    {"update_model_version", "member", "model_version",
+    {"update_model_version", "member", "model_version", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<UpdateModelVersion>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_update_model_version(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_update_model_version(body), entity); }},
-    {"transition_model_version_stage", "member", "model_version",
+    {"transition_model_version_stage", "member", "model_version", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<TransitionModelVersionStage>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_transition_model_version_stage(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_transition_model_version_stage(body), entity); }},
-    {"delete_model_version", "nothing", "",
+    {"delete_model_version", "nothing", "", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<DeleteModelVersion>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_delete_model_version(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_delete_model_version(body), entity); }},
-    {"get_model_version", "member", "model_version",
+    {"get_model_version", "member", "model_version", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<GetModelVersion>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_get_model_version(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_get_model_version(body), entity); }},
-    {"search_model_versions", "page", "model_versions",
+    {"search_model_versions", "page", "model_versions", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<SearchModelVersions>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_search_model_versions(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_search_model_versions(body), entity); }},
-    {"get_model_version_download_uri", "member", "artifact_uri",
+    {"get_model_version_download_uri", "member", "artifact_uri", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<GetModelVersionDownloadUri>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_get_model_version_download_uri(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_get_model_version_download_uri(body), entity); }},
-    {"set_model_version_tag", "nothing", "",
+    {"set_model_version_tag", "nothing", "", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<SetModelVersionTag>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_set_model_version_tag(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_set_model_version_tag(body), entity); }},
-    {"delete_model_version_tag", "nothing", "",
+    {"delete_model_version_tag", "nothing", "", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<DeleteModelVersionTag>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_delete_model_version_tag(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_delete_model_version_tag(body), entity); }},
-    {"create_review_queue", "member", "review_queue",
+    {"create_review_queue", "member", "review_queue", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<CreateReviewQueue>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_create_review_queue(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_create_review_queue(body), entity); }},
-    {"get_or_create_user_queue", "member", "review_queue",
+    {"get_or_create_user_queue", "member", "review_queue", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<GetOrCreateUserQueue>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_get_or_create_user_queue(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_get_or_create_user_queue(body), entity); }},
-    {"get_review_queue", "member", "review_queue",
+    {"get_review_queue", "member", "review_queue", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<GetReviewQueue>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_get_review_queue(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_get_review_queue(body), entity); }},
-    {"get_review_queue_by_name", "member", "review_queue",
+    {"get_review_queue_by_name", "member", "review_queue", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<GetReviewQueueByName>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_get_review_queue_by_name(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_get_review_queue_by_name(body), entity); }},
-    {"list_review_queues", "page", "review_queues",
+    {"list_review_queues", "page", "review_queues", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<ListReviewQueues>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_list_review_queues(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_list_review_queues(body), entity); }},
-    {"update_review_queue", "member", "review_queue",
+    {"update_review_queue", "member", "review_queue", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<UpdateReviewQueue>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_update_review_queue(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_update_review_queue(body), entity); }},
-    {"delete_review_queue", "nothing", "",
+    {"delete_review_queue", "nothing", "", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<DeleteReviewQueue>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_delete_review_queue(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_delete_review_queue(body), entity); }},
-    {"add_items_to_review_queue", "list", "items",
+    {"add_items_to_review_queue", "list", "items", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<AddItemsToReviewQueue>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_add_items_to_review_queue(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_add_items_to_review_queue(body), entity); }},
-    {"remove_items_from_review_queue", "nothing", "",
+    {"remove_items_from_review_queue", "nothing", "", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<RemoveItemsFromReviewQueue>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_remove_items_from_review_queue(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_remove_items_from_review_queue(body), entity); }},
-    {"list_review_queue_items", "page", "items",
+    {"list_review_queue_items", "page", "items", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<ListReviewQueueItems>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_list_review_queue_items(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_list_review_queue_items(body), entity); }},
-    {"set_review_queue_item_status", "member", "item",
+    {"set_review_queue_item_status", "member", "item", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<SetReviewQueueItemStatus>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_set_review_queue_item_status(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_set_review_queue_item_status(body), entity); }},
-    {"create_run", "member", "run",
+    {"create_run", "member", "run", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<CreateRun>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_create_run(*std::move(request), golden_now, golden_tag);
      },
      [](std::string_view body) { return golden_text(api::decode_create_run(body), entity); }},
-    {"update_run", "member", "run_info",
+    {"update_run", "member", "run_info", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<UpdateRun>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_update_run(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_update_run(body), entity); }},
-    {"delete_run", "nothing", "",
+    {"delete_run", "nothing", "", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<DeleteRun>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_delete_run(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_delete_run(body), entity); }},
-    {"restore_run", "nothing", "",
+    {"restore_run", "nothing", "", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<RestoreRun>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_restore_run(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_restore_run(body), entity); }},
-    {"get_run", "member", "run",
+    {"get_run", "member", "run", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<GetRun>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_get_run(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_get_run(body), entity); }},
-    {"search_runs", "page", "runs",
+    {"search_runs", "page", "runs", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<SearchRuns>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_search_runs(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_search_runs(body), entity); }},
-    {"log_metric", "nothing", "",
+    {"log_metric", "nothing", "", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<LogMetric>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_log_metric(*std::move(request), golden_now);
      },
      [](std::string_view body) { return golden_text(api::decode_log_metric(body), entity); }},
-    {"log_param", "nothing", "",
+    {"log_param", "nothing", "", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<LogParam>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_log_param(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_log_param(body), entity); }},
-    {"set_tag", "nothing", "",
+    {"set_tag", "nothing", "", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<SetTag>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_set_tag(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_set_tag(body), entity); }},
-    {"delete_tag", "nothing", "",
+    {"delete_tag", "nothing", "", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<DeleteTag>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_delete_tag(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_delete_tag(body), entity); }},
-    {"get_metric_history", "page", "metrics",
+    {"get_metric_history", "page", "metrics", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<GetMetricHistory>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_get_metric_history(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_get_metric_history(body), entity); }},
-    {"get_metric_history_bulk_interval", "list", "metrics",
+    {"get_metric_history_bulk_interval", "list", "metrics", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<GetMetricHistoryBulkInterval>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_get_metric_history_bulk_interval(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_get_metric_history_bulk_interval(body), entity); }},
-    {"log_batch", "nothing", "",
+    {"log_batch", "nothing", "", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<LogBatch>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_log_batch(*std::move(request), golden_now);
      },
      [](std::string_view body) { return golden_text(api::decode_log_batch(body), entity); }},
-    {"get_metric_history_bulk", "list", "metrics",
+    {"get_metric_history_bulk", "list", "metrics", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<GetMetricHistoryBulk>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_get_metric_history_bulk(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_get_metric_history_bulk(body), entity); }},
-    {"log_model", "nothing", "",
+    {"log_model", "nothing", "", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<LogModel>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_log_model(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_log_model(body), entity); }},
-    {"log_inputs", "nothing", "",
+    {"log_inputs", "nothing", "", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<LogInputs>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_log_inputs(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_log_inputs(body), entity); }},
-    {"log_outputs", "nothing", "",
+    {"log_outputs", "nothing", "", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<LogOutputs>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_log_outputs(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_log_outputs(body), entity); }},
-    {"register_scorer", "message", "",
+    {"register_scorer", "message", "", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<RegisterScorer>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_register_scorer(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_register_scorer(body), entity); }},
-    {"list_scorers", "list", "scorers",
+    {"list_scorers", "list", "scorers", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<ListScorers>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_list_scorers(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_list_scorers(body), entity); }},
-    {"list_scorer_versions", "list", "scorers",
+    {"list_scorer_versions", "list", "scorers", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<ListScorerVersions>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_list_scorer_versions(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_list_scorer_versions(body), entity); }},
-    {"get_scorer", "member", "scorer",
+    {"get_scorer", "member", "scorer", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<GetScorer>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_get_scorer(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_get_scorer(body), entity); }},
-    {"delete_scorer", "nothing", "",
+    {"delete_scorer", "nothing", "", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<DeleteScorer>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_delete_scorer(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_delete_scorer(body), entity); }},
-    {"get_online_scoring_configs", "list", "configs",
+    {"get_online_scoring_configs", "list", "configs", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<GetOnlineScoringConfigs>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_get_online_scoring_configs(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_get_online_scoring_configs(body), entity); }},
-    {"upsert_online_scoring_config", "member", "config",
+    {"upsert_online_scoring_config", "member", "config", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<UpsertOnlineScoringConfig>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_upsert_online_scoring_config(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_upsert_online_scoring_config(body), entity); }},
-    {"get_health", "text", "",
+    {"get_health", "text", "", "",
      [](std::string_view) { return api::prepare_get_health(); },
      [](std::string_view body) { return golden_text(api::decode_get_health(body), entity); }},
-    {"get_server_version", "text", "",
+    {"get_server_version", "text", "", "",
      [](std::string_view) { return api::prepare_get_server_version(); },
      [](std::string_view body) { return golden_text(api::decode_get_server_version(body), entity); }},
-    {"get_server_info", "message", "",
+    {"get_server_info", "message", "", "",
      [](std::string_view) { return api::prepare_get_server_info(); },
      [](std::string_view body) { return golden_text(api::decode_get_server_info(body), entity); }},
-    {"create_webhook", "member", "webhook",
+    {"create_webhook", "member", "webhook", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<CreateWebhook>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_create_webhook(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_create_webhook(body), entity); }},
-    {"list_webhooks", "page", "webhooks",
+    {"list_webhooks", "page", "webhooks", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<ListWebhooks>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_list_webhooks(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_list_webhooks(body), entity); }},
-    {"get_webhook", "member", "webhook",
+    {"get_webhook", "member", "webhook", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<GetWebhook>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_get_webhook(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_get_webhook(body), entity); }},
-    {"update_webhook", "member", "webhook",
+    {"update_webhook", "member", "webhook", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<UpdateWebhook>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_update_webhook(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_update_webhook(body), entity); }},
-    {"delete_webhook", "nothing", "",
+    {"delete_webhook", "nothing", "", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<DeleteWebhook>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_delete_webhook(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_delete_webhook(body), entity); }},
-    {"test_webhook", "member", "result",
+    {"test_webhook", "member", "result", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<TestWebhook>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_test_webhook(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_test_webhook(body), entity); }},
-    {"list_workspaces", "list", "workspaces",
+    {"list_workspaces", "list", "workspaces", "",
      [](std::string_view) { return api::prepare_list_workspaces(); },
      [](std::string_view body) { return golden_text(api::decode_list_workspaces(body), entity); }},
-    {"create_workspace", "member", "workspace",
+    {"create_workspace", "member", "workspace", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<CreateWorkspace>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_create_workspace(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_create_workspace(body), entity); }},
-    {"get_workspace", "member", "workspace",
+    {"get_workspace", "member", "workspace", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<GetWorkspace>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_get_workspace(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_get_workspace(body), entity); }},
-    {"update_workspace", "member", "workspace",
+    {"update_workspace", "member", "workspace", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<UpdateWorkspace>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_update_workspace(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_update_workspace(body), entity); }},
-    {"delete_workspace", "nothing", "",
+    {"delete_workspace", "nothing", "", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<DeleteWorkspace>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_delete_workspace(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_delete_workspace(body), entity); }},
-    {"create_gateway_secret", "member", "secret",
+    {"create_gateway_secret", "member", "secret", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<CreateGatewaySecret>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_create_gateway_secret(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_create_gateway_secret(body), entity); }},
-    {"get_gateway_secret_info", "member", "secret",
+    {"get_gateway_secret_info", "member", "secret", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<GetGatewaySecretInfo>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_get_gateway_secret_info(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_get_gateway_secret_info(body), entity); }},
-    {"update_gateway_secret", "member", "secret",
+    {"update_gateway_secret", "member", "secret", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<UpdateGatewaySecret>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_update_gateway_secret(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_update_gateway_secret(body), entity); }},
-    {"delete_gateway_secret", "nothing", "",
+    {"delete_gateway_secret", "nothing", "", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<DeleteGatewaySecret>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_delete_gateway_secret(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_delete_gateway_secret(body), entity); }},
-    {"list_gateway_secret_infos", "list", "secrets",
+    {"list_gateway_secret_infos", "list", "secrets", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<ListGatewaySecretInfos>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_list_gateway_secret_infos(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_list_gateway_secret_infos(body), entity); }},
-    {"create_gateway_model_definition", "member", "model_definition",
+    {"create_gateway_model_definition", "member", "model_definition", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<CreateGatewayModelDefinition>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_create_gateway_model_definition(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_create_gateway_model_definition(body), entity); }},
-    {"get_gateway_model_definition", "member", "model_definition",
+    {"get_gateway_model_definition", "member", "model_definition", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<GetGatewayModelDefinition>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_get_gateway_model_definition(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_get_gateway_model_definition(body), entity); }},
-    {"list_gateway_model_definitions", "list", "model_definitions",
+    {"list_gateway_model_definitions", "list", "model_definitions", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<ListGatewayModelDefinitions>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_list_gateway_model_definitions(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_list_gateway_model_definitions(body), entity); }},
-    {"update_gateway_model_definition", "member", "model_definition",
+    {"update_gateway_model_definition", "member", "model_definition", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<UpdateGatewayModelDefinition>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_update_gateway_model_definition(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_update_gateway_model_definition(body), entity); }},
-    {"delete_gateway_model_definition", "nothing", "",
+    {"delete_gateway_model_definition", "nothing", "", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<DeleteGatewayModelDefinition>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_delete_gateway_model_definition(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_delete_gateway_model_definition(body), entity); }},
-    {"create_gateway_endpoint", "member", "endpoint",
+    {"create_gateway_endpoint", "member", "endpoint", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<CreateGatewayEndpoint>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_create_gateway_endpoint(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_create_gateway_endpoint(body), entity); }},
-    {"get_gateway_endpoint", "member", "endpoint",
+    {"get_gateway_endpoint", "member", "endpoint", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<GetGatewayEndpoint>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_get_gateway_endpoint(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_get_gateway_endpoint(body), entity); }},
-    {"update_gateway_endpoint", "member", "endpoint",
+    {"update_gateway_endpoint", "member", "endpoint", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<UpdateGatewayEndpoint>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_update_gateway_endpoint(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_update_gateway_endpoint(body), entity); }},
-    {"delete_gateway_endpoint", "nothing", "",
+    {"delete_gateway_endpoint", "nothing", "", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<DeleteGatewayEndpoint>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_delete_gateway_endpoint(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_delete_gateway_endpoint(body), entity); }},
-    {"list_gateway_endpoints", "list", "endpoints",
+    {"list_gateway_endpoints", "list", "endpoints", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<ListGatewayEndpoints>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_list_gateway_endpoints(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_list_gateway_endpoints(body), entity); }},
-    {"attach_model_to_endpoint", "member", "mapping",
+    {"attach_model_to_endpoint", "member", "mapping", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<AttachModelToEndpoint>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_attach_model_to_endpoint(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_attach_model_to_endpoint(body), entity); }},
-    {"detach_model_from_endpoint", "nothing", "",
+    {"detach_model_from_endpoint", "nothing", "", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<DetachModelFromEndpoint>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_detach_model_from_endpoint(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_detach_model_from_endpoint(body), entity); }},
-    {"create_endpoint_binding", "member", "binding",
+    {"create_endpoint_binding", "member", "binding", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<CreateEndpointBinding>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_create_endpoint_binding(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_create_endpoint_binding(body), entity); }},
-    {"delete_endpoint_binding", "nothing", "",
+    {"delete_endpoint_binding", "nothing", "", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<DeleteEndpointBinding>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_delete_endpoint_binding(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_delete_endpoint_binding(body), entity); }},
-    {"list_endpoint_bindings", "list", "bindings",
+    {"list_endpoint_bindings", "list", "bindings", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<ListEndpointBindings>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_list_endpoint_bindings(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_list_endpoint_bindings(body), entity); }},
-    {"set_gateway_endpoint_tag", "nothing", "",
+    {"set_gateway_endpoint_tag", "nothing", "", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<SetGatewayEndpointTag>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_set_gateway_endpoint_tag(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_set_gateway_endpoint_tag(body), entity); }},
-    {"delete_gateway_endpoint_tag", "nothing", "",
+    {"delete_gateway_endpoint_tag", "nothing", "", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<DeleteGatewayEndpointTag>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_delete_gateway_endpoint_tag(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_delete_gateway_endpoint_tag(body), entity); }},
-    {"create_budget_policy", "member", "budget_policy",
+    {"create_budget_policy", "member", "budget_policy", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<CreateBudgetPolicy>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_create_budget_policy(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_create_budget_policy(body), entity); }},
-    {"get_budget_policy", "member", "budget_policy",
+    {"get_budget_policy", "member", "budget_policy", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<GetBudgetPolicy>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_get_budget_policy(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_get_budget_policy(body), entity); }},
-    {"update_budget_policy", "member", "budget_policy",
+    {"update_budget_policy", "member", "budget_policy", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<UpdateBudgetPolicy>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_update_budget_policy(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_update_budget_policy(body), entity); }},
-    {"delete_budget_policy", "nothing", "",
+    {"delete_budget_policy", "nothing", "", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<DeleteBudgetPolicy>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_delete_budget_policy(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_delete_budget_policy(body), entity); }},
-    {"list_budget_policies", "page", "budget_policies",
+    {"list_budget_policies", "page", "budget_policies", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<ListBudgetPolicies>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_list_budget_policies(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_list_budget_policies(body), entity); }},
-    {"list_budget_windows", "list", "windows",
+    {"list_budget_windows", "list", "windows", "",
      [](std::string_view) { return api::prepare_list_budget_windows(); },
      [](std::string_view body) { return golden_text(api::decode_list_budget_windows(body), entity); }},
-    {"create_gateway_guardrail", "member", "guardrail",
+    {"create_gateway_guardrail", "member", "guardrail", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<CreateGatewayGuardrail>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_create_gateway_guardrail(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_create_gateway_guardrail(body), entity); }},
-    {"get_gateway_guardrail", "member", "guardrail",
+    {"get_gateway_guardrail", "member", "guardrail", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<GetGatewayGuardrail>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_get_gateway_guardrail(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_get_gateway_guardrail(body), entity); }},
-    {"delete_gateway_guardrail", "nothing", "",
+    {"delete_gateway_guardrail", "nothing", "", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<DeleteGatewayGuardrail>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_delete_gateway_guardrail(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_delete_gateway_guardrail(body), entity); }},
-    {"list_gateway_guardrails", "page", "guardrails",
+    {"list_gateway_guardrails", "page", "guardrails", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<ListGatewayGuardrails>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_list_gateway_guardrails(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_list_gateway_guardrails(body), entity); }},
-    {"add_guardrail_to_endpoint", "member", "config",
+    {"add_guardrail_to_endpoint", "member", "config", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<AddGuardrailToEndpoint>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_add_guardrail_to_endpoint(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_add_guardrail_to_endpoint(body), entity); }},
-    {"remove_guardrail_from_endpoint", "nothing", "",
+    {"remove_guardrail_from_endpoint", "nothing", "", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<RemoveGuardrailFromEndpoint>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_remove_guardrail_from_endpoint(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_remove_guardrail_from_endpoint(body), entity); }},
-    {"list_endpoint_guardrail_configs", "list", "configs",
+    {"list_endpoint_guardrail_configs", "list", "configs", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<ListEndpointGuardrailConfigs>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_list_endpoint_guardrail_configs(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_list_endpoint_guardrail_configs(body), entity); }},
-    {"update_endpoint_guardrail_config", "member", "config",
+    {"update_endpoint_guardrail_config", "member", "config", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<UpdateEndpointGuardrailConfig>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_update_endpoint_guardrail_config(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_update_endpoint_guardrail_config(body), entity); }},
-    {"list_gateway_providers", "list", "providers",
+    {"list_gateway_providers", "list", "providers", "",
      [](std::string_view) { return api::prepare_list_gateway_providers(); },
      [](std::string_view body) { return golden_text(api::decode_list_gateway_providers(body), entity); }},
-    {"list_gateway_models", "list", "models",
+    {"list_gateway_models", "list", "models", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<ListGatewayModels>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_list_gateway_models(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_list_gateway_models(body), entity); }},
-    {"get_gateway_provider_config", "message", "",
+    {"get_gateway_provider_config", "message", "", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<GetProviderConfig>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_get_gateway_provider_config(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_get_gateway_provider_config(body), entity); }},
-    {"get_gateway_secrets_config", "message", "",
+    {"get_gateway_secrets_config", "message", "", "",
      [](std::string_view) { return api::prepare_get_gateway_secrets_config(); },
      [](std::string_view body) { return golden_text(api::decode_get_gateway_secrets_config(body), entity); }},
-    {"create_logged_model", "member", "model",
+    {"create_logged_model", "member", "model", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<CreateLoggedModel>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_create_logged_model(*std::move(request), golden_tag);
      },
      [](std::string_view body) { return golden_text(api::decode_create_logged_model(body), entity); }},
-    {"finalize_logged_model", "member", "model",
+    {"finalize_logged_model", "member", "model", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<FinalizeLoggedModel>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_finalize_logged_model(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_finalize_logged_model(body), entity); }},
-    {"get_logged_model", "member", "model",
+    {"get_logged_model", "member", "model", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<GetLoggedModel>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_get_logged_model(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_get_logged_model(body), entity); }},
-    {"delete_logged_model", "nothing", "",
+    {"delete_logged_model", "nothing", "", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<DeleteLoggedModel>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_delete_logged_model(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_delete_logged_model(body), entity); }},
-    {"search_logged_models", "page", "models",
+    {"search_logged_models", "page", "models", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<SearchLoggedModels>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_search_logged_models(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_search_logged_models(body), entity); }},
-    {"set_logged_model_tags", "nothing", "",
+    {"set_logged_model_tags", "nothing", "", "model",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<SetLoggedModelTags>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_set_logged_model_tags(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_set_logged_model_tags(body), entity); }},
-    {"delete_logged_model_tag", "nothing", "",
+    {"delete_logged_model_tag", "nothing", "", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<DeleteLoggedModelTag>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_delete_logged_model_tag(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_delete_logged_model_tag(body), entity); }},
-    {"list_logged_model_artifacts", "message", "",
+    {"list_logged_model_artifacts", "message", "", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<ListLoggedModelArtifacts>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_list_logged_model_artifacts(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_list_logged_model_artifacts(body), entity); }},
-    {"log_logged_model_params", "nothing", "",
+    {"log_logged_model_params", "nothing", "", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<LogLoggedModelParams>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_log_logged_model_params(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_log_logged_model_params(body), entity); }},
-    {"get_logged_model_artifact", "bytes", "",
+    {"get_logged_model_artifact", "bytes", "", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<GetLoggedModelArtifact>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_get_logged_model_artifact(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_get_logged_model_artifact(body), entity); }},
-    {"start_trace", "member", "trace",
+    {"start_trace", "member", "trace", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<StartTrace>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_start_trace(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_start_trace(body), entity); }},
-    {"get_trace_info", "member", "trace",
+    {"get_trace_info", "member", "trace", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<GetTraceInfo>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_get_trace_info(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_get_trace_info(body), entity); }},
-    {"get_trace", "member", "trace",
+    {"get_trace", "member", "trace", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<GetTrace>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_get_trace(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_get_trace(body), entity); }},
-    {"batch_get_traces", "list", "traces",
+    {"batch_get_traces", "list", "traces", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<BatchGetTraces>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_batch_get_traces(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_batch_get_traces(body), entity); }},
-    {"batch_get_trace_infos", "list", "trace_infos",
+    {"batch_get_trace_infos", "list", "trace_infos", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<BatchGetTraceInfos>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_batch_get_trace_infos(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_batch_get_trace_infos(body), entity); }},
-    {"search_traces", "page", "traces",
+    {"search_traces", "page", "traces", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<SearchTraces>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_search_traces(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_search_traces(body), entity); }},
-    {"delete_traces", "member", "traces_deleted",
+    {"delete_traces", "member", "traces_deleted", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<DeleteTraces>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_delete_traces(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_delete_traces(body), entity); }},
-    {"set_trace_tag", "nothing", "",
+    {"set_trace_tag", "nothing", "", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<SetTraceTag>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_set_trace_tag(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_set_trace_tag(body), entity); }},
-    {"delete_trace_tag", "nothing", "",
+    {"delete_trace_tag", "nothing", "", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<DeleteTraceTag>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_delete_trace_tag(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_delete_trace_tag(body), entity); }},
-    {"link_traces_to_run", "nothing", "",
+    {"link_traces_to_run", "nothing", "", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<LinkTracesToRun>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_link_traces_to_run(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_link_traces_to_run(body), entity); }},
-    {"link_prompts_to_trace", "nothing", "",
+    {"link_prompts_to_trace", "nothing", "", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<LinkPromptsToTrace>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_link_prompts_to_trace(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_link_prompts_to_trace(body), entity); }},
-    {"calculate_trace_filter_correlation", "message", "",
+    {"calculate_trace_filter_correlation", "message", "", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<CalculateTraceFilterCorrelation>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_calculate_trace_filter_correlation(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_calculate_trace_filter_correlation(body), entity); }},
-    {"query_trace_metrics", "page", "data_points",
+    {"query_trace_metrics", "page", "data_points", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<QueryTraceMetrics>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_query_trace_metrics(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_query_trace_metrics(body), entity); }},
-    {"start_trace_v2", "member", "trace_info",
+    {"start_trace_v2", "member", "trace_info", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<StartTraceV2>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_start_trace_v2(*std::move(request), golden_now, golden_tag);
      },
      [](std::string_view body) { return golden_text(api::decode_start_trace_v2(body), entity); }},
-    {"end_trace_v2", "member", "trace_info",
+    {"end_trace_v2", "member", "trace_info", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<EndTraceV2>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_end_trace_v2(*std::move(request), golden_now);
      },
      [](std::string_view body) { return golden_text(api::decode_end_trace_v2(body), entity); }},
-    {"get_trace_info_v2", "member", "trace_info",
+    {"get_trace_info_v2", "member", "trace_info", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<GetTraceInfoV2>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_get_trace_info_v2(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_get_trace_info_v2(body), entity); }},
-    {"search_traces_v2", "page", "traces",
+    {"search_traces_v2", "page", "traces", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<SearchTracesV2>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_search_traces_v2(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_search_traces_v2(body), entity); }},
-    {"delete_traces_v2", "member", "traces_deleted",
+    {"delete_traces_v2", "member", "traces_deleted", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<DeleteTracesV2>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_delete_traces_v2(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_delete_traces_v2(body), entity); }},
-    {"set_trace_tag_v2", "nothing", "",
+    {"set_trace_tag_v2", "nothing", "", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<SetTraceTagV2>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_set_trace_tag_v2(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_set_trace_tag_v2(body), entity); }},
-    {"delete_trace_tag_v2", "nothing", "",
+    {"delete_trace_tag_v2", "nothing", "", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<DeleteTraceTagV2>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_delete_trace_tag_v2(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_delete_trace_tag_v2(body), entity); }},
-    {"search_unified_traces", "page", "traces",
+    {"search_unified_traces", "page", "traces", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<SearchUnifiedTraces>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_search_unified_traces(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_search_unified_traces(body), entity); }},
-    {"get_online_trace_details", "member", "trace_data",
+    {"get_online_trace_details", "member", "trace_data", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<GetOnlineTraceDetails>(json);
        if (!request) return std::move(request).error();
+       forget(*request);
        return api::prepare_get_online_trace_details(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_get_online_trace_details(body), entity); }},

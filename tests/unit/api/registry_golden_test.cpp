@@ -42,7 +42,9 @@ TEST_CASE("recorded answers about registered models and their versions", "[api]"
     INFO(v);
     const RegisteredModel made = api::decode_create_registered_model(body_of(v, "create_registered_model")).value();
     CHECK(made.name == "golden \xC3\xA4");
-    CHECK(made.tags == std::vector<RegisteredModelTag>{{.key = "team", .value = "a\nb"}});
+    CHECK(made.tags ==
+          std::vector<RegisteredModelTag>{{.key = "team", .value = "a\nb"},
+                                          {.key = std::string(api::request_tag_key), .value = "golden-10"}});
     CHECK(made.description == "first");
     CHECK(made.unknown_fields.empty());
     const RegisteredModel read = api::decode_get_registered_model(body_of(v, "get_registered_model")).value();
@@ -96,7 +98,7 @@ TEST_CASE("recorded answers about artifacts", "[api]") {
     CHECK(proxied[0] == ProxiedFile{.path = "a.txt", .is_dir = false, .file_size = 5});
     const ArtifactList listed = api::decode_list_artifacts(body_of(v, "list_artifacts")).value();
     CHECK(listed.files == std::vector<FileInfo>{{.path = "d/a.txt", .is_dir = false, .file_size = 5}});
-    const auto points = api::decode_get_metric_history_bulk(body_of(v, "get_metric_history_bulk")).value();
+    const auto points = api::decode_get_metric_history_bulk(body_of(v, "get_metric_history_bulk_nan")).value();
     REQUIRE(points.size() == 1);
     CHECK(std::isnan(points[0].value));
   }
