@@ -205,7 +205,7 @@ MLFLOWHA_INLINE Result<RunLogger> RunLogger::start(Client client, RunLoggerOptio
   start.request_tag = make_uuid(*rng);
   if (options.run_id.empty()) {  // what the server would refuse later is refused here
     CreateRun create;
-    create.experiment_id = start.experiment_id;
+    create.experiment_id = start.experiment_id.empty() ? "0" : start.experiment_id;  // a name's id comes later
     create.run_name = start.run_name;
     create.user_id = start.user_id;
     create.tags = start.tags;
