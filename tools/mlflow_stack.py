@@ -51,6 +51,7 @@ from process_group import (  # noqa: E402
     unprivileged_user,
     wait_for_port,
 )
+from server_settings import Login, auth_environment, server_environment, write_auth_config  # noqa: E402
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 BOOT_TIMEOUT = 90.0  # seconds; 6 s on two idle cores, but CI machines are neither idle nor fast
@@ -71,31 +72,15 @@ def private_directory(prefix: str, user: str | None = None) -> Path:
     return path
 
 
-def server_environment(extras: Sequence[str] = ()) -> dict[str, str]:
-    """Our environment without the caller's MLflow and proxy settings, and with what keeps a server small. `extras` may
-    hold "jobs": then it can run jobs, and is not small."""
-    proxies = {"http_proxy", "https_proxy", "all_proxy", "no_proxy"}
-    env = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW", "_MLFLOW")) and k.lower() not in proxies}
-    env.update(
-        MLFLOW_SERVER_ENABLE_JOB_EXECUTION="true" if "jobs" in extras else "false",
-        MLFLOW_DISABLE_TELEMETRY="true",
-        # Webhooks of tests point at this machine, where nobody answers.
-        MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS="true",
-        MLFLOW_WEBHOOK_REQUEST_MAX_RETRIES="0",
-        PYTHONUNBUFFERED="1",
-    )
-    return env
-
-
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
-def answers(url: str, timeout: float = 2) -> bool:
+def answers(url: str, timeout: float = 2, login: Login | None = None) -> bool:
     """Whether the MLflow server at `url` answers a call that reads its database."""
     request = urllib.request.Request(
         url + "/api/2.0/mlflow/experiments/search",
         data=b'{"max_results": 1}',
-        headers={"Content-Type": "application/json"},
+        headers={"Content-Type": "application/json"} | ({"Authorization": login.header} if login else {}),
     )
     try:
         with _direct.open(request, timeout=timeout) as response:
@@ -115,7 +100,12 @@ class MlflowServer:
         log: Path,
         port: int | None = None,
         extras: Sequence[str] = (),
+        auth: tuple[Path, Login] | None = None,
     ) -> None:
+        self.login = auth[1] if auth else None
+        env = server_environment(extras)
+        if auth:
+            env.update(auth_environment(auth[0]))
         self.port = free_port() if port is None else port
         self.url = f"http://127.0.0.1:{self.port}"
         self.process = ManagedProcess(
@@ -130,9 +120,10 @@ class MlflowServer:
                 "--serve-artifacts",
                 "--workers=1",
             ]
-            + (["--enable-workspaces"] if "workspaces" in extras else []),
+            + (["--enable-workspaces"] if "workspaces" in extras else [])
+            + (["--app-name=basic-auth"] if auth else []),
             log,
-            env=server_environment(extras),
+            env=env,
         )
         if not os.access(self.process.command[0], os.X_OK):
             raise ProcessError(f"no MLflow in {venv}: run tools/setup.sh, or name another one with --venv")
@@ -150,7 +141,7 @@ class MlflowServer:
         """Returns when the server answers a call that reads the database."""
         deadline = time.monotonic() + timeout
         wait_for_port(self.port, self.process, timeout)
-        while not answers(self.url):
+        while not answers(self.url, login=self.login):
             if not self.process.running:
                 raise ProcessError(f"{self.process.name} ended at start:\n{self.process.log_tail()}")
             if time.monotonic() > deadline:
@@ -338,6 +329,8 @@ class Stack:
         self.postgres: Postgres | None = Postgres() if backend == "postgres" else None
         self.database: Path | None = None if self.postgres else self.directory / "mlflow.db"
         self.backend_uri = self.postgres.uri if self.postgres else f"sqlite:///{self.database}"
+        auth = write_auth_config(self.directory) if "auth" in extras else None
+        self.login = auth[1] if auth else None
         taken: set[int] = set()
         self.servers = [
             MlflowServer(
@@ -347,6 +340,7 @@ class Stack:
                 self.directory / f"server-{number}.log",
                 free_port(taken),
                 extras,
+                auth,
             )
             for number in range(1, count + 1)
         ]
@@ -497,6 +491,7 @@ def command_keep(args: argparse.Namespace) -> int:
             "database": str(stack.database) if stack.database else None,
             "directory": str(stack.directory),
             "urls": stack.urls,
+            "login": list(stack.login) if stack.login else None,
             "servers": [{"url": s.url, "port": s.port, "pid": s.pid} for s in stack.servers],
         }
         temporary = args.state.with_name(args.state.name + ".new")
@@ -567,8 +562,8 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
             dest="extras",
             action="append",
             default=[],
-            choices=("workspaces", "jobs"),
-            help="what a server does only when told to; 3.x only",
+            choices=("workspaces", "jobs", "auth"),
+            help="what a server does only when told to; of 2.x: auth",
         )
         sub.add_argument("--idle-minutes", type=float, default=20, help="end when nobody is connected for that long")
         sub.add_argument(
