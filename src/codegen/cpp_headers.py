@@ -9,6 +9,7 @@ from table import Enum, Field, Group, Message, Operation, Table, identity, membe
 WIDTH = 120
 CPP = {
     "string": "std::string",
+    "secret": "Secret",
     "int32": "std::int32_t",
     "int64": "std::int64_t",
     "float": "float",
@@ -61,18 +62,20 @@ def cpp_type(table: Table, target: Target, field: Field, in_request: bool, quali
         return "Filter"
     base = CPP.get(field.type) or (target.entity(field.type) if qualify else field.type)
     if field.kind == "repeated":
-        return f"std::vector<{base}>"
-    if field.kind == "map":
-        return f"std::map<{CPP[field.key]}, {base}>"
+        base = f"std::vector<{base}>"
+    elif field.kind == "map":
+        base = f"std::map<{CPP[field.key]}, {base}>"
     if is_optional(field, in_request):
         return f"std::optional<{base}>"
     return base
 
 
 def is_optional(field: Field, in_request: bool) -> bool:
+    if field.optional:
+        return True
     if field.kind != "one":
         return False
-    if field.oneof or field.optional:
+    if field.oneof:
         return True
     number = field.type in ("int32", "int64", "float", "double", "bool")
     return in_request and number and not (field.required or field.always or field.now or field.default is not None)
@@ -182,6 +185,8 @@ def entities(table: Table, target: Target, group: Group) -> str:
     if any(f.filter for m in group.messages for f in m.fields):
         includes.append("<mlflowha/api/filter.hpp>")
     includes.append("<mlflowha/api/types.hpp>")
+    if any(f.type == "secret" for m in group.messages for f in m.fields):
+        includes.append("<mlflowha/core/secret.hpp>")
     standard = ["<cstdint>"]
     standard += ["<map>"] if "map" in kinds else []
     standard += ["<optional>"] if optional else []
@@ -301,9 +306,11 @@ def operations_header(table: Table, target: Target) -> str:
             f"    .answer = api::AnswerKind::{op.returns if op.returns in ('text', 'bytes') else 'json'},",
             *(["    .takes_bytes = true,"] if op.raw_body is not None else []),
             f"    .since = {{{op.since[0]}, {op.since[1]}, 0}},",
+            *([f"    .until = {{{op.until[0]}, {op.until[1]}, 0}},"] if op.until != (0, 0) else []),
             f'    .scope_field = "{op.scope}",',
             f'    .tag_field = "{tag_list(op)}",',
             *(["    .tagged = true,"] if op.tag else []),
+            *(["    .secret = true,"] if op.secret else []),
             "};",
             "",
         ]

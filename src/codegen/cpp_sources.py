@@ -20,7 +20,7 @@ from table import PROTO_TEXTS, Field, Group, Message, Operation, Table
 
 def must_be_there(table: Table, value: Message, field: Field) -> bool:
     """Whether a required field can be missing; numbers can't, and messages have rules of their own."""
-    text = field.type == "string" or field.type in PROTO_TEXTS or table.is_enum(field.type)
+    text = field.type in ("string", "secret", "json") or field.type in PROTO_TEXTS or table.is_enum(field.type)
     return field.required and (field.kind == "repeated" or text or is_optional(field, value.is_request))
 
 
@@ -207,10 +207,11 @@ def codec(table: Table, target: Target, group: Group) -> str:
     inner = []
     for value in group.messages:
         name = target.entity(value.name)
+        hide = "in.hide_values(); " if any(f.type == "secret" for f in value.fields) else ""
         inner += [f"MLFLOWHA_INLINE Result<std::string> to_json(const {name}& value) {{",
                   f'  return detail::write_all("{value.name}", value);', "}",
                   "template <>", f"MLFLOWHA_INLINE Result<{name}> from_json<{name}>(std::string_view json) {{",
-                  f'  return detail::read_all<{name}>("{value.name}", json, [](detail::JsonReader& in, {name}& value) {{ '
+                  f'  return detail::read_all<{name}>("{value.name}", json, [](detail::JsonReader& in, {name}& value) {{ {hide}'
                   "detail::decode(in, value); });", "}", ""]
     body += namespace("api", inner[:-1]) + ["", "MLFLOWHA_END_NAMESPACE"]
     if group.operations:
@@ -332,8 +333,9 @@ def calls_header(table: Table, target: Target) -> str:
         if group.operations:
             inner += [f"  // {group.title}", ""]
         for op in group.operations:
-            text = op.doc + (f" Include <{target.prefix}/{group.name}.hpp>." if group.apart and op.request else "")
+            text = op.doc + (f" Include <{target.prefix}/{group.name}.hpp>." if group.apart and (op.request or op.result) else "")
             text += (f" Needs MLflow {op.since[0]}.{op.since[1]}." if op.since != (0, 0) else "")
+            text += f" Gone from MLflow {op.until[0]}.{op.until[1]} on." if op.until != (0, 0) else ""
             text += f" Class {op.idempotency}."
             inner += comment(text, "  ")
             parameters = ", ".join(call_parameters(op) + ["const CallOptions& options = {}"])

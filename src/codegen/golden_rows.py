@@ -35,6 +35,7 @@ def forgetting(table: Table) -> list:
     lines = comment("Empties what codecs take for unknown, so that a field that they lose is seen to be missing.", "", "//")
     lines += [f"[[maybe_unused]] static void forget({m.name}& value);" for m in table.messages.values()]
     lines += ["template <class T>", "static void forget(std::vector<T>& values) {", "  for (T& one : values) forget(one);", "}",
+              "template <class K, class T>", "static void forget(std::map<K, T>& values) {", "  for (auto& [key, one] : values) forget(one);", "}",
               "template <class T>", "static void forget(std::optional<T>& value) {", "  if (value) forget(*value);", "}"]
     for message in table.messages.values():
         inner = [f"  forget(value.{f.cpp});" for f in message.fields if f.type in table.messages]
@@ -48,7 +49,7 @@ def rows(table: Table) -> str:
     lines += comment("Each row as the tests of recordings use it: a request from JSON to bytes, an answer from bytes to JSON.",
                      "", "//") + ["// clang-format off", ""]
     lines += [f"#include <mlflowha/api/{g.name}_codec.hpp>" for g in table.groups.values() if g.operations]
-    lines += ["", '#include "unit/api/golden.hpp"', "", "#include <optional>", "#include <string_view>", "#include <utility>",
+    lines += ["", '#include "unit/api/golden.hpp"', "", "#include <map>", "#include <optional>", "#include <string_view>", "#include <utility>",
               "#include <vector>", "", "namespace mlflowha_tests {", "", "using namespace mlflowha;", ""]
     lines += forgetting(table)
     lines += ["static constexpr auto entity = [](auto value) {", "  forget(value);", "  return api::to_json(value);", "};", "",

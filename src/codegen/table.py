@@ -12,7 +12,8 @@ from typing import Optional
 
 # Text of google.protobuf.Timestamp, Duration and FieldMask: a std::string each.
 PROTO_TEXTS = ("timestamp", "duration", "mask")
-SCALARS = ("string", "int32", "int64", "float", "double", "bool", "json") + PROTO_TEXTS
+# secret: a text that is never shown. timestamp, duration and mask: PROTO_TEXTS.
+SCALARS = ("string", "secret", "int32", "int64", "float", "double", "bool", "json") + PROTO_TEXTS
 CLASSES = ("read", "same_again", "once", "create_named", "create_anonymous", "never")
 RECIPES = (
     "none",
@@ -38,6 +39,15 @@ RECIPES = (
     "find_attached_model",
     "find_endpoint_binding",
     "find_endpoint_guardrail",
+    "find_mcp_server",
+    "find_mcp_version",
+    "find_changed_mcp_version",
+    "find_deleted_mcp_version",
+    "find_user_permission",
+    "find_role",
+    "find_role_permission",
+    "find_experiment_permission",
+    "find_registered_model_permission",
 )
 LIMITS = ("id", "name", "text", "path", "json_object", "json_list", "time", "count")
 FILTERS = ("filter", "filter_string")  # a request's text field of this name has the C++ type Filter
@@ -136,6 +146,7 @@ class Operation:
     tag: str = ""
     made_id: str = ""
     since: tuple = (0, 0)
+    until: tuple = (0, 0)  # the first release that has it no longer
     doc: str = ""
     why: str = ""
 
@@ -143,6 +154,11 @@ class Operation:
     def places(self) -> list:
         """Fields in the path."""
         return re.findall(r"\{([\w.]+)\*?\}", self.path)
+
+    @property
+    def secret(self) -> bool:
+        """Whether the request holds a secret."""
+        return self.request is not None and any(f.type == "secret" for f in self.request.fields)
 
     @property
     def raw_body(self) -> Optional[Field]:
@@ -359,8 +375,8 @@ class _Reader:
                     raise self.fail(
                         at, "expected `recipe NAME scope FIELD [tag FIELD] [id FIELD]`, NAME one of " + ", ".join(RECIPES))
                 op.recipe, op.scope, op.tag, op.made_id = match[1], match[2], match[3] or "", match[4] or ""
-            elif word == "since":
-                op.since = tuple(int(part) for part in rest.split("."))
+            elif word in ("since", "until"):
+                setattr(op, word, tuple(int(part) for part in rest.split(".")))
             elif word in ("doc", "why", "proto_path"):
                 setattr(op, word, rest)
             else:
@@ -375,7 +391,8 @@ class _Reader:
             ("done codes for class once and create_named", (op.idempotency in ("once", "create_named")) != bool(op.done)),
             ("a recipe for a create and for nothing else", op.idempotency.startswith("create_") != (op.recipe != "none")),
             ("class read for GET", op.verb == "GET" and op.idempotency != "read"),
-            ("since X.Y", len(op.since) != 2),
+            ("since X.Y and until X.Y", len(op.since) != 2 or len(op.until) != 2),
+            ("a body for a secret", op.verb == "GET" and op.secret),
         ):
             if wrong:
                 raise self.fail(number, f"operation {name}: expected {problem}")
@@ -420,6 +437,8 @@ def _field_of(table: Table, op: Operation, path: str) -> Field:
     for part in outer:
         message = table.messages[message.field(part).type]
     return message.field(last)
+
+
 def members(table: Table, message: Message, path: str) -> list:
     """The fields along a path such as `info.run_id`."""
     found = []
@@ -464,6 +483,8 @@ def _check(table: Table) -> None:
             seen.add(field.cpp)
             if field.alias:
                 message.field(field.alias)
+            if field.type == "secret" and (field.kind != "one" or field.limit or field.default or field.in_path or field.body):
+                raise TableError(f"{where}: a secret is one text, without limit and default, in the body alone")
             if table.is_enum(field.type) and field.default is not None:
                 if field.default not in [v.server_name for v in table.enums[field.type].values]:
                     raise TableError(f"{where}: {field.type} has no {field.default}")

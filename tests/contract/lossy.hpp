@@ -20,7 +20,7 @@ namespace mlflowha_tests {
 class Lossy {
  public:
   explicit Lossy(const std::string& path, mlflowha::Method method = mlflowha::Method::post) {
-    mlflowha::ClientOptions options;
+    mlflowha::ClientOptions options = contract_options();
     for (const std::string& url : contract_server().urls) {
       mlflowha::testing::FaultProxyOptions proxy;
       if (proxies_.empty())

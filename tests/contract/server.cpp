@@ -33,6 +33,10 @@ ContractServer find_server() {
   if (!file) throw std::runtime_error(std::string("can't read ") + where);
   const nlohmann::json state = nlohmann::json::parse(file);
   server.urls = state.at("urls").get<std::vector<std::string>>();
+  if (const auto login = state.find("login"); login != state.end() && login->is_array()) {
+    server.login.username = login->at(0).get<std::string>();
+    server.login.password = login->at(1).get<std::string>();
+  }
   server.major = std::stoi(state.at("version").get<std::string>());
   return server;
 }
@@ -61,9 +65,15 @@ const ContractServer& contract_server() {
   return server;
 }
 
+mlflowha::ClientOptions contract_options() {
+  mlflowha::ClientOptions options;
+  options.auth = contract_server().login;
+  return options;
+}
+
 const mlflowha::Client& contract_client() {
   static const mlflowha::Client client = [] {
-    mlflowha::ClientOptions options;
+    mlflowha::ClientOptions options = contract_options();
     options.endpoints = contract_server().urls;
     const char* record = std::getenv("MLFLOWHA_CONTRACT_CALLS");
     if (record != nullptr) options.observer = std::make_shared<CallRecord>(record);

@@ -16,6 +16,9 @@ struct ContractServer {
   std::vector<std::string> urls;
   int major = 3;  ///< MLflow's major version; the fake behaves as 3
   bool fake = false;
+  mlflowha::AuthOptions login{};  ///< of an administrator, where the server has the authentication application
+
+  [[nodiscard]] bool has_logins() const { return !login.username.empty(); }
 };
 
 /// True for a real MLflow 3: what the fake doesn't imitate and 2.x doesn't have is tested there.
@@ -23,6 +26,8 @@ struct ContractServer {
 
 /// Started once; ends with the program.
 const ContractServer& contract_server();
+/// Options for the suite's servers, logged in where that is needed; without endpoints.
+mlflowha::ClientOptions contract_options();
 /// One client for the whole suite, so that the suite also shows that a client can be kept.
 const mlflowha::Client& contract_client();
 /// A name that no other test and no earlier run of the suite has used.

@@ -28,6 +28,10 @@ import time
 import registry
 import session
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tools"))
+
+from server_settings import auth_environment, write_auth_config  # noqa: E402
+
 HERE = pathlib.Path(__file__).resolve().parent
 
 RECORDING = r"""
@@ -137,7 +141,7 @@ class Server:
     """`mlflow server` with a database of its own, in a `with` block. `extras`: words of a cases file's `server` line."""
 
     def __init__(self, python: pathlib.Path, extras: tuple) -> None:
-        unknown = set(extras) - {"jobs", "workspaces"}
+        unknown = set(extras) - {"auth", "jobs", "workspaces"}
         if unknown:
             raise session.CaseError(f"no such extra of a server: {', '.join(unknown)}")
         self.python, self.extras, self.port = python, extras, free_port()
@@ -150,6 +154,10 @@ class Server:
             MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS="true",
             MLFLOW_WEBHOOK_REQUEST_MAX_RETRIES="0",
         )
+        self.login = None
+        if "auth" in extras:
+            config, self.login = write_auth_config(self.work)
+            self.environment.update(auth_environment(config))
 
     def __enter__(self) -> "Server":
         with open(self.work / "log", "wb") as log:
@@ -157,7 +165,8 @@ class Server:
                 [self.python.parent / "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port), "--workers", "1",
                  "--backend-store-uri", f"sqlite:///{self.work}/db.sqlite",
                  "--artifacts-destination", f"{self.work}/artifacts"]
-                + (["--enable-workspaces"] if "workspaces" in self.extras else []),
+                + (["--enable-workspaces"] if "workspaces" in self.extras else [])
+                + (["--app-name=basic-auth"] if self.login else []),
                 env=self.environment, cwd=self.work, start_new_session=True, stdout=log, stderr=subprocess.STDOUT)
         for _ in range(1200):
             try:
@@ -181,8 +190,9 @@ class Server:
         """(status, body). Text is sent as JSON, bytes as they are."""
         kind = "application/octet-stream" if isinstance(body, bytes) else "application/json"
         raw = body.encode() if isinstance(body, str) else body
+        headers = {**(headers or {}), **({"Authorization": self.login.header} if self.login else {})}
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        connection.request(method, target, raw or None, {**({"Content-Type": kind} if raw else {}), **(headers or {})})
+        connection.request(method, target, raw or None, {**({"Content-Type": kind} if raw else {}), **headers})
         answer = connection.getresponse()
         data = answer.read()
         connection.close()
@@ -204,8 +214,10 @@ def main() -> int:
     table = session.the_table()
     servers: dict = {}
     for cases in session.sessions(table).values():
-        # MLflow 2 has none of the extras: it refuses the options, and answers what needs them like any unknown route.
-        servers.setdefault(() if version.startswith("2.") else cases.extras, []).append(cases.cases)
+        # Of the extras MLflow 2 has only logins: it refuses the other options, and answers what needs them like any unknown
+        # route.
+        extras = tuple(e for e in cases.extras if e == "auth" or not version.startswith("2."))
+        servers.setdefault(extras, []).append(cases.cases)
     with tempfile.TemporaryDirectory(prefix="mlflowha-golden-") as fresh:
         recorder = Recorder(pathlib.Path(fresh) / version, table)
         recorder.folder.mkdir()

@@ -134,7 +134,7 @@ def _default(table: Table, field: Field, in_request: bool) -> object:
         return None
     if field.type in table.messages:
         return {}
-    if field.type in ("string", "json") or table.is_enum(field.type):
+    if field.type in ("string", "secret", "json") or table.is_enum(field.type):
         return field.default or ""
     if field.type == "bool":
         return field.default == "True"

@@ -8,10 +8,12 @@
 #include <mlflowha/api/common.hpp>
 #include <mlflowha/api/artifacts.hpp>
 #include <mlflowha/api/assessments.hpp>
+#include <mlflowha/api/auth.hpp>
 #include <mlflowha/api/evaluation_datasets.hpp>
 #include <mlflowha/api/experiments.hpp>
 #include <mlflowha/api/issues.hpp>
 #include <mlflowha/api/label_schemas.hpp>
+#include <mlflowha/api/mcp_servers.hpp>
 #include <mlflowha/api/prompt_optimization.hpp>
 #include <mlflowha/api/registry.hpp>
 #include <mlflowha/api/review_queues.hpp>

@@ -29,7 +29,9 @@ MLFLOWHA_BEGIN_NAMESPACE
 struct AddDatasetToExperiments;
 struct AddGuardrailToEndpoint;
 struct AddItemsToReviewQueue;
+struct AddRolePermission;
 struct Assessment;
+struct AssignRole;
 struct AttachModelToEndpoint;
 struct BatchGetTraceInfos;
 struct BatchGetTraces;
@@ -40,16 +42,24 @@ struct CreateAssessment;
 struct CreateBudgetPolicy;
 struct CreateDataset;
 struct CreateEndpointBinding;
+struct CreateExperimentPermission;
 struct CreateGatewayEndpoint;
 struct CreateGatewayGuardrail;
 struct CreateGatewayModelDefinition;
 struct CreateGatewaySecret;
 struct CreateIssue;
 struct CreateLabelSchema;
+struct CreateMcpAccessEndpoint;
+struct CreateMcpServer;
+struct CreateMcpServerVersion;
 struct CreatePromptOptimizationJob;
+struct CreateRegisteredModelPermission;
 struct CreateReviewQueue;
+struct CreateRole;
+struct CreateUser;
 struct CreateWebhook;
 struct CreateWorkspace;
+struct CurrentUser;
 struct DatasetRecordCounts;
 struct DatasetRecords;
 struct DeleteAssessment;
@@ -58,24 +68,36 @@ struct DeleteDataset;
 struct DeleteDatasetRecords;
 struct DeleteDatasetTag;
 struct DeleteEndpointBinding;
+struct DeleteExperimentPermission;
 struct DeleteGatewayEndpoint;
 struct DeleteGatewayEndpointTag;
 struct DeleteGatewayGuardrail;
 struct DeleteGatewayModelDefinition;
 struct DeleteGatewaySecret;
 struct DeleteLabelSchema;
+struct DeleteMcpAccessEndpoint;
+struct DeleteMcpServer;
+struct DeleteMcpServerAlias;
+struct DeleteMcpServerTag;
+struct DeleteMcpServerVersion;
+struct DeleteMcpServerVersionTag;
 struct DeletePromptOptimizationJob;
+struct DeleteRegisteredModelPermission;
 struct DeleteReviewQueue;
+struct DeleteRole;
 struct DeleteScorer;
 struct DeleteTraceTag;
 struct DeleteTraceTagV2;
 struct DeleteTraces;
 struct DeleteTracesV2;
+struct DeleteUser;
 struct DeleteWebhook;
 struct DeleteWorkspace;
 struct DetachModelFromEndpoint;
+struct EffectivePermission;
 struct EndTraceV2;
 struct EvaluationDataset;
+struct ExperimentPermission;
 struct GatewayBudgetPolicy;
 struct GatewayEndpoint;
 struct GatewayEndpointBinding;
@@ -91,6 +113,7 @@ struct GetBudgetPolicy;
 struct GetDataset;
 struct GetDatasetExperimentIds;
 struct GetDatasetRecords;
+struct GetExperimentPermission;
 struct GetGatewayEndpoint;
 struct GetGatewayGuardrail;
 struct GetGatewayModelDefinition;
@@ -98,19 +121,28 @@ struct GetGatewaySecretInfo;
 struct GetIssue;
 struct GetLabelSchema;
 struct GetLabelSchemaByName;
+struct GetMcpAccessEndpoint;
+struct GetMcpServer;
+struct GetMcpServerVersion;
+struct GetMcpServerVersionByAlias;
 struct GetOnlineScoringConfigs;
 struct GetOnlineTraceDetails;
 struct GetOrCreateUserQueue;
 struct GetPromptOptimizationJob;
 struct GetProviderConfig;
+struct GetRegisteredModelPermission;
 struct GetReviewQueue;
 struct GetReviewQueueByName;
+struct GetRole;
 struct GetScorer;
 struct GetTrace;
 struct GetTraceInfo;
 struct GetTraceInfoV2;
+struct GetUser;
+struct GetUserPermission;
 struct GetWebhook;
 struct GetWorkspace;
+struct GrantUserPermission;
 struct Issue;
 struct LabelSchema;
 struct LinkPromptsToTrace;
@@ -126,30 +158,51 @@ struct ListGatewaySecretInfos;
 struct ListLabelSchemas;
 struct ListReviewQueueItems;
 struct ListReviewQueues;
+struct ListRolePermissions;
+struct ListRoleUsers;
+struct ListRoles;
 struct ListScorerVersions;
 struct ListScorers;
+struct ListUserPermissions;
+struct ListUserRoles;
 struct ListWebhooks;
+struct McpAccessEndpoint;
+struct McpServer;
+struct McpServerVersion;
 struct MetricDataPoint;
 struct OnlineScoringConfig;
 struct PromptOptimizationJob;
 struct ProviderConfig;
 struct QueryTraceMetrics;
 struct RegisterScorer;
+struct RegisteredModelPermission;
 struct RegisteredScorer;
 struct RemoveDatasetFromExperiments;
 struct RemoveGuardrailFromEndpoint;
 struct RemoveItemsFromReviewQueue;
+struct RemoveRolePermission;
 struct ReviewQueue;
 struct ReviewQueueItem;
+struct RevokeUserPermission;
+struct Role;
+struct RoleAssignment;
+struct RolePermission;
 struct Scorer;
 struct SearchEvaluationDatasets;
 struct SearchIssues;
+struct SearchMcpAccessEndpoints;
+struct SearchMcpServerAccessEndpoints;
+struct SearchMcpServerVersions;
+struct SearchMcpServers;
 struct SearchPromptOptimizationJobs;
 struct SearchTraces;
 struct SearchTracesV2;
 struct SearchUnifiedTraces;
 struct SetDatasetTags;
 struct SetGatewayEndpointTag;
+struct SetMcpServerAlias;
+struct SetMcpServerTag;
+struct SetMcpServerVersionTag;
 struct SetReviewQueueItemStatus;
 struct SetTraceTag;
 struct SetTraceTagV2;
@@ -160,19 +213,31 @@ struct Trace;
 struct TraceFilterCorrelation;
 struct TraceInfo;
 struct TraceInfoV2;
+struct UnassignRole;
 struct UpdateAssessment;
 struct UpdateBudgetPolicy;
 struct UpdateEndpointGuardrailConfig;
+struct UpdateExperimentPermission;
 struct UpdateGatewayEndpoint;
 struct UpdateGatewayModelDefinition;
 struct UpdateGatewaySecret;
 struct UpdateIssue;
 struct UpdateLabelSchema;
+struct UpdateMcpAccessEndpoint;
+struct UpdateMcpServer;
+struct UpdateMcpServerVersion;
+struct UpdateRegisteredModelPermission;
 struct UpdateReviewQueue;
+struct UpdateRole;
+struct UpdateRolePermission;
+struct UpdateUserAdmin;
+struct UpdateUserPassword;
 struct UpdateWebhook;
 struct UpdateWorkspace;
 struct UpsertDatasetRecords;
 struct UpsertOnlineScoringConfig;
+struct User;
+struct UserPermissions;
 struct Webhook;
 struct WebhookTestResult;
 struct Workspace;
@@ -250,6 +315,117 @@ class MLFLOWHA_EXPORT Calls {
   /// Deletes an assessment. One that isn't there is fine. Include <mlflowha/api/assessments.hpp>. Needs MLflow 3.2.
   /// Class same_again.
   [[nodiscard]] Result<void> delete_assessment(const DeleteAssessment& request, const CallOptions& options = {}) const;
+
+  // Users, roles and permissions
+
+  /// Creates a user. Include <mlflowha/api/auth.hpp>. Class never.
+  [[nodiscard]] Result<User> create_user(const CreateUser& request, const CallOptions& options = {}) const;
+
+  /// Reads a user. Include <mlflowha/api/auth.hpp>. Class read.
+  [[nodiscard]] Result<User> get_user(const GetUser& request, const CallOptions& options = {}) const;
+
+  /// Lists all users with their roles. Include <mlflowha/api/auth.hpp>. Needs MLflow 3.10. Class read.
+  [[nodiscard]] Result<std::vector<User>> list_users(const CallOptions& options = {}) const;
+
+  /// Tells as whom this client is logged in. Include <mlflowha/api/auth.hpp>. Needs MLflow 3.13. Class read.
+  [[nodiscard]] Result<CurrentUser> get_current_user(const CallOptions& options = {}) const;
+
+  /// Changes a user's password. Include <mlflowha/api/auth.hpp>. Class never.
+  [[nodiscard]] Result<void> update_user_password(const UpdateUserPassword& request, const CallOptions& options = {}) const;
+
+  /// Makes a user an administrator, or no longer one. Include <mlflowha/api/auth.hpp>. Class same_again.
+  [[nodiscard]] Result<void> update_user_admin(const UpdateUserAdmin& request, const CallOptions& options = {}) const;
+
+  /// Deletes a user; not oneself. Include <mlflowha/api/auth.hpp>. Class once.
+  [[nodiscard]] Result<void> delete_user(const DeleteUser& request, const CallOptions& options = {}) const;
+
+  /// Lists what the user may do as whom this client is logged in. Include <mlflowha/api/auth.hpp>. Needs MLflow 3.13.
+  /// Class read.
+  [[nodiscard]] Result<UserPermissions> list_current_user_permissions(const CallOptions& options = {}) const;
+
+  /// Lists what a user may do. Include <mlflowha/api/auth.hpp>. Needs MLflow 3.13. Class read.
+  [[nodiscard]] Result<UserPermissions> list_user_permissions(const ListUserPermissions& request, const CallOptions& options = {}) const;
+
+  /// Allows a user something with one resource, which need not exist. Include <mlflowha/api/auth.hpp>. Needs MLflow
+  /// 3.13. Class create_named.
+  [[nodiscard]] Result<void> grant_user_permission(const GrantUserPermission& request, const CallOptions& options = {}) const;
+
+  /// Takes away what was granted. Include <mlflowha/api/auth.hpp>. Needs MLflow 3.13. Class once.
+  [[nodiscard]] Result<void> revoke_user_permission(const RevokeUserPermission& request, const CallOptions& options = {}) const;
+
+  /// Tells what a user may do with one resource. Include <mlflowha/api/auth.hpp>. Needs MLflow 3.13. Class read.
+  [[nodiscard]] Result<EffectivePermission> get_user_permission(const GetUserPermission& request, const CallOptions& options = {}) const;
+
+  /// Creates a role. Include <mlflowha/api/auth.hpp>. Needs MLflow 3.12. Class create_named.
+  [[nodiscard]] Result<Role> create_role(const CreateRole& request, const CallOptions& options = {}) const;
+
+  /// Reads a role. Include <mlflowha/api/auth.hpp>. Needs MLflow 3.12. Class read.
+  [[nodiscard]] Result<Role> get_role(const GetRole& request, const CallOptions& options = {}) const;
+
+  /// Lists roles. Include <mlflowha/api/auth.hpp>. Needs MLflow 3.12. Class read.
+  [[nodiscard]] Result<std::vector<Role>> list_roles(const ListRoles& request, const CallOptions& options = {}) const;
+
+  /// Changes a role. Include <mlflowha/api/auth.hpp>. Needs MLflow 3.12. Class same_again.
+  [[nodiscard]] Result<Role> update_role(const UpdateRole& request, const CallOptions& options = {}) const;
+
+  /// Deletes a role. Include <mlflowha/api/auth.hpp>. Needs MLflow 3.12. Class once.
+  [[nodiscard]] Result<void> delete_role(const DeleteRole& request, const CallOptions& options = {}) const;
+
+  /// Allows a role something. Include <mlflowha/api/auth.hpp>. Needs MLflow 3.12. Class create_named.
+  [[nodiscard]] Result<RolePermission> add_role_permission(const AddRolePermission& request, const CallOptions& options = {}) const;
+
+  /// Takes a permission from a role. Include <mlflowha/api/auth.hpp>. Needs MLflow 3.12. Class once.
+  [[nodiscard]] Result<void> remove_role_permission(const RemoveRolePermission& request, const CallOptions& options = {}) const;
+
+  /// Lists what a role allows. Include <mlflowha/api/auth.hpp>. Needs MLflow 3.12. Class read.
+  [[nodiscard]] Result<std::vector<RolePermission>> list_role_permissions(const ListRolePermissions& request, const CallOptions& options = {}) const;
+
+  /// Changes what a role allows. Include <mlflowha/api/auth.hpp>. Needs MLflow 3.12. Class same_again.
+  [[nodiscard]] Result<RolePermission> update_role_permission(const UpdateRolePermission& request, const CallOptions& options = {}) const;
+
+  /// Gives a role to a user. Include <mlflowha/api/auth.hpp>. Needs MLflow 3.12. Class once.
+  [[nodiscard]] Result<void> assign_role(const AssignRole& request, const CallOptions& options = {}) const;
+
+  /// Takes a role from a user. Include <mlflowha/api/auth.hpp>. Needs MLflow 3.12. Class once.
+  [[nodiscard]] Result<void> unassign_role(const UnassignRole& request, const CallOptions& options = {}) const;
+
+  /// Lists the roles of a user. Include <mlflowha/api/auth.hpp>. Needs MLflow 3.12. Class read.
+  [[nodiscard]] Result<std::vector<Role>> list_user_roles(const ListUserRoles& request, const CallOptions& options = {}) const;
+
+  /// Lists who has a role. Include <mlflowha/api/auth.hpp>. Needs MLflow 3.12. Class read.
+  [[nodiscard]] Result<std::vector<RoleAssignment>> list_role_users(const ListRoleUsers& request, const CallOptions& options = {}) const;
+
+  /// Allows a user something with an experiment, which need not exist. Newer servers have grant_user_permission.
+  /// Include <mlflowha/api/auth.hpp>. Gone from MLflow 3.13 on. Class create_named.
+  [[nodiscard]] Result<ExperimentPermission> create_experiment_permission(const CreateExperimentPermission& request, const CallOptions& options = {}) const;
+
+  /// Tells what a user may do with an experiment. Newer servers have get_user_permission. Include
+  /// <mlflowha/api/auth.hpp>. Gone from MLflow 3.13 on. Class read.
+  [[nodiscard]] Result<ExperimentPermission> get_experiment_permission(const GetExperimentPermission& request, const CallOptions& options = {}) const;
+
+  /// Changes what a user may do with an experiment. Newer servers have grant_user_permission. Include
+  /// <mlflowha/api/auth.hpp>. Gone from MLflow 3.13 on. Class same_again.
+  [[nodiscard]] Result<void> update_experiment_permission(const UpdateExperimentPermission& request, const CallOptions& options = {}) const;
+
+  /// Takes a permission away. Newer servers have revoke_user_permission. Include <mlflowha/api/auth.hpp>. Gone from
+  /// MLflow 3.13 on. Class once.
+  [[nodiscard]] Result<void> delete_experiment_permission(const DeleteExperimentPermission& request, const CallOptions& options = {}) const;
+
+  /// Allows a user something with a registered model, which need not exist. Newer servers have grant_user_permission.
+  /// Include <mlflowha/api/auth.hpp>. Gone from MLflow 3.13 on. Class create_named.
+  [[nodiscard]] Result<RegisteredModelPermission> create_registered_model_permission(const CreateRegisteredModelPermission& request, const CallOptions& options = {}) const;
+
+  /// Tells what a user may do with a registered model. Newer servers have get_user_permission. Include
+  /// <mlflowha/api/auth.hpp>. Gone from MLflow 3.13 on. Class read.
+  [[nodiscard]] Result<RegisteredModelPermission> get_registered_model_permission(const GetRegisteredModelPermission& request, const CallOptions& options = {}) const;
+
+  /// Changes what a user may do with a registered model. Newer servers have grant_user_permission. Include
+  /// <mlflowha/api/auth.hpp>. Gone from MLflow 3.13 on. Class same_again.
+  [[nodiscard]] Result<void> update_registered_model_permission(const UpdateRegisteredModelPermission& request, const CallOptions& options = {}) const;
+
+  /// Takes a permission away. Newer servers have revoke_user_permission. Include <mlflowha/api/auth.hpp>. Gone from
+  /// MLflow 3.13 on. Class once.
+  [[nodiscard]] Result<void> delete_registered_model_permission(const DeleteRegisteredModelPermission& request, const CallOptions& options = {}) const;
 
   // Evaluation datasets
 
@@ -374,6 +550,93 @@ class MLFLOWHA_EXPORT Calls {
   /// Deletes a label schema. One that isn't there is fine. Include <mlflowha/api/label_schemas.hpp>. Needs MLflow 3.14.
   /// Class same_again.
   [[nodiscard]] Result<void> delete_label_schema(const DeleteLabelSchema& request, const CallOptions& options = {}) const;
+
+  // MCP servers
+
+  /// Creates an MCP server without versions. Include <mlflowha/api/mcp_servers.hpp>. Needs MLflow 3.15. Class
+  /// create_named.
+  [[nodiscard]] Result<McpServer> create_mcp_server(const CreateMcpServer& request, const CallOptions& options = {}) const;
+
+  /// Lists MCP servers, a page at a time. Include <mlflowha/api/mcp_servers.hpp>. Needs MLflow 3.15. Class read.
+  [[nodiscard]] Result<Page<McpServer>> search_mcp_servers(const SearchMcpServers& request, const CallOptions& options = {}) const;
+  /// Everything that search_mcp_servers finds, fetched a page at a time while it is walked.
+  [[nodiscard]] Pager<Calls, SearchMcpServers, McpServer> search_mcp_servers_all(SearchMcpServers request, CallOptions options = {}) const;
+
+  /// Reads an MCP server. Include <mlflowha/api/mcp_servers.hpp>. Needs MLflow 3.15. Class read.
+  [[nodiscard]] Result<McpServer> get_mcp_server(const GetMcpServer& request, const CallOptions& options = {}) const;
+
+  /// Changes an MCP server. Include <mlflowha/api/mcp_servers.hpp>. Needs MLflow 3.15. Class same_again.
+  [[nodiscard]] Result<McpServer> update_mcp_server(const UpdateMcpServer& request, const CallOptions& options = {}) const;
+
+  /// Deletes an MCP server with all its versions and addresses; not while a version is active. Include
+  /// <mlflowha/api/mcp_servers.hpp>. Needs MLflow 3.15. Class once.
+  [[nodiscard]] Result<void> delete_mcp_server(const DeleteMcpServer& request, const CallOptions& options = {}) const;
+
+  /// Sets a tag of an MCP server. Include <mlflowha/api/mcp_servers.hpp>. Needs MLflow 3.15. Class same_again.
+  [[nodiscard]] Result<void> set_mcp_server_tag(const SetMcpServerTag& request, const CallOptions& options = {}) const;
+
+  /// Deletes a tag of an MCP server. Include <mlflowha/api/mcp_servers.hpp>. Needs MLflow 3.15. Class once.
+  [[nodiscard]] Result<void> delete_mcp_server_tag(const DeleteMcpServerTag& request, const CallOptions& options = {}) const;
+
+  /// Points an alias to a version, wherever it pointed before. Include <mlflowha/api/mcp_servers.hpp>. Needs MLflow
+  /// 3.15. Class same_again.
+  [[nodiscard]] Result<void> set_mcp_server_alias(const SetMcpServerAlias& request, const CallOptions& options = {}) const;
+
+  /// Deletes an alias. Include <mlflowha/api/mcp_servers.hpp>. Needs MLflow 3.15. Class once.
+  [[nodiscard]] Result<void> delete_mcp_server_alias(const DeleteMcpServerAlias& request, const CallOptions& options = {}) const;
+
+  /// Reads the version that an alias points to. Include <mlflowha/api/mcp_servers.hpp>. Needs MLflow 3.15. Class read.
+  [[nodiscard]] Result<McpServerVersion> get_mcp_server_version_by_alias(const GetMcpServerVersionByAlias& request, const CallOptions& options = {}) const;
+
+  /// Creates a version of an MCP server, and the server if there is none. Include <mlflowha/api/mcp_servers.hpp>. Needs
+  /// MLflow 3.15. Class create_named.
+  [[nodiscard]] Result<McpServerVersion> create_mcp_server_version(const CreateMcpServerVersion& request, const CallOptions& options = {}) const;
+
+  /// Lists the versions of an MCP server, a page at a time. Include <mlflowha/api/mcp_servers.hpp>. Needs MLflow 3.15.
+  /// Class read.
+  [[nodiscard]] Result<Page<McpServerVersion>> search_mcp_server_versions(const SearchMcpServerVersions& request, const CallOptions& options = {}) const;
+  /// Everything that search_mcp_server_versions finds, fetched a page at a time while it is walked.
+  [[nodiscard]] Pager<Calls, SearchMcpServerVersions, McpServerVersion> search_mcp_server_versions_all(SearchMcpServerVersions request, CallOptions options = {}) const;
+
+  /// Reads a version. Include <mlflowha/api/mcp_servers.hpp>. Needs MLflow 3.15. Class read.
+  [[nodiscard]] Result<McpServerVersion> get_mcp_server_version(const GetMcpServerVersion& request, const CallOptions& options = {}) const;
+
+  /// Changes a version. Include <mlflowha/api/mcp_servers.hpp>. Needs MLflow 3.15. Class create_named.
+  [[nodiscard]] Result<McpServerVersion> update_mcp_server_version(const UpdateMcpServerVersion& request, const CallOptions& options = {}) const;
+
+  /// Deletes a version that is not active. Include <mlflowha/api/mcp_servers.hpp>. Needs MLflow 3.15. Class
+  /// create_named.
+  [[nodiscard]] Result<void> delete_mcp_server_version(const DeleteMcpServerVersion& request, const CallOptions& options = {}) const;
+
+  /// Sets a tag of a version. Include <mlflowha/api/mcp_servers.hpp>. Needs MLflow 3.15. Class same_again.
+  [[nodiscard]] Result<void> set_mcp_server_version_tag(const SetMcpServerVersionTag& request, const CallOptions& options = {}) const;
+
+  /// Deletes a tag of a version. Include <mlflowha/api/mcp_servers.hpp>. Needs MLflow 3.15. Class once.
+  [[nodiscard]] Result<void> delete_mcp_server_version_tag(const DeleteMcpServerVersionTag& request, const CallOptions& options = {}) const;
+
+  /// Creates an address of an MCP server. Include <mlflowha/api/mcp_servers.hpp>. Needs MLflow 3.15. Class never.
+  [[nodiscard]] Result<McpAccessEndpoint> create_mcp_access_endpoint(const CreateMcpAccessEndpoint& request, const CallOptions& options = {}) const;
+
+  /// Lists the addresses of all MCP servers, a page at a time. Include <mlflowha/api/mcp_servers.hpp>. Needs MLflow
+  /// 3.15. Class read.
+  [[nodiscard]] Result<Page<McpAccessEndpoint>> search_mcp_access_endpoints(const SearchMcpAccessEndpoints& request, const CallOptions& options = {}) const;
+  /// Everything that search_mcp_access_endpoints finds, fetched a page at a time while it is walked.
+  [[nodiscard]] Pager<Calls, SearchMcpAccessEndpoints, McpAccessEndpoint> search_mcp_access_endpoints_all(SearchMcpAccessEndpoints request, CallOptions options = {}) const;
+
+  /// Lists the addresses of one MCP server, a page at a time. Include <mlflowha/api/mcp_servers.hpp>. Needs MLflow
+  /// 3.15. Class read.
+  [[nodiscard]] Result<Page<McpAccessEndpoint>> search_mcp_server_access_endpoints(const SearchMcpServerAccessEndpoints& request, const CallOptions& options = {}) const;
+  /// Everything that search_mcp_server_access_endpoints finds, fetched a page at a time while it is walked.
+  [[nodiscard]] Pager<Calls, SearchMcpServerAccessEndpoints, McpAccessEndpoint> search_mcp_server_access_endpoints_all(SearchMcpServerAccessEndpoints request, CallOptions options = {}) const;
+
+  /// Reads an address. Include <mlflowha/api/mcp_servers.hpp>. Needs MLflow 3.15. Class read.
+  [[nodiscard]] Result<McpAccessEndpoint> get_mcp_access_endpoint(const GetMcpAccessEndpoint& request, const CallOptions& options = {}) const;
+
+  /// Changes an address. Include <mlflowha/api/mcp_servers.hpp>. Needs MLflow 3.15. Class same_again.
+  [[nodiscard]] Result<McpAccessEndpoint> update_mcp_access_endpoint(const UpdateMcpAccessEndpoint& request, const CallOptions& options = {}) const;
+
+  /// Deletes an address. Include <mlflowha/api/mcp_servers.hpp>. Needs MLflow 3.15. Class once.
+  [[nodiscard]] Result<void> delete_mcp_access_endpoint(const DeleteMcpAccessEndpoint& request, const CallOptions& options = {}) const;
 
   // Prompt-optimisation jobs
 
@@ -631,7 +894,7 @@ class MLFLOWHA_EXPORT Calls {
 
   // Workspaces
 
-  /// Lists the workspaces. Needs MLflow 3.10. Class read.
+  /// Lists the workspaces. Include <mlflowha/api/workspaces.hpp>. Needs MLflow 3.10. Class read.
   [[nodiscard]] Result<std::vector<Workspace>> list_workspaces(const CallOptions& options = {}) const;
 
   /// Creates a workspace. Include <mlflowha/api/workspaces.hpp>. Needs MLflow 3.10. Class create_named.
@@ -736,7 +999,8 @@ class MLFLOWHA_EXPORT Calls {
   /// Everything that list_budget_policies finds, fetched a page at a time while it is walked.
   [[nodiscard]] Pager<Calls, ListBudgetPolicies, GatewayBudgetPolicy> list_budget_policies_all(ListBudgetPolicies request, CallOptions options = {}) const;
 
-  /// Lists what has been spent in the present period of each budget. Needs MLflow 3.11. Class read.
+  /// Lists what has been spent in the present period of each budget. Include <mlflowha/api/gateway.hpp>. Needs MLflow
+  /// 3.11. Class read.
   [[nodiscard]] Result<std::vector<BudgetWindow>> list_budget_windows(const CallOptions& options = {}) const;
 
   /// Creates a guardrail. Include <mlflowha/api/gateway.hpp>. Needs MLflow 3.12. Class never.
@@ -766,7 +1030,7 @@ class MLFLOWHA_EXPORT Calls {
   /// same_again.
   [[nodiscard]] Result<GatewayGuardrailConfig> update_endpoint_guardrail_config(const UpdateEndpointGuardrailConfig& request, const CallOptions& options = {}) const;
 
-  /// Lists the providers that the server knows. Needs MLflow 3.8. Class read.
+  /// Lists the providers that the server knows. Include <mlflowha/api/gateway.hpp>. Needs MLflow 3.8. Class read.
   [[nodiscard]] Result<std::vector<std::string>> list_gateway_providers(const CallOptions& options = {}) const;
 
   /// Lists the models of a provider that the server knows. Include <mlflowha/api/gateway.hpp>. Needs MLflow 3.8. Class
@@ -777,7 +1041,7 @@ class MLFLOWHA_EXPORT Calls {
   /// <mlflowha/api/gateway.hpp>. Needs MLflow 3.8. Class read.
   [[nodiscard]] Result<ProviderConfig> get_gateway_provider_config(const GetProviderConfig& request, const CallOptions& options = {}) const;
 
-  /// Says how the server keeps secrets. Needs MLflow 3.8. Class read.
+  /// Says how the server keeps secrets. Include <mlflowha/api/gateway.hpp>. Needs MLflow 3.8. Class read.
   [[nodiscard]] Result<GatewaySecretsConfig> get_gateway_secrets_config(const CallOptions& options = {}) const;
 
   // Logged models

@@ -60,6 +60,15 @@ enum class Recipe : std::uint8_t {
   find_attached_model,            ///< read the endpoint: has it the model as this request says?
   find_endpoint_binding,          ///< list the bindings: is there the one of this request?
   find_endpoint_guardrail,        ///< list the endpoint's guardrails: is there the one of this request?
+  find_mcp_server,                ///< read the MCP server of that name: is it all that this request says?
+  find_mcp_version,               ///< read the version: is it all that this request says?
+  find_changed_mcp_version,       ///< read the version: has it the status and all else that this request says?
+  find_deleted_mcp_version,       ///< list the server's versions: is this one gone?
+  find_user_permission,           ///< list the user's permissions: is there the one of this request?
+  find_role,                      ///< list the workspace's roles: is the one of that name all that this request says?
+  find_role_permission,           ///< list the role's permissions: is there the one of this request?
+  find_experiment_permission,     ///< read the user's permission: is it the one of this request?
+  find_registered_model_permission,  ///< read the user's permission: is it the one of this request?
 };
 
 /// What the body of a 2xx answer is.
@@ -83,11 +92,13 @@ struct Operation {
   AnswerKind answer = AnswerKind::json;  ///< of a 2xx
   bool takes_bytes = false;              ///< the request's body is a file, not JSON
   ServerVersion since{};                 ///< first release with it; 0.0.0: every release that this library supports
+  ServerVersion until{};                 ///< first release that has it no longer; 0.0.0: all newer ones have it
   /// Members of the request that the recipe needs: what narrows the look, and the list of tags (objects with `key` and
   /// `value`) that takes the request tag; "" where there is none of that kind.
   std::string_view scope_field{};
   std::string_view tag_field{};
   bool tagged = false;  ///< the recipe looks for a request tag, wherever the request keeps it
+  bool secret = false;  ///< the request holds a password: no error shows any of its text
 
   /// True when a repetition of this operation is answered with `error_code`.
   [[nodiscard]] constexpr bool is_already_done(std::string_view error_code) const noexcept {

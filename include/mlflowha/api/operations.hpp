@@ -301,6 +301,526 @@ inline constexpr api::Operation delete_assessment{
     .tag_field = "",
 };
 
+/// Creates a user. Repetition: A second sending gets RESOURCE_ALREADY_EXISTS. Whether that user has our password can't
+/// be seen, so nobody can say whether it is ours.
+inline constexpr api::Operation create_user{
+    .name = "create_user",
+    .rpc = "",
+    .method = Method::post,
+    .path = "/api/2.0/mlflow/users/create",
+    .idempotency = Idempotency::never,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {0, 0, 0},
+    .scope_field = "",
+    .tag_field = "",
+    .secret = true,
+};
+
+/// Reads a user. Repetition: Reads.
+inline constexpr api::Operation get_user{
+    .name = "get_user",
+    .rpc = "",
+    .method = Method::get,
+    .path = "/api/2.0/mlflow/users/get",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {0, 0, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Lists all users with their roles. Repetition: Reads.
+inline constexpr api::Operation list_users{
+    .name = "list_users",
+    .rpc = "",
+    .method = Method::get,
+    .path = "/api/2.0/mlflow/users/list",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 10, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Tells as whom this client is logged in. Repetition: Reads.
+inline constexpr api::Operation get_current_user{
+    .name = "get_current_user",
+    .rpc = "",
+    .method = Method::get,
+    .path = "/api/2.0/mlflow/users/current",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 13, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Changes a user's password. Repetition: An administrator's request overwrites with the same password. Who changes his
+/// own can't log in with the old one a second time, and gets 401.
+inline constexpr api::Operation update_user_password{
+    .name = "update_user_password",
+    .rpc = "",
+    .method = Method::patch,
+    .path = "/api/2.0/mlflow/users/update-password",
+    .idempotency = Idempotency::never,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {0, 0, 0},
+    .scope_field = "",
+    .tag_field = "",
+    .secret = true,
+};
+
+/// Makes a user an administrator, or no longer one. Repetition: Overwrites with the same value.
+inline constexpr api::Operation update_user_admin{
+    .name = "update_user_admin",
+    .rpc = "",
+    .method = Method::patch,
+    .path = "/api/2.0/mlflow/users/update-admin",
+    .idempotency = Idempotency::same_again,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {0, 0, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Deletes a user; not oneself. Repetition: The second answer is 404: the user is gone.
+inline constexpr api::Operation delete_user{
+    .name = "delete_user",
+    .rpc = "",
+    .method = Method::del,
+    .path = "/api/2.0/mlflow/users/delete",
+    .idempotency = Idempotency::once,
+    .recipe = api::Recipe::none,
+    .already_done = {"RESOURCE_DOES_NOT_EXIST"},
+    .answer = api::AnswerKind::json,
+    .since = {0, 0, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Lists what the user may do as whom this client is logged in. Repetition: Reads.
+inline constexpr api::Operation list_current_user_permissions{
+    .name = "list_current_user_permissions",
+    .rpc = "",
+    .method = Method::get,
+    .path = "/api/3.0/mlflow/users/current/permissions",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 13, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Lists what a user may do. Repetition: Reads.
+inline constexpr api::Operation list_user_permissions{
+    .name = "list_user_permissions",
+    .rpc = "",
+    .method = Method::get,
+    .path = "/api/3.0/mlflow/users/permissions/list",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 13, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Allows a user something with one resource, which need not exist. Repetition: A user has one permission for a
+/// resource, so a second sending gets RESOURCE_ALREADY_EXISTS, also when the permission is another. Which it is shows
+/// in the list of the user's permissions.
+inline constexpr api::Operation grant_user_permission{
+    .name = "grant_user_permission",
+    .rpc = "",
+    .method = Method::post,
+    .path = "/api/3.0/mlflow/users/permissions/grant",
+    .idempotency = Idempotency::create_named,
+    .recipe = api::Recipe::find_user_permission,
+    .already_done = {"RESOURCE_ALREADY_EXISTS"},
+    .answer = api::AnswerKind::json,
+    .since = {3, 13, 0},
+    .scope_field = "username",
+    .tag_field = "",
+};
+
+/// Takes away what was granted. Repetition: The second answer is 404: the permission is gone.
+inline constexpr api::Operation revoke_user_permission{
+    .name = "revoke_user_permission",
+    .rpc = "",
+    .method = Method::post,
+    .path = "/api/3.0/mlflow/users/permissions/revoke",
+    .idempotency = Idempotency::once,
+    .recipe = api::Recipe::none,
+    .already_done = {"RESOURCE_DOES_NOT_EXIST"},
+    .answer = api::AnswerKind::json,
+    .since = {3, 13, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Tells what a user may do with one resource. Repetition: Reads.
+inline constexpr api::Operation get_user_permission{
+    .name = "get_user_permission",
+    .rpc = "",
+    .method = Method::get,
+    .path = "/api/3.0/mlflow/users/permissions/get",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 13, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Creates a role. Repetition: Names are unique in a workspace, so a second sending gets RESOURCE_ALREADY_EXISTS. There
+/// is no place for a request tag, so the role of that name is read and all that we sent is compared.
+inline constexpr api::Operation create_role{
+    .name = "create_role",
+    .rpc = "",
+    .method = Method::post,
+    .path = "/api/3.0/mlflow/roles/create",
+    .idempotency = Idempotency::create_named,
+    .recipe = api::Recipe::find_role,
+    .already_done = {"RESOURCE_ALREADY_EXISTS"},
+    .answer = api::AnswerKind::json,
+    .since = {3, 12, 0},
+    .scope_field = "workspace",
+    .tag_field = "",
+};
+
+/// Reads a role. Repetition: Reads.
+inline constexpr api::Operation get_role{
+    .name = "get_role",
+    .rpc = "",
+    .method = Method::get,
+    .path = "/api/3.0/mlflow/roles/get",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 12, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Lists roles. Repetition: Reads.
+inline constexpr api::Operation list_roles{
+    .name = "list_roles",
+    .rpc = "",
+    .method = Method::get,
+    .path = "/api/3.0/mlflow/roles/list",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 12, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Changes a role. Repetition: Overwrites with the same values.
+inline constexpr api::Operation update_role{
+    .name = "update_role",
+    .rpc = "",
+    .method = Method::patch,
+    .path = "/api/3.0/mlflow/roles/update",
+    .idempotency = Idempotency::same_again,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 12, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Deletes a role. Repetition: The second answer is 404: the role is gone.
+inline constexpr api::Operation delete_role{
+    .name = "delete_role",
+    .rpc = "",
+    .method = Method::del,
+    .path = "/api/3.0/mlflow/roles/delete",
+    .idempotency = Idempotency::once,
+    .recipe = api::Recipe::none,
+    .already_done = {"RESOURCE_DOES_NOT_EXIST"},
+    .answer = api::AnswerKind::json,
+    .since = {3, 12, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Allows a role something. Repetition: A role has one permission for a resource, so a second sending gets
+/// RESOURCE_ALREADY_EXISTS, also when the permission is another. Which it is shows in the list of the role's
+/// permissions.
+inline constexpr api::Operation add_role_permission{
+    .name = "add_role_permission",
+    .rpc = "",
+    .method = Method::post,
+    .path = "/api/3.0/mlflow/roles/permissions/add",
+    .idempotency = Idempotency::create_named,
+    .recipe = api::Recipe::find_role_permission,
+    .already_done = {"RESOURCE_ALREADY_EXISTS"},
+    .answer = api::AnswerKind::json,
+    .since = {3, 12, 0},
+    .scope_field = "resource_type",
+    .tag_field = "",
+};
+
+/// Takes a permission from a role. Repetition: The second answer is 404: the permission is gone.
+inline constexpr api::Operation remove_role_permission{
+    .name = "remove_role_permission",
+    .rpc = "",
+    .method = Method::del,
+    .path = "/api/3.0/mlflow/roles/permissions/remove",
+    .idempotency = Idempotency::once,
+    .recipe = api::Recipe::none,
+    .already_done = {"RESOURCE_DOES_NOT_EXIST"},
+    .answer = api::AnswerKind::json,
+    .since = {3, 12, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Lists what a role allows. Repetition: Reads.
+inline constexpr api::Operation list_role_permissions{
+    .name = "list_role_permissions",
+    .rpc = "",
+    .method = Method::get,
+    .path = "/api/3.0/mlflow/roles/permissions/list",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 12, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Changes what a role allows. Repetition: Overwrites with the same value.
+inline constexpr api::Operation update_role_permission{
+    .name = "update_role_permission",
+    .rpc = "",
+    .method = Method::patch,
+    .path = "/api/3.0/mlflow/roles/permissions/update",
+    .idempotency = Idempotency::same_again,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 12, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Gives a role to a user. Repetition: The second answer is RESOURCE_ALREADY_EXISTS: the user has the role.
+inline constexpr api::Operation assign_role{
+    .name = "assign_role",
+    .rpc = "",
+    .method = Method::post,
+    .path = "/api/3.0/mlflow/roles/assign",
+    .idempotency = Idempotency::once,
+    .recipe = api::Recipe::none,
+    .already_done = {"RESOURCE_ALREADY_EXISTS"},
+    .answer = api::AnswerKind::json,
+    .since = {3, 12, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Takes a role from a user. Repetition: The second answer is 404: the user doesn't have the role.
+inline constexpr api::Operation unassign_role{
+    .name = "unassign_role",
+    .rpc = "",
+    .method = Method::del,
+    .path = "/api/3.0/mlflow/roles/unassign",
+    .idempotency = Idempotency::once,
+    .recipe = api::Recipe::none,
+    .already_done = {"RESOURCE_DOES_NOT_EXIST"},
+    .answer = api::AnswerKind::json,
+    .since = {3, 12, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Lists the roles of a user. Repetition: Reads.
+inline constexpr api::Operation list_user_roles{
+    .name = "list_user_roles",
+    .rpc = "",
+    .method = Method::get,
+    .path = "/api/3.0/mlflow/users/roles/list",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 12, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Lists who has a role. Repetition: Reads.
+inline constexpr api::Operation list_role_users{
+    .name = "list_role_users",
+    .rpc = "",
+    .method = Method::get,
+    .path = "/api/3.0/mlflow/roles/users/list",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 12, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Allows a user something with an experiment, which need not exist. Newer servers have grant_user_permission.
+/// Repetition: A user has one permission for an experiment, so a second sending gets RESOURCE_ALREADY_EXISTS, also when
+/// the permission is another. Which it is shows when it is read.
+inline constexpr api::Operation create_experiment_permission{
+    .name = "create_experiment_permission",
+    .rpc = "",
+    .method = Method::post,
+    .path = "/api/2.0/mlflow/experiments/permissions/create",
+    .idempotency = Idempotency::create_named,
+    .recipe = api::Recipe::find_experiment_permission,
+    .already_done = {"RESOURCE_ALREADY_EXISTS"},
+    .answer = api::AnswerKind::json,
+    .since = {0, 0, 0},
+    .until = {3, 13, 0},
+    .scope_field = "username",
+    .tag_field = "",
+};
+
+/// Tells what a user may do with an experiment. Newer servers have get_user_permission. Repetition: Reads.
+inline constexpr api::Operation get_experiment_permission{
+    .name = "get_experiment_permission",
+    .rpc = "",
+    .method = Method::get,
+    .path = "/api/2.0/mlflow/experiments/permissions/get",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {0, 0, 0},
+    .until = {3, 13, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Changes what a user may do with an experiment. Newer servers have grant_user_permission. Repetition: Overwrites with
+/// the same value.
+inline constexpr api::Operation update_experiment_permission{
+    .name = "update_experiment_permission",
+    .rpc = "",
+    .method = Method::patch,
+    .path = "/api/2.0/mlflow/experiments/permissions/update",
+    .idempotency = Idempotency::same_again,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {0, 0, 0},
+    .until = {3, 13, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Takes a permission away. Newer servers have revoke_user_permission. Repetition: The second answer is 404: the
+/// permission is gone.
+inline constexpr api::Operation delete_experiment_permission{
+    .name = "delete_experiment_permission",
+    .rpc = "",
+    .method = Method::del,
+    .path = "/api/2.0/mlflow/experiments/permissions/delete",
+    .idempotency = Idempotency::once,
+    .recipe = api::Recipe::none,
+    .already_done = {"RESOURCE_DOES_NOT_EXIST"},
+    .answer = api::AnswerKind::json,
+    .since = {0, 0, 0},
+    .until = {3, 13, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Allows a user something with a registered model, which need not exist. Newer servers have grant_user_permission.
+/// Repetition: A user has one permission for a registered model, so a second sending gets RESOURCE_ALREADY_EXISTS, also
+/// when the permission is another. Which it is shows when it is read.
+inline constexpr api::Operation create_registered_model_permission{
+    .name = "create_registered_model_permission",
+    .rpc = "",
+    .method = Method::post,
+    .path = "/api/2.0/mlflow/registered-models/permissions/create",
+    .idempotency = Idempotency::create_named,
+    .recipe = api::Recipe::find_registered_model_permission,
+    .already_done = {"RESOURCE_ALREADY_EXISTS"},
+    .answer = api::AnswerKind::json,
+    .since = {0, 0, 0},
+    .until = {3, 13, 0},
+    .scope_field = "username",
+    .tag_field = "",
+};
+
+/// Tells what a user may do with a registered model. Newer servers have get_user_permission. Repetition: Reads.
+inline constexpr api::Operation get_registered_model_permission{
+    .name = "get_registered_model_permission",
+    .rpc = "",
+    .method = Method::get,
+    .path = "/api/2.0/mlflow/registered-models/permissions/get",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {0, 0, 0},
+    .until = {3, 13, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Changes what a user may do with a registered model. Newer servers have grant_user_permission. Repetition: Overwrites
+/// with the same value.
+inline constexpr api::Operation update_registered_model_permission{
+    .name = "update_registered_model_permission",
+    .rpc = "",
+    .method = Method::patch,
+    .path = "/api/2.0/mlflow/registered-models/permissions/update",
+    .idempotency = Idempotency::same_again,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {0, 0, 0},
+    .until = {3, 13, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Takes a permission away. Newer servers have revoke_user_permission. Repetition: The second answer is 404: the
+/// permission is gone.
+inline constexpr api::Operation delete_registered_model_permission{
+    .name = "delete_registered_model_permission",
+    .rpc = "",
+    .method = Method::del,
+    .path = "/api/2.0/mlflow/registered-models/permissions/delete",
+    .idempotency = Idempotency::once,
+    .recipe = api::Recipe::none,
+    .already_done = {"RESOURCE_DOES_NOT_EXIST"},
+    .answer = api::AnswerKind::json,
+    .since = {0, 0, 0},
+    .until = {3, 13, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
 /// Creates an evaluation dataset. Repetition: Names need not be unique: a second sending makes a second dataset. Our
 /// request tag, inside the JSON of `tags`, is looked for first.
 inline constexpr api::Operation create_dataset{
@@ -793,6 +1313,360 @@ inline constexpr api::Operation delete_label_schema{
     .already_done = {},
     .answer = api::AnswerKind::json,
     .since = {3, 14, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Creates an MCP server without versions. Repetition: Names are unique, so a second sending can't make a twin: it gets
+/// RESOURCE_ALREADY_EXISTS. There is no place for a request tag, so the server of that name is read and all that we
+/// sent is compared.
+inline constexpr api::Operation create_mcp_server{
+    .name = "create_mcp_server",
+    .rpc = "",
+    .method = Method::post,
+    .path = "/api/3.0/mlflow/mcp-servers",
+    .idempotency = Idempotency::create_named,
+    .recipe = api::Recipe::find_mcp_server,
+    .already_done = {"RESOURCE_ALREADY_EXISTS"},
+    .answer = api::AnswerKind::json,
+    .since = {3, 15, 0},
+    .scope_field = "name",
+    .tag_field = "",
+};
+
+/// Lists MCP servers, a page at a time. Repetition: Reads.
+inline constexpr api::Operation search_mcp_servers{
+    .name = "search_mcp_servers",
+    .rpc = "",
+    .method = Method::get,
+    .path = "/api/3.0/mlflow/mcp-servers",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 15, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Reads an MCP server. Repetition: Reads.
+inline constexpr api::Operation get_mcp_server{
+    .name = "get_mcp_server",
+    .rpc = "",
+    .method = Method::get,
+    .path = "/api/3.0/mlflow/mcp-servers/{name}",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 15, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Changes an MCP server. Repetition: Overwrites with the same values; only last_updated_timestamp moves.
+inline constexpr api::Operation update_mcp_server{
+    .name = "update_mcp_server",
+    .rpc = "",
+    .method = Method::patch,
+    .path = "/api/3.0/mlflow/mcp-servers/{name}",
+    .idempotency = Idempotency::same_again,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 15, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Deletes an MCP server with all its versions and addresses; not while a version is active. Repetition: The second
+/// answer is 404: the server is gone.
+inline constexpr api::Operation delete_mcp_server{
+    .name = "delete_mcp_server",
+    .rpc = "",
+    .method = Method::del,
+    .path = "/api/3.0/mlflow/mcp-servers/{name}",
+    .idempotency = Idempotency::once,
+    .recipe = api::Recipe::none,
+    .already_done = {"RESOURCE_DOES_NOT_EXIST"},
+    .answer = api::AnswerKind::json,
+    .since = {3, 15, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Sets a tag of an MCP server. Repetition: Overwrites with the same value.
+inline constexpr api::Operation set_mcp_server_tag{
+    .name = "set_mcp_server_tag",
+    .rpc = "",
+    .method = Method::post,
+    .path = "/api/3.0/mlflow/mcp-servers/{name}/tags",
+    .idempotency = Idempotency::same_again,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 15, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Deletes a tag of an MCP server. Repetition: The second answer is 404: the tag is gone.
+inline constexpr api::Operation delete_mcp_server_tag{
+    .name = "delete_mcp_server_tag",
+    .rpc = "",
+    .method = Method::del,
+    .path = "/api/3.0/mlflow/mcp-servers/{name}/tags/{key}",
+    .idempotency = Idempotency::once,
+    .recipe = api::Recipe::none,
+    .already_done = {"RESOURCE_DOES_NOT_EXIST"},
+    .answer = api::AnswerKind::json,
+    .since = {3, 15, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Points an alias to a version, wherever it pointed before. Repetition: Overwrites with the same version.
+inline constexpr api::Operation set_mcp_server_alias{
+    .name = "set_mcp_server_alias",
+    .rpc = "",
+    .method = Method::post,
+    .path = "/api/3.0/mlflow/mcp-servers/{name}/aliases",
+    .idempotency = Idempotency::same_again,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 15, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Deletes an alias. Repetition: The second answer is 404: the alias is gone.
+inline constexpr api::Operation delete_mcp_server_alias{
+    .name = "delete_mcp_server_alias",
+    .rpc = "",
+    .method = Method::del,
+    .path = "/api/3.0/mlflow/mcp-servers/{name}/aliases/{alias}",
+    .idempotency = Idempotency::once,
+    .recipe = api::Recipe::none,
+    .already_done = {"RESOURCE_DOES_NOT_EXIST"},
+    .answer = api::AnswerKind::json,
+    .since = {3, 15, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Reads the version that an alias points to. Repetition: Reads.
+inline constexpr api::Operation get_mcp_server_version_by_alias{
+    .name = "get_mcp_server_version_by_alias",
+    .rpc = "",
+    .method = Method::get,
+    .path = "/api/3.0/mlflow/mcp-servers/{name}/aliases/{alias}",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 15, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Creates a version of an MCP server, and the server if there is none. Repetition: A version exists once, also after
+/// it was deleted: a second sending gets RESOURCE_ALREADY_EXISTS. There is no place for a request tag, so the version
+/// is read and all that we sent is compared.
+inline constexpr api::Operation create_mcp_server_version{
+    .name = "create_mcp_server_version",
+    .rpc = "",
+    .method = Method::post,
+    .path = "/api/3.0/mlflow/mcp-servers/{name}/versions",
+    .idempotency = Idempotency::create_named,
+    .recipe = api::Recipe::find_mcp_version,
+    .already_done = {"RESOURCE_ALREADY_EXISTS"},
+    .answer = api::AnswerKind::json,
+    .since = {3, 15, 0},
+    .scope_field = "name",
+    .tag_field = "",
+};
+
+/// Lists the versions of an MCP server, a page at a time. Repetition: Reads.
+inline constexpr api::Operation search_mcp_server_versions{
+    .name = "search_mcp_server_versions",
+    .rpc = "",
+    .method = Method::get,
+    .path = "/api/3.0/mlflow/mcp-servers/{name}/versions",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 15, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Reads a version. Repetition: Reads.
+inline constexpr api::Operation get_mcp_server_version{
+    .name = "get_mcp_server_version",
+    .rpc = "",
+    .method = Method::get,
+    .path = "/api/3.0/mlflow/mcp-servers/{name}/versions/{version}",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 15, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Changes a version. Repetition: No status may follow itself: with one, the second answer is 400
+/// INVALID_PARAMETER_VALUE. Whether our first sending has set it shows in the version. All else overwrites with the
+/// same values.
+inline constexpr api::Operation update_mcp_server_version{
+    .name = "update_mcp_server_version",
+    .rpc = "",
+    .method = Method::patch,
+    .path = "/api/3.0/mlflow/mcp-servers/{name}/versions/{version}",
+    .idempotency = Idempotency::create_named,
+    .recipe = api::Recipe::find_changed_mcp_version,
+    .already_done = {"INVALID_PARAMETER_VALUE"},
+    .answer = api::AnswerKind::json,
+    .since = {3, 15, 0},
+    .scope_field = "name",
+    .tag_field = "",
+};
+
+/// Deletes a version that is not active. Repetition: The second answer is 400 INVALID_PARAMETER_VALUE, which an active
+/// version gets as well. Which it was shows in the list of versions, where a deleted one is missing.
+inline constexpr api::Operation delete_mcp_server_version{
+    .name = "delete_mcp_server_version",
+    .rpc = "",
+    .method = Method::del,
+    .path = "/api/3.0/mlflow/mcp-servers/{name}/versions/{version}",
+    .idempotency = Idempotency::create_named,
+    .recipe = api::Recipe::find_deleted_mcp_version,
+    .already_done = {"INVALID_PARAMETER_VALUE"},
+    .answer = api::AnswerKind::json,
+    .since = {3, 15, 0},
+    .scope_field = "name",
+    .tag_field = "",
+};
+
+/// Sets a tag of a version. Repetition: Overwrites with the same value.
+inline constexpr api::Operation set_mcp_server_version_tag{
+    .name = "set_mcp_server_version_tag",
+    .rpc = "",
+    .method = Method::post,
+    .path = "/api/3.0/mlflow/mcp-servers/{name}/versions/{version}/tags",
+    .idempotency = Idempotency::same_again,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 15, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Deletes a tag of a version. Repetition: The second answer is 404: the tag is gone.
+inline constexpr api::Operation delete_mcp_server_version_tag{
+    .name = "delete_mcp_server_version_tag",
+    .rpc = "",
+    .method = Method::del,
+    .path = "/api/3.0/mlflow/mcp-servers/{name}/versions/{version}/tags/{key}",
+    .idempotency = Idempotency::once,
+    .recipe = api::Recipe::none,
+    .already_done = {"RESOURCE_DOES_NOT_EXIST"},
+    .answer = api::AnswerKind::json,
+    .since = {3, 15, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Creates an address of an MCP server. Repetition: Each sending makes another address, also for the same URL, and none
+/// carries a mark of its sender. One that looks like ours may be somebody else's.
+inline constexpr api::Operation create_mcp_access_endpoint{
+    .name = "create_mcp_access_endpoint",
+    .rpc = "",
+    .method = Method::post,
+    .path = "/api/3.0/mlflow/mcp-servers/{name}/endpoints",
+    .idempotency = Idempotency::never,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 15, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Lists the addresses of all MCP servers, a page at a time. Repetition: Reads.
+inline constexpr api::Operation search_mcp_access_endpoints{
+    .name = "search_mcp_access_endpoints",
+    .rpc = "",
+    .method = Method::get,
+    .path = "/api/3.0/mlflow/mcp-servers/endpoints",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 15, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Lists the addresses of one MCP server, a page at a time. Repetition: Reads.
+inline constexpr api::Operation search_mcp_server_access_endpoints{
+    .name = "search_mcp_server_access_endpoints",
+    .rpc = "",
+    .method = Method::get,
+    .path = "/api/3.0/mlflow/mcp-servers/{name}/endpoints",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 15, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Reads an address. Repetition: Reads.
+inline constexpr api::Operation get_mcp_access_endpoint{
+    .name = "get_mcp_access_endpoint",
+    .rpc = "",
+    .method = Method::get,
+    .path = "/api/3.0/mlflow/mcp-servers/{name}/endpoints/{endpoint_id}",
+    .idempotency = Idempotency::read,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 15, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Changes an address. Repetition: Overwrites with the same values; only last_updated_timestamp moves.
+inline constexpr api::Operation update_mcp_access_endpoint{
+    .name = "update_mcp_access_endpoint",
+    .rpc = "",
+    .method = Method::patch,
+    .path = "/api/3.0/mlflow/mcp-servers/{name}/endpoints/{endpoint_id}",
+    .idempotency = Idempotency::same_again,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {3, 15, 0},
+    .scope_field = "",
+    .tag_field = "",
+};
+
+/// Deletes an address. Repetition: The second answer is 404: the address is gone.
+inline constexpr api::Operation delete_mcp_access_endpoint{
+    .name = "delete_mcp_access_endpoint",
+    .rpc = "",
+    .method = Method::del,
+    .path = "/api/3.0/mlflow/mcp-servers/{name}/endpoints/{endpoint_id}",
+    .idempotency = Idempotency::once,
+    .recipe = api::Recipe::none,
+    .already_done = {"RESOURCE_DOES_NOT_EXIST"},
+    .answer = api::AnswerKind::json,
+    .since = {3, 15, 0},
     .scope_field = "",
     .tag_field = "",
 };
@@ -3071,7 +3945,7 @@ inline constexpr api::Operation get_online_trace_details{
 }  // namespace ops
 
 /// Every row, in the order of the table.
-inline constexpr std::array<const api::Operation*, 197> operations{{
+inline constexpr std::array<const api::Operation*, 253> operations{{
     &ops::list_artifacts,
     &ops::create_presigned_upload_url,
     &ops::create_presigned_download_url,
@@ -3090,6 +3964,39 @@ inline constexpr std::array<const api::Operation*, 197> operations{{
     &ops::get_assessment,
     &ops::update_assessment,
     &ops::delete_assessment,
+    &ops::create_user,
+    &ops::get_user,
+    &ops::list_users,
+    &ops::get_current_user,
+    &ops::update_user_password,
+    &ops::update_user_admin,
+    &ops::delete_user,
+    &ops::list_current_user_permissions,
+    &ops::list_user_permissions,
+    &ops::grant_user_permission,
+    &ops::revoke_user_permission,
+    &ops::get_user_permission,
+    &ops::create_role,
+    &ops::get_role,
+    &ops::list_roles,
+    &ops::update_role,
+    &ops::delete_role,
+    &ops::add_role_permission,
+    &ops::remove_role_permission,
+    &ops::list_role_permissions,
+    &ops::update_role_permission,
+    &ops::assign_role,
+    &ops::unassign_role,
+    &ops::list_user_roles,
+    &ops::list_role_users,
+    &ops::create_experiment_permission,
+    &ops::get_experiment_permission,
+    &ops::update_experiment_permission,
+    &ops::delete_experiment_permission,
+    &ops::create_registered_model_permission,
+    &ops::get_registered_model_permission,
+    &ops::update_registered_model_permission,
+    &ops::delete_registered_model_permission,
     &ops::create_dataset,
     &ops::get_dataset,
     &ops::delete_dataset,
@@ -3122,6 +4029,29 @@ inline constexpr std::array<const api::Operation*, 197> operations{{
     &ops::list_label_schemas,
     &ops::update_label_schema,
     &ops::delete_label_schema,
+    &ops::create_mcp_server,
+    &ops::search_mcp_servers,
+    &ops::get_mcp_server,
+    &ops::update_mcp_server,
+    &ops::delete_mcp_server,
+    &ops::set_mcp_server_tag,
+    &ops::delete_mcp_server_tag,
+    &ops::set_mcp_server_alias,
+    &ops::delete_mcp_server_alias,
+    &ops::get_mcp_server_version_by_alias,
+    &ops::create_mcp_server_version,
+    &ops::search_mcp_server_versions,
+    &ops::get_mcp_server_version,
+    &ops::update_mcp_server_version,
+    &ops::delete_mcp_server_version,
+    &ops::set_mcp_server_version_tag,
+    &ops::delete_mcp_server_version_tag,
+    &ops::create_mcp_access_endpoint,
+    &ops::search_mcp_access_endpoints,
+    &ops::search_mcp_server_access_endpoints,
+    &ops::get_mcp_access_endpoint,
+    &ops::update_mcp_access_endpoint,
+    &ops::delete_mcp_access_endpoint,
     &ops::create_prompt_optimization_job,
     &ops::get_prompt_optimization_job,
     &ops::search_prompt_optimization_jobs,

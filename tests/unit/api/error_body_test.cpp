@@ -125,6 +125,7 @@ TEST_CASE("recorded errors of real servers", "[api]") {
     // What a repetition gets is what the rows say.
     for (const api::Operation* row : api::operations) {
       if (row->already_done[0].empty()) continue;
+      if (row->until != ServerVersion{} && row->until <= parse_server_version(version).value()) continue;
       if (version == "2.22.5" && row->since > ServerVersion{2, 22, 5}) continue;
       INFO(version << ' ' << row->name);
       const Response again = mlflowha_tests::golden(version, std::string(row->name) + "_again");

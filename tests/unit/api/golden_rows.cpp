@@ -4,10 +4,12 @@
 
 #include <mlflowha/api/artifacts_codec.hpp>
 #include <mlflowha/api/assessments_codec.hpp>
+#include <mlflowha/api/auth_codec.hpp>
 #include <mlflowha/api/evaluation_datasets_codec.hpp>
 #include <mlflowha/api/experiments_codec.hpp>
 #include <mlflowha/api/issues_codec.hpp>
 #include <mlflowha/api/label_schemas_codec.hpp>
+#include <mlflowha/api/mcp_servers_codec.hpp>
 #include <mlflowha/api/prompt_optimization_codec.hpp>
 #include <mlflowha/api/registry_codec.hpp>
 #include <mlflowha/api/review_queues_codec.hpp>
@@ -22,6 +24,7 @@
 
 #include "unit/api/golden.hpp"
 
+#include <map>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -66,6 +69,46 @@ using namespace mlflowha;
 [[maybe_unused]] static void forget(CreateAssessment& value);
 [[maybe_unused]] static void forget(UpdateAssessment& value);
 [[maybe_unused]] static void forget(DeleteAssessment& value);
+[[maybe_unused]] static void forget(ExperimentPermission& value);
+[[maybe_unused]] static void forget(RegisteredModelPermission& value);
+[[maybe_unused]] static void forget(RolePermission& value);
+[[maybe_unused]] static void forget(Role& value);
+[[maybe_unused]] static void forget(RoleAssignment& value);
+[[maybe_unused]] static void forget(User& value);
+[[maybe_unused]] static void forget(CurrentUser& value);
+[[maybe_unused]] static void forget(UserPermission& value);
+[[maybe_unused]] static void forget(UserPermissions& value);
+[[maybe_unused]] static void forget(EffectivePermission& value);
+[[maybe_unused]] static void forget(CreateUser& value);
+[[maybe_unused]] static void forget(GetUser& value);
+[[maybe_unused]] static void forget(UpdateUserPassword& value);
+[[maybe_unused]] static void forget(UpdateUserAdmin& value);
+[[maybe_unused]] static void forget(DeleteUser& value);
+[[maybe_unused]] static void forget(ListUserPermissions& value);
+[[maybe_unused]] static void forget(GrantUserPermission& value);
+[[maybe_unused]] static void forget(RevokeUserPermission& value);
+[[maybe_unused]] static void forget(GetUserPermission& value);
+[[maybe_unused]] static void forget(CreateRole& value);
+[[maybe_unused]] static void forget(GetRole& value);
+[[maybe_unused]] static void forget(ListRoles& value);
+[[maybe_unused]] static void forget(UpdateRole& value);
+[[maybe_unused]] static void forget(DeleteRole& value);
+[[maybe_unused]] static void forget(AddRolePermission& value);
+[[maybe_unused]] static void forget(RemoveRolePermission& value);
+[[maybe_unused]] static void forget(ListRolePermissions& value);
+[[maybe_unused]] static void forget(UpdateRolePermission& value);
+[[maybe_unused]] static void forget(AssignRole& value);
+[[maybe_unused]] static void forget(UnassignRole& value);
+[[maybe_unused]] static void forget(ListUserRoles& value);
+[[maybe_unused]] static void forget(ListRoleUsers& value);
+[[maybe_unused]] static void forget(CreateExperimentPermission& value);
+[[maybe_unused]] static void forget(GetExperimentPermission& value);
+[[maybe_unused]] static void forget(UpdateExperimentPermission& value);
+[[maybe_unused]] static void forget(DeleteExperimentPermission& value);
+[[maybe_unused]] static void forget(CreateRegisteredModelPermission& value);
+[[maybe_unused]] static void forget(GetRegisteredModelPermission& value);
+[[maybe_unused]] static void forget(UpdateRegisteredModelPermission& value);
+[[maybe_unused]] static void forget(DeleteRegisteredModelPermission& value);
 [[maybe_unused]] static void forget(EvaluationDataset& value);
 [[maybe_unused]] static void forget(CreateDataset& value);
 [[maybe_unused]] static void forget(GetDataset& value);
@@ -111,6 +154,36 @@ using namespace mlflowha;
 [[maybe_unused]] static void forget(ListLabelSchemas& value);
 [[maybe_unused]] static void forget(UpdateLabelSchema& value);
 [[maybe_unused]] static void forget(DeleteLabelSchema& value);
+[[maybe_unused]] static void forget(McpIcon& value);
+[[maybe_unused]] static void forget(McpTool& value);
+[[maybe_unused]] static void forget(McpConnectOption& value);
+[[maybe_unused]] static void forget(McpServerAlias& value);
+[[maybe_unused]] static void forget(McpServerVersion& value);
+[[maybe_unused]] static void forget(McpAccessEndpoint& value);
+[[maybe_unused]] static void forget(McpServer& value);
+[[maybe_unused]] static void forget(CreateMcpServer& value);
+[[maybe_unused]] static void forget(GetMcpServer& value);
+[[maybe_unused]] static void forget(SearchMcpServers& value);
+[[maybe_unused]] static void forget(UpdateMcpServer& value);
+[[maybe_unused]] static void forget(DeleteMcpServer& value);
+[[maybe_unused]] static void forget(SetMcpServerTag& value);
+[[maybe_unused]] static void forget(DeleteMcpServerTag& value);
+[[maybe_unused]] static void forget(SetMcpServerAlias& value);
+[[maybe_unused]] static void forget(DeleteMcpServerAlias& value);
+[[maybe_unused]] static void forget(GetMcpServerVersionByAlias& value);
+[[maybe_unused]] static void forget(CreateMcpServerVersion& value);
+[[maybe_unused]] static void forget(GetMcpServerVersion& value);
+[[maybe_unused]] static void forget(SearchMcpServerVersions& value);
+[[maybe_unused]] static void forget(UpdateMcpServerVersion& value);
+[[maybe_unused]] static void forget(DeleteMcpServerVersion& value);
+[[maybe_unused]] static void forget(SetMcpServerVersionTag& value);
+[[maybe_unused]] static void forget(DeleteMcpServerVersionTag& value);
+[[maybe_unused]] static void forget(CreateMcpAccessEndpoint& value);
+[[maybe_unused]] static void forget(GetMcpAccessEndpoint& value);
+[[maybe_unused]] static void forget(SearchMcpAccessEndpoints& value);
+[[maybe_unused]] static void forget(SearchMcpServerAccessEndpoints& value);
+[[maybe_unused]] static void forget(UpdateMcpAccessEndpoint& value);
+[[maybe_unused]] static void forget(DeleteMcpAccessEndpoint& value);
 [[maybe_unused]] static void forget(PromptOptimizationJobConfig& value);
 [[maybe_unused]] static void forget(PromptOptimizationJobTag& value);
 [[maybe_unused]] static void forget(JobProgress& value);
@@ -332,6 +405,10 @@ template <class T>
 static void forget(std::vector<T>& values) {
   for (T& one : values) forget(one);
 }
+template <class K, class T>
+static void forget(std::map<K, T>& values) {
+  for (auto& [key, one] : values) forget(one);
+}
 template <class T>
 static void forget(std::optional<T>& value) {
   if (value) forget(*value);
@@ -448,6 +525,132 @@ static void forget(UpdateAssessment& value) {
   forget(value.assessment);
 }
 static void forget(DeleteAssessment& value) {
+  value.unknown_fields.clear();
+}
+static void forget(ExperimentPermission& value) {
+  value.unknown_fields.clear();
+}
+static void forget(RegisteredModelPermission& value) {
+  value.unknown_fields.clear();
+}
+static void forget(RolePermission& value) {
+  value.unknown_fields.clear();
+}
+static void forget(Role& value) {
+  value.unknown_fields.clear();
+  forget(value.permissions);
+}
+static void forget(RoleAssignment& value) {
+  value.unknown_fields.clear();
+}
+static void forget(User& value) {
+  value.unknown_fields.clear();
+  forget(value.roles);
+  forget(value.experiment_permissions);
+  forget(value.registered_model_permissions);
+}
+static void forget(CurrentUser& value) {
+  value.unknown_fields.clear();
+  forget(value.user);
+}
+static void forget(UserPermission& value) {
+  value.unknown_fields.clear();
+}
+static void forget(UserPermissions& value) {
+  value.unknown_fields.clear();
+  forget(value.permissions);
+}
+static void forget(EffectivePermission& value) {
+  value.unknown_fields.clear();
+}
+static void forget(CreateUser& value) {
+  value.unknown_fields.clear();
+}
+static void forget(GetUser& value) {
+  value.unknown_fields.clear();
+}
+static void forget(UpdateUserPassword& value) {
+  value.unknown_fields.clear();
+}
+static void forget(UpdateUserAdmin& value) {
+  value.unknown_fields.clear();
+}
+static void forget(DeleteUser& value) {
+  value.unknown_fields.clear();
+}
+static void forget(ListUserPermissions& value) {
+  value.unknown_fields.clear();
+}
+static void forget(GrantUserPermission& value) {
+  value.unknown_fields.clear();
+}
+static void forget(RevokeUserPermission& value) {
+  value.unknown_fields.clear();
+}
+static void forget(GetUserPermission& value) {
+  value.unknown_fields.clear();
+}
+static void forget(CreateRole& value) {
+  value.unknown_fields.clear();
+}
+static void forget(GetRole& value) {
+  value.unknown_fields.clear();
+}
+static void forget(ListRoles& value) {
+  value.unknown_fields.clear();
+}
+static void forget(UpdateRole& value) {
+  value.unknown_fields.clear();
+}
+static void forget(DeleteRole& value) {
+  value.unknown_fields.clear();
+}
+static void forget(AddRolePermission& value) {
+  value.unknown_fields.clear();
+}
+static void forget(RemoveRolePermission& value) {
+  value.unknown_fields.clear();
+}
+static void forget(ListRolePermissions& value) {
+  value.unknown_fields.clear();
+}
+static void forget(UpdateRolePermission& value) {
+  value.unknown_fields.clear();
+}
+static void forget(AssignRole& value) {
+  value.unknown_fields.clear();
+}
+static void forget(UnassignRole& value) {
+  value.unknown_fields.clear();
+}
+static void forget(ListUserRoles& value) {
+  value.unknown_fields.clear();
+}
+static void forget(ListRoleUsers& value) {
+  value.unknown_fields.clear();
+}
+static void forget(CreateExperimentPermission& value) {
+  value.unknown_fields.clear();
+}
+static void forget(GetExperimentPermission& value) {
+  value.unknown_fields.clear();
+}
+static void forget(UpdateExperimentPermission& value) {
+  value.unknown_fields.clear();
+}
+static void forget(DeleteExperimentPermission& value) {
+  value.unknown_fields.clear();
+}
+static void forget(CreateRegisteredModelPermission& value) {
+  value.unknown_fields.clear();
+}
+static void forget(GetRegisteredModelPermission& value) {
+  value.unknown_fields.clear();
+}
+static void forget(UpdateRegisteredModelPermission& value) {
+  value.unknown_fields.clear();
+}
+static void forget(DeleteRegisteredModelPermission& value) {
   value.unknown_fields.clear();
 }
 static void forget(EvaluationDataset& value) {
@@ -592,6 +795,110 @@ static void forget(UpdateLabelSchema& value) {
   forget(value.input);
 }
 static void forget(DeleteLabelSchema& value) {
+  value.unknown_fields.clear();
+}
+static void forget(McpIcon& value) {
+  value.unknown_fields.clear();
+}
+static void forget(McpTool& value) {
+  value.unknown_fields.clear();
+  forget(value.icons);
+}
+static void forget(McpConnectOption& value) {
+  value.unknown_fields.clear();
+}
+static void forget(McpServerAlias& value) {
+  value.unknown_fields.clear();
+}
+static void forget(McpServerVersion& value) {
+  value.unknown_fields.clear();
+  forget(value.tools);
+  forget(value.connect_options);
+}
+static void forget(McpAccessEndpoint& value) {
+  value.unknown_fields.clear();
+  forget(value.tools);
+  forget(value.resolved_version);
+}
+static void forget(McpServer& value) {
+  value.unknown_fields.clear();
+  forget(value.icons);
+  forget(value.access_endpoints);
+  forget(value.aliases);
+}
+static void forget(CreateMcpServer& value) {
+  value.unknown_fields.clear();
+  forget(value.icons);
+}
+static void forget(GetMcpServer& value) {
+  value.unknown_fields.clear();
+}
+static void forget(SearchMcpServers& value) {
+  value.unknown_fields.clear();
+}
+static void forget(UpdateMcpServer& value) {
+  value.unknown_fields.clear();
+  forget(value.icons);
+}
+static void forget(DeleteMcpServer& value) {
+  value.unknown_fields.clear();
+}
+static void forget(SetMcpServerTag& value) {
+  value.unknown_fields.clear();
+}
+static void forget(DeleteMcpServerTag& value) {
+  value.unknown_fields.clear();
+}
+static void forget(SetMcpServerAlias& value) {
+  value.unknown_fields.clear();
+}
+static void forget(DeleteMcpServerAlias& value) {
+  value.unknown_fields.clear();
+}
+static void forget(GetMcpServerVersionByAlias& value) {
+  value.unknown_fields.clear();
+}
+static void forget(CreateMcpServerVersion& value) {
+  value.unknown_fields.clear();
+  forget(value.tools);
+  forget(value.connect_options);
+}
+static void forget(GetMcpServerVersion& value) {
+  value.unknown_fields.clear();
+}
+static void forget(SearchMcpServerVersions& value) {
+  value.unknown_fields.clear();
+}
+static void forget(UpdateMcpServerVersion& value) {
+  value.unknown_fields.clear();
+  forget(value.tools);
+  forget(value.connect_options);
+}
+static void forget(DeleteMcpServerVersion& value) {
+  value.unknown_fields.clear();
+}
+static void forget(SetMcpServerVersionTag& value) {
+  value.unknown_fields.clear();
+}
+static void forget(DeleteMcpServerVersionTag& value) {
+  value.unknown_fields.clear();
+}
+static void forget(CreateMcpAccessEndpoint& value) {
+  value.unknown_fields.clear();
+}
+static void forget(GetMcpAccessEndpoint& value) {
+  value.unknown_fields.clear();
+}
+static void forget(SearchMcpAccessEndpoints& value) {
+  value.unknown_fields.clear();
+}
+static void forget(SearchMcpServerAccessEndpoints& value) {
+  value.unknown_fields.clear();
+}
+static void forget(UpdateMcpAccessEndpoint& value) {
+  value.unknown_fields.clear();
+}
+static void forget(DeleteMcpAccessEndpoint& value) {
   value.unknown_fields.clear();
 }
 static void forget(PromptOptimizationJobConfig& value) {
@@ -1483,6 +1790,255 @@ const std::vector<GoldenRow>& golden_rows() {
        return api::prepare_delete_assessment(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_delete_assessment(body), entity); }},
+    {"create_user", "member", "user", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<CreateUser>(json);
+       if (!request) return std::move(request).error();
+       forget(*request);
+       return api::prepare_create_user(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_create_user(body), entity); }},
+    {"get_user", "member", "user", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<GetUser>(json);
+       if (!request) return std::move(request).error();
+       forget(*request);
+       return api::prepare_get_user(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_get_user(body), entity); }},
+    {"list_users", "list", "users", "",
+     [](std::string_view) { return api::prepare_list_users(); },
+     [](std::string_view body) { return golden_text(api::decode_list_users(body), entity); }},
+    {"get_current_user", "message", "", "",
+     [](std::string_view) { return api::prepare_get_current_user(); },
+     [](std::string_view body) { return golden_text(api::decode_get_current_user(body), entity); }},
+    {"update_user_password", "nothing", "", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<UpdateUserPassword>(json);
+       if (!request) return std::move(request).error();
+       forget(*request);
+       return api::prepare_update_user_password(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_update_user_password(body), entity); }},
+    {"update_user_admin", "nothing", "", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<UpdateUserAdmin>(json);
+       if (!request) return std::move(request).error();
+       forget(*request);
+       return api::prepare_update_user_admin(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_update_user_admin(body), entity); }},
+    {"delete_user", "nothing", "", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<DeleteUser>(json);
+       if (!request) return std::move(request).error();
+       forget(*request);
+       return api::prepare_delete_user(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_delete_user(body), entity); }},
+    {"list_current_user_permissions", "message", "", "",
+     [](std::string_view) { return api::prepare_list_current_user_permissions(); },
+     [](std::string_view body) { return golden_text(api::decode_list_current_user_permissions(body), entity); }},
+    {"list_user_permissions", "message", "", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<ListUserPermissions>(json);
+       if (!request) return std::move(request).error();
+       forget(*request);
+       return api::prepare_list_user_permissions(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_list_user_permissions(body), entity); }},
+    {"grant_user_permission", "nothing", "", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<GrantUserPermission>(json);
+       if (!request) return std::move(request).error();
+       forget(*request);
+       return api::prepare_grant_user_permission(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_grant_user_permission(body), entity); }},
+    {"revoke_user_permission", "nothing", "", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<RevokeUserPermission>(json);
+       if (!request) return std::move(request).error();
+       forget(*request);
+       return api::prepare_revoke_user_permission(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_revoke_user_permission(body), entity); }},
+    {"get_user_permission", "message", "", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<GetUserPermission>(json);
+       if (!request) return std::move(request).error();
+       forget(*request);
+       return api::prepare_get_user_permission(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_get_user_permission(body), entity); }},
+    {"create_role", "member", "role", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<CreateRole>(json);
+       if (!request) return std::move(request).error();
+       forget(*request);
+       return api::prepare_create_role(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_create_role(body), entity); }},
+    {"get_role", "member", "role", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<GetRole>(json);
+       if (!request) return std::move(request).error();
+       forget(*request);
+       return api::prepare_get_role(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_get_role(body), entity); }},
+    {"list_roles", "list", "roles", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<ListRoles>(json);
+       if (!request) return std::move(request).error();
+       forget(*request);
+       return api::prepare_list_roles(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_list_roles(body), entity); }},
+    {"update_role", "member", "role", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<UpdateRole>(json);
+       if (!request) return std::move(request).error();
+       forget(*request);
+       return api::prepare_update_role(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_update_role(body), entity); }},
+    {"delete_role", "nothing", "", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<DeleteRole>(json);
+       if (!request) return std::move(request).error();
+       forget(*request);
+       return api::prepare_delete_role(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_delete_role(body), entity); }},
+    {"add_role_permission", "member", "role_permission", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<AddRolePermission>(json);
+       if (!request) return std::move(request).error();
+       forget(*request);
+       return api::prepare_add_role_permission(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_add_role_permission(body), entity); }},
+    {"remove_role_permission", "nothing", "", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<RemoveRolePermission>(json);
+       if (!request) return std::move(request).error();
+       forget(*request);
+       return api::prepare_remove_role_permission(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_remove_role_permission(body), entity); }},
+    {"list_role_permissions", "list", "role_permissions", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<ListRolePermissions>(json);
+       if (!request) return std::move(request).error();
+       forget(*request);
+       return api::prepare_list_role_permissions(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_list_role_permissions(body), entity); }},
+    {"update_role_permission", "member", "role_permission", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<UpdateRolePermission>(json);
+       if (!request) return std::move(request).error();
+       forget(*request);
+       return api::prepare_update_role_permission(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_update_role_permission(body), entity); }},
+    {"assign_role", "nothing", "", "assignment",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<AssignRole>(json);
+       if (!request) return std::move(request).error();
+       forget(*request);
+       return api::prepare_assign_role(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_assign_role(body), entity); }},
+    {"unassign_role", "nothing", "", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<UnassignRole>(json);
+       if (!request) return std::move(request).error();
+       forget(*request);
+       return api::prepare_unassign_role(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_unassign_role(body), entity); }},
+    {"list_user_roles", "list", "roles", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<ListUserRoles>(json);
+       if (!request) return std::move(request).error();
+       forget(*request);
+       return api::prepare_list_user_roles(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_list_user_roles(body), entity); }},
+    {"list_role_users", "list", "assignments", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<ListRoleUsers>(json);
+       if (!request) return std::move(request).error();
+       forget(*request);
+       return api::prepare_list_role_users(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_list_role_users(body), entity); }},
+    {"create_experiment_permission", "member", "experiment_permission", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<CreateExperimentPermission>(json);
+       if (!request) return std::move(request).error();
+       forget(*request);
+       return api::prepare_create_experiment_permission(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_create_experiment_permission(body), entity); }},
+    {"get_experiment_permission", "member", "experiment_permission", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<GetExperimentPermission>(json);
+       if (!request) return std::move(request).error();
+       forget(*request);
+       return api::prepare_get_experiment_permission(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_get_experiment_permission(body), entity); }},
+    {"update_experiment_permission", "nothing", "", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<UpdateExperimentPermission>(json);
+       if (!request) return std::move(request).error();
+       forget(*request);
+       return api::prepare_update_experiment_permission(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_update_experiment_permission(body), entity); }},
+    {"delete_experiment_permission", "nothing", "", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<DeleteExperimentPermission>(json);
+       if (!request) return std::move(request).error();
+       forget(*request);
+       return api::prepare_delete_experiment_permission(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_delete_experiment_permission(body), entity); }},
+    {"create_registered_model_permission", "member", "registered_model_permission", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<CreateRegisteredModelPermission>(json);
+       if (!request) return std::move(request).error();
+       forget(*request);
+       return api::prepare_create_registered_model_permission(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_create_registered_model_permission(body), entity); }},
+    {"get_registered_model_permission", "member", "registered_model_permission", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<GetRegisteredModelPermission>(json);
+       if (!request) return std::move(request).error();
+       forget(*request);
+       return api::prepare_get_registered_model_permission(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_get_registered_model_permission(body), entity); }},
+    {"update_registered_model_permission", "nothing", "", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<UpdateRegisteredModelPermission>(json);
+       if (!request) return std::move(request).error();
+       forget(*request);
+       return api::prepare_update_registered_model_permission(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_update_registered_model_permission(body), entity); }},
+    {"delete_registered_model_permission", "nothing", "", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<DeleteRegisteredModelPermission>(json);
+       if (!request) return std::move(request).error();
+       forget(*request);
+       return api::prepare_delete_registered_model_permission(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_delete_registered_model_permission(body), entity); }},
     {"create_dataset", "member", "dataset", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<CreateDataset>(json);
@@ -1739,6 +2295,190 @@ const std::vector<GoldenRow>& golden_rows() {
        return api::prepare_delete_label_schema(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_delete_label_schema(body), entity); }},
+    {"create_mcp_server", "message", "", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<CreateMcpServer>(json);
+       if (!request) return std::move(request).error();
+       forget(*request);
+       return api::prepare_create_mcp_server(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_create_mcp_server(body), entity); }},
+    {"search_mcp_servers", "page", "mcp_servers", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<SearchMcpServers>(json);
+       if (!request) return std::move(request).error();
+       forget(*request);
+       return api::prepare_search_mcp_servers(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_search_mcp_servers(body), entity); }},
+    {"get_mcp_server", "message", "", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<GetMcpServer>(json);
+       if (!request) return std::move(request).error();
+       forget(*request);
+       return api::prepare_get_mcp_server(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_get_mcp_server(body), entity); }},
+    {"update_mcp_server", "message", "", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<UpdateMcpServer>(json);
+       if (!request) return std::move(request).error();
+       forget(*request);
+       return api::prepare_update_mcp_server(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_update_mcp_server(body), entity); }},
+    {"delete_mcp_server", "nothing", "", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<DeleteMcpServer>(json);
+       if (!request) return std::move(request).error();
+       forget(*request);
+       return api::prepare_delete_mcp_server(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_delete_mcp_server(body), entity); }},
+    {"set_mcp_server_tag", "nothing", "", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<SetMcpServerTag>(json);
+       if (!request) return std::move(request).error();
+       forget(*request);
+       return api::prepare_set_mcp_server_tag(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_set_mcp_server_tag(body), entity); }},
+    {"delete_mcp_server_tag", "nothing", "", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<DeleteMcpServerTag>(json);
+       if (!request) return std::move(request).error();
+       forget(*request);
+       return api::prepare_delete_mcp_server_tag(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_delete_mcp_server_tag(body), entity); }},
+    {"set_mcp_server_alias", "nothing", "", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<SetMcpServerAlias>(json);
+       if (!request) return std::move(request).error();
+       forget(*request);
+       return api::prepare_set_mcp_server_alias(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_set_mcp_server_alias(body), entity); }},
+    {"delete_mcp_server_alias", "nothing", "", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<DeleteMcpServerAlias>(json);
+       if (!request) return std::move(request).error();
+       forget(*request);
+       return api::prepare_delete_mcp_server_alias(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_delete_mcp_server_alias(body), entity); }},
+    {"get_mcp_server_version_by_alias", "message", "", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<GetMcpServerVersionByAlias>(json);
+       if (!request) return std::move(request).error();
+       forget(*request);
+       return api::prepare_get_mcp_server_version_by_alias(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_get_mcp_server_version_by_alias(body), entity); }},
+    {"create_mcp_server_version", "message", "", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<CreateMcpServerVersion>(json);
+       if (!request) return std::move(request).error();
+       forget(*request);
+       return api::prepare_create_mcp_server_version(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_create_mcp_server_version(body), entity); }},
+    {"search_mcp_server_versions", "page", "mcp_server_versions", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<SearchMcpServerVersions>(json);
+       if (!request) return std::move(request).error();
+       forget(*request);
+       return api::prepare_search_mcp_server_versions(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_search_mcp_server_versions(body), entity); }},
+    {"get_mcp_server_version", "message", "", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<GetMcpServerVersion>(json);
+       if (!request) return std::move(request).error();
+       forget(*request);
+       return api::prepare_get_mcp_server_version(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_get_mcp_server_version(body), entity); }},
+    {"update_mcp_server_version", "message", "", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<UpdateMcpServerVersion>(json);
+       if (!request) return std::move(request).error();
+       forget(*request);
+       return api::prepare_update_mcp_server_version(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_update_mcp_server_version(body), entity); }},
+    {"delete_mcp_server_version", "nothing", "", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<DeleteMcpServerVersion>(json);
+       if (!request) return std::move(request).error();
+       forget(*request);
+       return api::prepare_delete_mcp_server_version(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_delete_mcp_server_version(body), entity); }},
+    {"set_mcp_server_version_tag", "nothing", "", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<SetMcpServerVersionTag>(json);
+       if (!request) return std::move(request).error();
+       forget(*request);
+       return api::prepare_set_mcp_server_version_tag(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_set_mcp_server_version_tag(body), entity); }},
+    {"delete_mcp_server_version_tag", "nothing", "", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<DeleteMcpServerVersionTag>(json);
+       if (!request) return std::move(request).error();
+       forget(*request);
+       return api::prepare_delete_mcp_server_version_tag(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_delete_mcp_server_version_tag(body), entity); }},
+    {"create_mcp_access_endpoint", "message", "", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<CreateMcpAccessEndpoint>(json);
+       if (!request) return std::move(request).error();
+       forget(*request);
+       return api::prepare_create_mcp_access_endpoint(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_create_mcp_access_endpoint(body), entity); }},
+    {"search_mcp_access_endpoints", "page", "mcp_access_endpoints", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<SearchMcpAccessEndpoints>(json);
+       if (!request) return std::move(request).error();
+       forget(*request);
+       return api::prepare_search_mcp_access_endpoints(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_search_mcp_access_endpoints(body), entity); }},
+    {"search_mcp_server_access_endpoints", "page", "mcp_access_endpoints", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<SearchMcpServerAccessEndpoints>(json);
+       if (!request) return std::move(request).error();
+       forget(*request);
+       return api::prepare_search_mcp_server_access_endpoints(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_search_mcp_server_access_endpoints(body), entity); }},
+    {"get_mcp_access_endpoint", "message", "", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<GetMcpAccessEndpoint>(json);
+       if (!request) return std::move(request).error();
+       forget(*request);
+       return api::prepare_get_mcp_access_endpoint(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_get_mcp_access_endpoint(body), entity); }},
+    {"update_mcp_access_endpoint", "message", "", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<UpdateMcpAccessEndpoint>(json);
+       if (!request) return std::move(request).error();
+       forget(*request);
+       return api::prepare_update_mcp_access_endpoint(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_update_mcp_access_endpoint(body), entity); }},
+    {"delete_mcp_access_endpoint", "nothing", "", "",
+     [](std::string_view json) -> Result<api::PreparedRequest> {
+       auto request = api::from_json<DeleteMcpAccessEndpoint>(json);
+       if (!request) return std::move(request).error();
+       forget(*request);
+       return api::prepare_delete_mcp_access_endpoint(*std::move(request));
+     },
+     [](std::string_view body) { return golden_text(api::decode_delete_mcp_access_endpoint(body), entity); }},
     {"create_prompt_optimization_job", "member", "job", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<CreatePromptOptimizationJob>(json);

@@ -93,7 +93,9 @@ json told(const GoldenRow& row, const std::string& body) {
   const std::string field(row.field);
   if (row.returns == "member") return answer.value(field, json());
   if (row.returns == "list") return answer.value(field, json::array());
-  return {{"items", answer.value(field, json::array())}, {"next_page_token", answer.value("next_page_token", "")}};
+  const auto token = answer.find("next_page_token");  // some routes say null on the last page, others nothing
+  return {{"items", answer.value(field, json::array())},
+          {"next_page_token", token == answer.end() || token->is_null() ? json("") : *token}};
 }
 
 /// Members of an answer that its row doesn't know; their names with blanks between.
@@ -187,8 +189,9 @@ TEST_CASE("every operation has a recorded success and a recorded error, and no s
     for (const api::Operation* row : api::operations) {
       const std::string success = std::string(row->name) + " success";
       const std::string error = std::string(row->name) + " error";
+      const bool gone = row->until != ServerVersion{} && row->until <= server;
       INFO(version << ' ' << row->name);
-      CHECK(recorded.count(success) == (row->since > server || ours.count(success) != 0 ? 0U : 1U));
+      CHECK(recorded.count(success) == (row->since > server || gone || ours.count(success) != 0 ? 0U : 1U));
       if (version != golden_versions.front()) continue;
       if (ours.count(error) != 0) CHECK(recorded.count(error) == 0);
       if (ours.count(error) + theirs.count(error) == 0) CHECK(recorded.count(error) == 1);

@@ -23,8 +23,9 @@ TEST_CASE("every row is sound", "[api]") {
     CHECK((row->idempotency == Idempotency::once) <= !row->already_done[0].empty());
     CHECK_FALSE(row->is_already_done(""));
   }
-  // 187 bindings, of which four operations have two, and routes that are in no descriptor
-  CHECK(api::operations.size() == 187 - 4 + 14);
+  // 187 bindings, of which four operations have two, and routes that are in no descriptor: of the server itself, of the
+  // registry of MCP servers, of the authentication application
+  CHECK(api::operations.size() == 187 - 4 + 14 + 23 + 33);
 }
 
 TEST_CASE("the classes that reviews have settled", "[api]") {
@@ -85,6 +86,16 @@ TEST_CASE("the classes that reviews have settled", "[api]") {
       {ops::create_budget_policy, Idempotency::never},
       {ops::create_gateway_guardrail, Idempotency::never},
       {ops::create_workspace, Idempotency::create_named},
+      {ops::create_mcp_server, Idempotency::create_named},
+      {ops::create_mcp_server_version, Idempotency::create_named},
+      {ops::update_mcp_server_version, Idempotency::create_named},  // same_again without a status
+      {ops::delete_mcp_server_version, Idempotency::create_named},
+      {ops::create_mcp_access_endpoint, Idempotency::never},
+      {ops::create_user, Idempotency::never},
+      {ops::update_user_password, Idempotency::never},  // same_again for an administrator
+      {ops::delete_user, Idempotency::once},
+      {ops::grant_user_permission, Idempotency::create_named},
+      {ops::assign_role, Idempotency::once},
       {ops::search_runs, Idempotency::read},
       {ops::search_datasets, Idempotency::read},
       {ops::get_server_info, Idempotency::read},

@@ -16,6 +16,7 @@
 #include <utility>
 
 using namespace mlflowha;
+using mlflowha_tests::contains;
 using nlohmann::json;
 using zoo::Animal;
 
@@ -200,4 +201,30 @@ TEST_CASE("rules reach into messages, with the path", "[api]") {
   feed.amount.reset();
   feed.place.cage_id = "a b";
   CHECK_THAT(calls.feed_animal(feed).error().message, mlflowha_tests::contains("place.cage_id is \"a b\""));
+}
+
+TEST_CASE("lists and maps that may be absent, and secrets", "[api]") {
+  Zoo calls;
+  zoo::LockCage lock{.cage_id = "c1", .code = "1234", .note = {"null"}};
+  REQUIRE(calls.lock_cage(lock));
+  CHECK(calls.sent.http.body == R"({"cage_id":"c1","code":"1234","note":null})");
+  lock.keepers.emplace();
+  lock.toys.emplace();
+  lock.names.emplace();
+  REQUIRE(calls.lock_cage(lock));
+  CHECK(calls.sent.http.body == R"({"cage_id":"c1","code":"1234","keepers":[],"toys":[],"names":{},"note":null})");
+  const auto read = api::from_json<zoo::LockCage>(calls.sent.http.body).value();
+  CHECK((read.code == lock.code && read.keepers == lock.keepers && read.toys == lock.toys && read.names == lock.names));
+  lock.toys = {{.label = "far too long"}};
+  CHECK_THAT(calls.lock_cage(lock).error().message, contains("toys[0].label has 12 characters"));
+  lock.toys.reset();
+  lock.keepers = {"a", "b", "c"};
+  CHECK_THAT(calls.lock_cage(lock).error().message, contains("keepers has 3 entries"));
+  lock.keepers = {"a", "-"};
+  CHECK_THAT(calls.lock_cage(lock).error().message, contains("keepers[1] is \"-\""));
+  lock.keepers.reset();
+  lock.note = {};
+  CHECK_THAT(calls.lock_cage(lock).error().message, contains("note is empty; expected JSON"));
+  CHECK(zoo::ops::lock_cage.until == ServerVersion{3, 13, 0});
+  CHECK(zoo::ops::feed_animal.until == ServerVersion{});
 }

@@ -1,6 +1,8 @@
 // Servers of different releases behind one list: who is asked for its release, who is left out of a call, and what
 // people are told.
 
+#include <mlflowha/api/auth.hpp>
+
 #include <nlohmann/json.hpp>
 
 #include "support/catch.hpp"
@@ -280,4 +282,14 @@ TEST_CASE("a question that gets no answer is retried elsewhere within the deadli
   REQUIRE(client.reset_circuit_breaker());
   const Duration all_silent = cluster.time([&] { CHECK_FALSE(remove_tag(client, {.timeout = 3s})); });
   CHECK(all_silent <= Duration(3s));
+}
+
+TEST_CASE("an operation that newer releases have no longer is refused with the releases in the text",
+          "[client][releases]") {
+  Mixed cluster({Server::v3});
+  const Client client = cluster.client();
+  const Error error = client.get_experiment_permission({.experiment_id = "0", .username = "bob"}).error();
+  CHECK(error.code == Errc::not_implemented);
+  CHECK_THAT(error.message, contains("get_experiment_permission needs MLflow < 3.13, but http://"));
+  CHECK_THAT(error.message, contains("runs 3."));
 }

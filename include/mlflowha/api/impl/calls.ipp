@@ -7,10 +7,12 @@
 
 #include <mlflowha/api/impl/artifacts_calls.ipp>
 #include <mlflowha/api/impl/assessments_calls.ipp>
+#include <mlflowha/api/impl/auth_calls.ipp>
 #include <mlflowha/api/impl/evaluation_datasets_calls.ipp>
 #include <mlflowha/api/impl/experiments_calls.ipp>
 #include <mlflowha/api/impl/issues_calls.ipp>
 #include <mlflowha/api/impl/label_schemas_calls.ipp>
+#include <mlflowha/api/impl/mcp_servers_calls.ipp>
 #include <mlflowha/api/impl/prompt_optimization_calls.ipp>
 #include <mlflowha/api/impl/registry_calls.ipp>
 #include <mlflowha/api/impl/review_queues_calls.ipp>

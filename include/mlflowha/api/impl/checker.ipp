@@ -10,6 +10,7 @@
 #include <mlflowha/api/open_enum.hpp>
 #include <mlflowha/core/error.hpp>
 #include <mlflowha/core/impl/error.ipp>
+#include <mlflowha/core/secret.hpp>
 
 #include <array>
 #include <cstddef>
@@ -18,6 +19,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 MLFLOWHA_BEGIN_NAMESPACE
@@ -31,6 +33,14 @@ class Checker {
 
   void required(const char* field, std::string_view value) {
     if (value.empty()) fail(field, "is empty; expected a value");
+  }
+  template <class S>
+    requires std::is_same_v<S, Secret>  // not a text, which converts to one
+  void required(const char* field, const S& value) {
+    if (value.empty()) fail(field, "is empty; expected a value");
+  }
+  void required(const char* field, const Json& value) {
+    if (value.text.empty()) fail(field, "is empty; expected JSON");
   }
   template <class T>
   void required(const char* field, const std::vector<T>& values) {
@@ -143,6 +153,10 @@ class Checker {
   void at_most(const char* field, const std::vector<T>& values, std::size_t max) {
     total(field, values.size(), max);
   }
+  template <class T>
+  void at_most(const char* field, const std::optional<std::vector<T>>& values, std::size_t max) {
+    if (values) at_most(field, *values, max);
+  }
   void total(const char* fields, std::size_t entries, std::size_t max) {
     if (entries > max) {
       fail(fields, "has " + std::to_string(entries) + " entries; expected at most " + std::to_string(max));
@@ -168,6 +182,10 @@ class Checker {
       rule(*this, values[i]);
     }
     --depth_;
+  }
+  template <class T, class Rule>
+  void each(const char* field, const std::optional<std::vector<T>>& values, const Rule& rule) {
+    if (values) each(field, *values, rule);
   }
   /// Applies `rule(checker, value)` to a message inside a message.
   template <class T, class Rule>

@@ -46,6 +46,14 @@ MLFLOWHA_INLINE void decode(JsonReader& in, ErrorBody& body) {
   if (body.message.empty()) body.message = detail.empty() ? std::move(other) : std::move(detail);
 }
 
+/// The message without the values of a failed SQL statement, which SQLAlchemy adds: among them are hashes of passwords
+/// (users/create of 2.22.5 and 3.17.2).
+MLFLOWHA_INLINE std::string without_sql_values(std::string message) {
+  const std::size_t values = message.find("[parameters: ");
+  if (values != std::string::npos) message.replace(values, std::string::npos, "[parameters: not shown]");
+  return message;
+}
+
 /// Whether the bracket that opens at the first byte closes at the last one. No beginning of a JSON object passes, which
 /// is what a broken connection or a wrong Content-Length leaves of an answer.
 MLFLOWHA_INLINE bool closes_at_its_end(std::string_view text) noexcept {
@@ -166,7 +174,7 @@ MLFLOWHA_INLINE Error decode_error(const Response& response) {
         break;
       }
     }
-    error.message = sanitize(body->message);
+    error.message = sanitize(detail::without_sql_values(std::move(body->message)));
   }
   error.code = errc_of(std::string_view(error.error_code));
   if (error.code == Errc::internal) {

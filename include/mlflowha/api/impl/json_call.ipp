@@ -37,7 +37,7 @@ MLFLOWHA_INLINE std::size_t edits_between(std::string_view a, std::string_view b
 }
 
 /// The members of a request, each value as its text. One that is there twice counts as its last, as in Python.
-MLFLOWHA_INLINE Result<UnknownFields> members_of(std::string_view what, std::string_view json) {
+MLFLOWHA_INLINE Result<UnknownFields> members_of(std::string_view what, std::string_view json, bool secret = false) {
   JsonReader check(json);
   check.skip();
   check.end();
@@ -46,6 +46,7 @@ MLFLOWHA_INLINE Result<UnknownFields> members_of(std::string_view what, std::str
     return invalid_argument(std::string(what) + ": a bare NaN or Infinity; expected it in quotes");
   }
   JsonReader reader(json);
+  if (secret) reader.hide_values();
   UnknownFields members;
   if (reader.begin_object()) {
     for (std::string_view name; reader.next_member(name);) reader.keep(name, members);
@@ -204,7 +205,7 @@ MLFLOWHA_INLINE const Operation* nearest_operation(std::string_view name) {
 
 MLFLOWHA_INLINE Result<PreparedRequest> prepare_json(const Operation& operation, std::string_view json,
                                                      std::string new_tag) {
-  Result<UnknownFields> members = detail::members_of(operation.name, json);
+  Result<UnknownFields> members = detail::members_of(operation.name, json, operation.secret);
   if (!members) return std::move(members).error();
   if (operation.takes_bytes) {
     return invalid_argument(std::string(operation.name) + " sends a file, not JSON; expected its typed call");

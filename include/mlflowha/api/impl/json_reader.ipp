@@ -6,10 +6,12 @@
 // its own size. After the first fault every read does nothing and every loop ends; fault() then names the path.
 
 #include <mlflowha/api/filter.hpp>
+#include <mlflowha/api/impl/bare_numbers.ipp>
 #include <mlflowha/api/open_enum.hpp>
 #include <mlflowha/api/types.hpp>
 #include <mlflowha/core/error.hpp>
 #include <mlflowha/core/impl/error.ipp>
+#include <mlflowha/core/secret.hpp>
 
 #include <array>
 #include <charconv>
@@ -29,29 +31,6 @@ MLFLOWHA_BEGIN_NAMESPACE
 
 namespace detail {
 
-/// Puts quotes around bare NaN, Infinity and -Infinity, so that valid JSON remains. `json` has passed JsonReader.
-MLFLOWHA_INLINE std::string quote_bare_numbers(std::string_view json) {
-  std::string quoted;
-  for (std::size_t i = 0; i < json.size();) {
-    const char c = json[i];
-    std::size_t length = 1;
-    if (c == '"') {
-      while (json[i + length] != '"') length += json[i + length] == '\\' ? 2U : 1U;
-      ++length;
-    } else if (c == 'N' || c == 'I' || (c == '-' && json[i + 1] == 'I')) {
-      length = c == 'N' ? 3 : c == 'I' ? 8 : 9;
-      quoted += '"';
-      quoted += json.substr(i, length);
-      quoted += '"';
-      i += length;
-      continue;
-    }
-    quoted += json.substr(i, length);
-    i += length;
-  }
-  return quoted;
-}
-
 class JsonReader {
  public:
   static constexpr std::size_t max_depth = 128;
@@ -67,6 +46,8 @@ class JsonReader {
   [[nodiscard]] bool failed() const noexcept { return failed_; }
   /// Path, expectation and what was there instead.
   [[nodiscard]] const std::string& fault() const noexcept { return fault_; }
+  /// Faults don't show what was there instead: it may be a password.
+  void hide_values() noexcept { hidden_ = true; }
   /// True when a bare NaN or infinity was skipped over.
   [[nodiscard]] bool saw_bare_number() const noexcept { return bare_; }
 
@@ -107,6 +88,12 @@ class JsonReader {
     String text;
     if (!open_string("a string") || !scan_string(text)) return;
     assign(text, value);
+  }
+  void read(Secret& value) {
+    if (null()) return;
+    std::string text;
+    read(text);
+    value = std::move(text);
   }
   void read(bool& value) {
     if (null()) return;
@@ -572,8 +559,8 @@ class JsonReader {
     }
     const std::string_view rest(where, static_cast<std::size_t>(end_ - where));
     fault_ = path.empty() ? "" : path + ": ";
-    fault_ += std::string("expected ") + expected + " at byte " + std::to_string(offset) + ", found " +
-              (rest.empty() ? "the end" : '"' + sanitize(rest.substr(0, 32), 48) + '"');
+    fault_ += std::string("expected ") + expected + " at byte " + std::to_string(offset);
+    if (!hidden_) fault_ += ", found " + (rest.empty() ? "the end" : '"' + sanitize(rest.substr(0, 32), 48) + '"');
     at_ = end_;
     return false;
   }
@@ -584,6 +571,7 @@ class JsonReader {
   std::size_t depth_ = 0;
   bool failed_ = false;
   bool bare_ = false;
+  bool hidden_ = false;
   std::array<Frame, max_depth + 1> frames_{};
   std::string name_;     // the current member's name, where it has escapes
   std::string scratch_;  // for checking what is skipped

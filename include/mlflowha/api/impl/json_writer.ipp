@@ -10,6 +10,7 @@
 #include <mlflowha/api/open_enum.hpp>
 #include <mlflowha/api/types.hpp>
 #include <mlflowha/core/result.hpp>
+#include <mlflowha/core/secret.hpp>
 
 #include <array>
 #include <charconv>
@@ -79,6 +80,13 @@ class JsonWriter {
   [[nodiscard]] const std::string& fault() const noexcept { return fault_; }
 
   void put(const std::string& value) { put_text(value); }
+  template <class S>
+    requires std::is_same_v<S, Secret>  // not a text, which converts to one
+  void put(const S& value) {
+    hidden_ = true;
+    put_text(value.reveal());
+    hidden_ = false;
+  }
   void put(bool value) { out_ += value ? "true" : "false"; }
   void put(std::int32_t value) { put_number(value); }
   void put(std::int64_t value) { put_number(value); }
@@ -147,7 +155,7 @@ class JsonWriter {
   }
   /// An entity: its encode() is found beside it.
   template <class T>
-    requires std::is_class_v<T>
+    requires(std::is_class_v<T> && !std::is_same_v<T, Secret>)
   void put(const T& value) {
     encode(*this, value);
     first_ = false;
@@ -264,7 +272,8 @@ class JsonWriter {
         path += path_[i].name;
       }
     }
-    fault_ = sanitize(path, 256) + " " + what + ": \"" + sanitize(value, 64) + '"';
+    fault_ = sanitize(path, 256) + " " + what;
+    if (!hidden_) fault_ += ": \"" + sanitize(value, 64) + '"';
   }
 
   std::string& out_;
@@ -272,6 +281,7 @@ class JsonWriter {
   std::array<Step, 32> path_{};
   std::size_t depth_ = 0;
   bool first_ = true;
+  bool hidden_ = false;  // the value is a secret
   std::string fault_;
 };
 

@@ -88,6 +88,17 @@ template <class T>
   return finding;
 }
 
+/// As found_as(), for a create whose answer is the object itself.
+template <class T>
+[[nodiscard]] Result<Finding> found(const T& object, std::string id) {
+  Result<std::string> json = api::to_json(object);
+  if (!json) return std::move(json).error();
+  Finding finding;
+  finding.objects.push_back({std::move(id)});
+  finding.answer = answer_with(*std::move(json));
+  return finding;
+}
+
 }  // namespace detail
 MLFLOWHA_END_NAMESPACE
 

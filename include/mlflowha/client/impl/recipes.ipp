@@ -1,9 +1,11 @@
 #ifndef MLFLOWHA_CLIENT_IMPL_RECIPES_IPP
 #define MLFLOWHA_CLIENT_IMPL_RECIPES_IPP
 
+#include <mlflowha/client/impl/recipe_auth.ipp>
 #include <mlflowha/client/impl/recipe_evaluation.ipp>
 #include <mlflowha/client/impl/recipe_gateway.ipp>
 #include <mlflowha/client/impl/recipe_logged_models.ipp>
+#include <mlflowha/client/impl/recipe_mcp.ipp>
 #include <mlflowha/client/impl/recipe_named.ipp>
 #include <mlflowha/client/impl/recipe_registry.ipp>
 #include <mlflowha/client/impl/recipe_tracking.ipp>
@@ -60,6 +62,24 @@ MLFLOWHA_INLINE const RecipeRow* recipe_row(api::Recipe recipe) noexcept {
       return &endpoint_binding_recipe;
     case api::Recipe::find_endpoint_guardrail:
       return &endpoint_guardrail_recipe;
+    case api::Recipe::find_mcp_server:
+      return &mcp_server_recipe;
+    case api::Recipe::find_mcp_version:
+      return &mcp_version_recipe;
+    case api::Recipe::find_changed_mcp_version:
+      return &changed_mcp_version_recipe;
+    case api::Recipe::find_deleted_mcp_version:
+      return &deleted_mcp_version_recipe;
+    case api::Recipe::find_user_permission:
+      return &user_permission_recipe;
+    case api::Recipe::find_role:
+      return &role_recipe;
+    case api::Recipe::find_role_permission:
+      return &role_permission_recipe;
+    case api::Recipe::find_experiment_permission:
+      return &experiment_permission_recipe;
+    case api::Recipe::find_registered_model_permission:
+      return &registered_model_permission_recipe;
   }
   return nullptr;
 }

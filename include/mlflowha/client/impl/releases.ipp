@@ -52,7 +52,11 @@ MLFLOWHA_INLINE std::string explain_releases(const api::Operation& operation, co
     const ServerVersion& since = operation.since;
     text = fmt::format("{} needs MLflow >= {}.{}", operation.name, since.major, since.minor);
     if (since.patch != 0) text += fmt::format(".{}", since.patch);
+    if (operation.until != ServerVersion{})
+      text += fmt::format(" and < {}.{}", operation.until.major, operation.until.minor);
     text += ", but ";
+  } else if (operation.until != ServerVersion{}) {
+    text = fmt::format("{} needs MLflow < {}.{}, but ", operation.name, operation.until.major, operation.until.minor);
   }
   for (EndpointIndex index = 0; index < endpoints.size(); ++index) {
     if (index == 0) {

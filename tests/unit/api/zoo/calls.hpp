@@ -55,6 +55,9 @@ class MLFLOWHA_EXPORT ZooCalls {
   /// Everything that find_animals finds, fetched a page at a time while it is walked.
   [[nodiscard]] Pager<ZooCalls, FindAnimals, Animal> find_animals_all(FindAnimals request, CallOptions options = {}) const;
 
+  /// Locks. Gone from MLflow 3.13 on. Class same_again.
+  [[nodiscard]] Result<void> lock_cage(const LockCage& request, const CallOptions& options = {}) const;
+
   /// An entity as a request. Class same_again.
   [[nodiscard]] Result<Animal> put_animal(const Animal& request, const CallOptions& options = {}) const;
 

@@ -138,6 +138,23 @@ inline constexpr api::Operation find_animals{
     .tag_field = "",
 };
 
+/// Locks. Repetition: Test.
+inline constexpr api::Operation lock_cage{
+    .name = "lock_cage",
+    .rpc = "lockCage",
+    .method = Method::patch,
+    .path = "/zoo/{cage_id}/lock",
+    .idempotency = Idempotency::same_again,
+    .recipe = api::Recipe::none,
+    .already_done = {},
+    .answer = api::AnswerKind::json,
+    .since = {0, 0, 0},
+    .until = {3, 13, 0},
+    .scope_field = "",
+    .tag_field = "",
+    .secret = true,
+};
+
 /// An entity as a request. Repetition: Test.
 inline constexpr api::Operation put_animal{
     .name = "put_animal",
@@ -156,7 +173,7 @@ inline constexpr api::Operation put_animal{
 }  // namespace ops
 
 /// Every row, in the order of the table.
-inline constexpr std::array<const api::Operation*, 9> operations{{
+inline constexpr std::array<const api::Operation*, 10> operations{{
     &ops::put_picture,
     &ops::get_picture,
     &ops::adopt_animal,
@@ -165,6 +182,7 @@ inline constexpr std::array<const api::Operation*, 9> operations{{
     &ops::feed_animal,
     &ops::remove_animal,
     &ops::find_animals,
+    &ops::lock_cage,
     &ops::put_animal,
 }};
 

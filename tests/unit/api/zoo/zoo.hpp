@@ -9,6 +9,7 @@
 #include <mlflowha/api/filter.hpp>
 #include <mlflowha/api/open_enum.hpp>
 #include <mlflowha/api/types.hpp>
+#include <mlflowha/core/secret.hpp>
 
 #include <cstdint>
 #include <map>
@@ -179,6 +180,20 @@ struct RenameAnimal {
   UnknownFields unknown_fields{};
 
   friend bool operator==(const RenameAnimal&, const RenameAnimal&) = default;
+};
+
+/// A request with a password, and with lists that may be absent, empty or filled.
+struct LockCage {
+  std::string cage_id{};  ///< required
+  Secret code{};  ///< required
+  Secret old_code{};
+  std::optional<std::vector<std::string>> keepers{};  ///< at most 2 entries
+  std::optional<std::vector<Toy>> toys{};
+  std::optional<std::map<std::string, std::string>> names{};
+  Json note{};  ///< required
+  UnknownFields unknown_fields{};
+
+  friend bool operator==(const LockCage&, const LockCage&) = default;
 };
 
 }  // namespace zoo

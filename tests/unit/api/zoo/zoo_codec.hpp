@@ -30,6 +30,7 @@ namespace api {
 [[nodiscard]] MLFLOWHA_EXPORT Result<std::string> to_json(const zoo::GetPicture& value);
 [[nodiscard]] MLFLOWHA_EXPORT Result<std::string> to_json(const zoo::AdoptAnimal& value);
 [[nodiscard]] MLFLOWHA_EXPORT Result<std::string> to_json(const zoo::RenameAnimal& value);
+[[nodiscard]] MLFLOWHA_EXPORT Result<std::string> to_json(const zoo::LockCage& value);
 
 template <>
 [[nodiscard]] MLFLOWHA_EXPORT Result<zoo::Toy> from_json<zoo::Toy>(std::string_view json);
@@ -55,6 +56,8 @@ template <>
 [[nodiscard]] MLFLOWHA_EXPORT Result<zoo::AdoptAnimal> from_json<zoo::AdoptAnimal>(std::string_view json);
 template <>
 [[nodiscard]] MLFLOWHA_EXPORT Result<zoo::RenameAnimal> from_json<zoo::RenameAnimal>(std::string_view json);
+template <>
+[[nodiscard]] MLFLOWHA_EXPORT Result<zoo::LockCage> from_json<zoo::LockCage>(std::string_view json);
 
 }  // namespace api
 
@@ -70,6 +73,7 @@ namespace zoo {
 [[nodiscard]] MLFLOWHA_EXPORT Result<api::PreparedRequest> prepare_feed_animal(const FeedAnimal& request, WallTime now);
 [[nodiscard]] MLFLOWHA_EXPORT Result<api::PreparedRequest> prepare_remove_animal(const RemoveAnimal& request);
 [[nodiscard]] MLFLOWHA_EXPORT Result<api::PreparedRequest> prepare_find_animals(const FindAnimals& request);
+[[nodiscard]] MLFLOWHA_EXPORT Result<api::PreparedRequest> prepare_lock_cage(const LockCage& request, WallTime now);
 [[nodiscard]] MLFLOWHA_EXPORT Result<api::PreparedRequest> prepare_put_animal(const Animal& request, WallTime now);
 
 /// decode_x reads the body of a 2xx answer. Takes any bytes and never throws.
@@ -81,6 +85,7 @@ namespace zoo {
 [[nodiscard]] MLFLOWHA_EXPORT Result<std::int32_t> decode_feed_animal(std::string_view body);
 [[nodiscard]] MLFLOWHA_EXPORT Result<void> decode_remove_animal(std::string_view body);
 [[nodiscard]] MLFLOWHA_EXPORT Result<Page<Animal>> decode_find_animals(std::string_view body);
+[[nodiscard]] MLFLOWHA_EXPORT Result<void> decode_lock_cage(std::string_view body);
 [[nodiscard]] MLFLOWHA_EXPORT Result<Animal> decode_put_animal(std::string_view body);
 
 }  // namespace zoo

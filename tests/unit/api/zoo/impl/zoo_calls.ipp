@@ -98,6 +98,16 @@ MLFLOWHA_INLINE Pager<ZooCalls, FindAnimals, Animal> ZooCalls::find_animals_all(
   return {share(), &ZooCalls::find_animals, std::move(request), std::move(options)};
 }
 
+MLFLOWHA_INLINE Result<void> ZooCalls::lock_cage(const LockCage& request, const CallOptions& options) const {
+  auto prepared = prepare_lock_cage(request, wall_now());
+  if (!prepared) return std::move(prepared).error();
+  auto response = execute(ops::lock_cage, *std::move(prepared), options);
+  if (!response) return std::move(response).error();
+  auto answer = decode_lock_cage(response->body);
+  if (!answer) return detail::unreadable(ops::lock_cage, *response, std::move(answer).error());
+  return answer;
+}
+
 MLFLOWHA_INLINE Result<Animal> ZooCalls::put_animal(const Animal& request, const CallOptions& options) const {
   auto prepared = prepare_put_animal(request, wall_now());
   if (!prepared) return std::move(prepared).error();

@@ -42,6 +42,8 @@ MLFLOWHA_INLINE void encode(JsonWriter& out, const zoo::AdoptAnimal& value);
 MLFLOWHA_INLINE void decode(JsonReader& in, zoo::AdoptAnimal& value);
 MLFLOWHA_INLINE void encode(JsonWriter& out, const zoo::RenameAnimal& value);
 MLFLOWHA_INLINE void decode(JsonReader& in, zoo::RenameAnimal& value);
+MLFLOWHA_INLINE void encode(JsonWriter& out, const zoo::LockCage& value);
+MLFLOWHA_INLINE void decode(JsonReader& in, zoo::LockCage& value);
 
 MLFLOWHA_INLINE void encode(JsonWriter& out, const zoo::Toy& value) {
   out.begin_object();
@@ -318,6 +320,33 @@ MLFLOWHA_INLINE void decode(JsonReader& in, zoo::RenameAnimal& value) {
   }
 }
 
+MLFLOWHA_INLINE void encode(JsonWriter& out, const zoo::LockCage& value) {
+  out.begin_object();
+  out.member("cage_id", value.cage_id);
+  out.member("code", value.code);
+  out.member_unless_empty("old_code", value.old_code);
+  out.member_unless_empty("keepers", value.keepers);
+  out.member_unless_empty("toys", value.toys);
+  out.member_unless_empty("names", value.names);
+  out.member("note", value.note);
+  out.unknown(value.unknown_fields);
+  out.end_object();
+}
+
+MLFLOWHA_INLINE void decode(JsonReader& in, zoo::LockCage& value) {
+  if (!in.begin_object()) return;
+  for (std::string_view name; in.next_member(name);) {
+    if (name == "cage_id") in.read(value.cage_id);
+    else if (name == "code") in.read(value.code);
+    else if (name == "old_code") in.read(value.old_code);
+    else if (name == "keepers") in.read(value.keepers);
+    else if (name == "toys") in.read(value.toys);
+    else if (name == "names") in.read(value.names);
+    else if (name == "note") in.read(value.note);
+    else in.keep(name, value.unknown_fields);
+  }
+}
+
 }  // namespace detail
 
 namespace api {
@@ -416,6 +445,14 @@ MLFLOWHA_INLINE Result<std::string> to_json(const zoo::RenameAnimal& value) {
 template <>
 MLFLOWHA_INLINE Result<zoo::RenameAnimal> from_json<zoo::RenameAnimal>(std::string_view json) {
   return detail::read_all<zoo::RenameAnimal>("RenameAnimal", json, [](detail::JsonReader& in, zoo::RenameAnimal& value) { detail::decode(in, value); });
+}
+
+MLFLOWHA_INLINE Result<std::string> to_json(const zoo::LockCage& value) {
+  return detail::write_all("LockCage", value);
+}
+template <>
+MLFLOWHA_INLINE Result<zoo::LockCage> from_json<zoo::LockCage>(std::string_view json) {
+  return detail::read_all<zoo::LockCage>("LockCage", json, [](detail::JsonReader& in, zoo::LockCage& value) { in.hide_values(); detail::decode(in, value); });
 }
 
 }  // namespace api

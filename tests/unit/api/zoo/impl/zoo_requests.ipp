@@ -31,6 +31,7 @@ MLFLOWHA_INLINE void check(Checker& at, const zoo::PutPicture& value);
 MLFLOWHA_INLINE void check(Checker& at, const zoo::GetPicture& value);
 MLFLOWHA_INLINE void check(Checker& at, const zoo::AdoptAnimal& value);
 MLFLOWHA_INLINE void check(Checker& at, const zoo::RenameAnimal& value);
+MLFLOWHA_INLINE void check(Checker& at, const zoo::LockCage& value);
 
 MLFLOWHA_INLINE void check(Checker& at, const zoo::Toy& value) {
   at.required("label", value.label);
@@ -104,6 +105,19 @@ MLFLOWHA_INLINE void check(Checker& at, const zoo::AdoptAnimal& value) {
 
 MLFLOWHA_INLINE void check(Checker& at, const zoo::RenameAnimal& value) {
   at.required("name", value.name);
+}
+
+MLFLOWHA_INLINE void check(Checker& at, const zoo::LockCage& value) {
+  at.required("cage_id", value.cage_id);
+  at.id("cage_id", value.cage_id, 16);
+  at.required("code", value.code);
+  at.at_most("keepers", value.keepers, 2);
+  at.each("keepers", value.keepers, [](Checker& entries, const std::string& entry) {
+    entries.required("", entry);
+    entries.id("", entry, 16);
+  });
+  at.each("toys", value.toys, Rules{});
+  at.required("note", value.note);
 }
 
 }  // namespace detail
@@ -218,6 +232,18 @@ MLFLOWHA_INLINE Result<api::PreparedRequest> prepare_find_animals(const FindAnim
 
 MLFLOWHA_INLINE Result<Page<Animal>> decode_find_animals(std::string_view body) {
   return detail::read_page<Animal>("find_animals", body, "animals");
+}
+
+MLFLOWHA_INLINE Result<api::PreparedRequest> prepare_lock_cage(const LockCage& request, WallTime now) {
+  return detail::RequestBuilder(ops::lock_cage, now)
+      .checked(request)
+      .place("cage_id", request.cage_id)
+      .body(request)
+      .finish();
+}
+
+MLFLOWHA_INLINE Result<void> decode_lock_cage(std::string_view body) {
+  return detail::read_nothing("lock_cage", body);
 }
 
 MLFLOWHA_INLINE Result<api::PreparedRequest> prepare_put_animal(const Animal& request, WallTime now) {
