@@ -122,7 +122,7 @@ TEST_CASE("users see themselves and change their own password", "[contract][auth
   CHECK(client.list_current_user_permissions().value().is_admin);
   const auto users = client.list_users().value();
   CHECK(std::any_of(users.begin(), users.end(), [&](const User& user) { return user.username == name; }));
-  CHECK(own.list_users().error().code == Errc::permission_denied);
+  CHECK(own.update_user_admin({.username = name, .is_admin = true}).error().code == Errc::permission_denied);
 
   UpdateUserPassword update{.username = name, .password = second_password};
   CHECK(own.update_user_password(update).error().code == Errc::rejected);  // says that it needs the old one

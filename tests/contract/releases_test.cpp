@@ -1,9 +1,12 @@
 // Servers that don't have an operation, servers of two releases behind one list, and calls past the table.
 
+#include <mlflowha/api/operations.hpp>
 #include <mlflowha/testing/fake_server.hpp>
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <memory>
+#include <string>
 
 #include "contract/server.hpp"
 #include "support/catch.hpp"
@@ -27,7 +30,35 @@ Client client_of(const std::vector<std::string>& urls) {
   return Client::create(std::move(options)).value();
 }
 
+/// A request with nothing in it but what the path needs.
+std::string least_request(const api::Operation& row) {
+  nlohmann::json request = nlohmann::json::object();
+  for (std::size_t open = row.path.find('{'); open != std::string_view::npos; open = row.path.find('{', open + 1)) {
+    std::string place(row.path.substr(open + 1, row.path.find('}', open) - open - 1));
+    if (place.back() == '*') place.pop_back();
+    std::replace(place.begin(), place.end(), '.', '/');
+    request[nlohmann::json::json_pointer("/" + place)] = "x";
+  }
+  return request.dump();
+}
+
 }  // namespace
+
+TEST_CASE("every operation that is newer than the server is refused before it is sent", "[contract][releases]") {
+  if (contract_server().fake || contract_server().major >= 3) return;
+  const Client& client = contract_client();
+  int newer = 0;
+  for (const api::Operation* row : api::operations) {
+    if (row->since <= mlflowha::ServerVersion{2, 22, 5} || row->takes_bytes) continue;
+    INFO(row->name);
+    const auto answer = client.call(row->name, least_request(*row));
+    REQUIRE_FALSE(answer);
+    CHECK(answer.error().code == Errc::unsupported_by_server);
+    CHECK(answer.error().effect == Effect::none);
+    ++newer;
+  }
+  CHECK(newer > 130);
+}
 
 TEST_CASE("an operation that the server doesn't have is refused with both releases in the text",
           "[contract][releases]") {
