@@ -87,10 +87,10 @@ MLFLOWHA_INLINE void drop_repeated_points(std::vector<Metric>& metrics) {
 /// After MLflow 2.x has refused a batch for a NaN point that it has already: the rest, then each of these points.
 MLFLOWHA_INLINE Result<void> Client::log_batch_in_parts(LogBatch batch, Deadline deadline,
                                                         const CallOptions& options) const {
-  const auto rest = std::stable_partition(batch.metrics.begin(), batch.metrics.end(),
-                                          [](const Metric& metric) { return !std::isnan(metric.value); });
-  const std::vector<Metric> apart(std::make_move_iterator(rest), std::make_move_iterator(batch.metrics.end()));
-  batch.metrics.erase(rest, batch.metrics.end());
+  const auto is_nan = [](const Metric& metric) { return std::isnan(metric.value); };
+  std::vector<Metric> apart;
+  std::copy_if(batch.metrics.begin(), batch.metrics.end(), std::back_inserter(apart), is_nan);
+  std::erase_if(batch.metrics, is_nan);
   CallOptions call = options;
   call.timeout = deadline.remaining(engine_->clock->now());
   Result<void> result = log_batch(batch, call);

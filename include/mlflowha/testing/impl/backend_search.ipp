@@ -5,6 +5,13 @@
 
 #include <mlflowha/testing/impl/backend_experiments.ipp>
 
+#include <algorithm>
+#include <cstddef>
+#include <numeric>
+#include <string>
+#include <utility>
+#include <vector>
+
 MLFLOWHA_BEGIN_NAMESPACE
 namespace testing {
 namespace detail {
@@ -23,12 +30,19 @@ void keep_and_sort(std::vector<const Row*>& rows, const std::vector<Comparison>&
       return holds(comparison, cell_of(*row, comparison.entity, comparison.key));
     });
   });
-  std::stable_sort(rows.begin(), rows.end(), [&](const Row* a, const Row* b) {
+  // Not std::stable_sort: libstdc++'s needs a function that clang calls deprecated.
+  std::vector<std::size_t> places(rows.size());
+  std::iota(places.begin(), places.end(), std::size_t{0});
+  std::sort(places.begin(), places.end(), [&](std::size_t a, std::size_t b) {
     for (const Ordering& ordering : orderings) {
-      if (const int order = compare_cells(*a, *b, ordering, cell_of); order != 0) return order < 0;
+      if (const int order = compare_cells(*rows[a], *rows[b], ordering, cell_of); order != 0) return order < 0;
     }
-    return false;
+    return a < b;
   });
+  std::vector<const Row*> sorted;
+  sorted.reserve(rows.size());
+  for (const std::size_t place : places) sorted.push_back(rows[place]);
+  rows = std::move(sorted);
 }
 
 /// The request's `filter` and `order_by` (texts) applied to rows that are in the order of a search without order_by.
