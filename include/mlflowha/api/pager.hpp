@@ -86,7 +86,7 @@ class Pager {
   }
 
   /// An input iterator over Result<Item>. After an entry that is an error comes the end.
-  class iterator {
+  class iterator {  // NOLINT(readability-identifier-naming): as in the standard library
    public:
     using iterator_concept = std::input_iterator_tag;
     using difference_type = std::ptrdiff_t;

@@ -61,7 +61,7 @@ MLFLOWHA_INLINE void put_digits(std::string& out, std::int64_t value, int digits
 }  // namespace detail
 
 MLFLOWHA_INLINE std::string format_timestamp(WallTime time) {
-  using namespace std::chrono;
+  using namespace std::chrono;  // NOLINT(google-build-using-namespace): calendar arithmetic, in this function only
   constexpr sys_days first{year{1} / January / 1};
   constexpr sys_days last{year{9999} / December / 31};
   const auto ms = std::clamp(duration_cast<milliseconds>(time.time_since_epoch()),
@@ -91,7 +91,7 @@ MLFLOWHA_INLINE std::string format_timestamp(WallTime time) {
 }
 
 MLFLOWHA_INLINE Result<WallTime> parse_timestamp(std::string_view text) {
-  using namespace std::chrono;
+  using namespace std::chrono;  // NOLINT(google-build-using-namespace): calendar arithmetic, in this function only
   constexpr std::string_view expected = "a time such as \"2026-01-02T03:04:05.678Z\"";
   std::string_view rest = text;
   const int y = detail::take_digits(rest, 4);

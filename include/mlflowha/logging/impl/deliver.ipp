@@ -373,7 +373,7 @@ MLFLOWHA_INLINE DeliveryStep Deliverer::step(Spool& spool, std::int64_t id, cons
   const std::size_t entries = values->size();
   drop_repeated_nans(values->metrics);
   Sent sent;
-  const bool believed = doubts_.count({spool.path(), first.seq}) != 0 && doubts_[{spool.path(), first.seq}] >= patience;
+  const bool believed = doubts_.contains({spool.path(), first.seq}) && doubts_[{spool.path(), first.seq}] >= patience;
   if (entries != 0) send_values(*run, std::move(*values), believed, options, sent);
   if (sent.stop && judge(*sent.stop) == Verdict::doubtful) static_cast<void>(believe(spool, first.seq));
   return finish(spool, *run, through, entries, std::move(sent));

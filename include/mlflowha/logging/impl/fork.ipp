@@ -22,7 +22,7 @@ struct ForkState {
 /// Never destroyed: a handler may run while the process ends.
 MLFLOWHA_INLINE ForkState& fork_state() noexcept {
   static ForkState& state = [&]() -> ForkState& {
-    auto* made = new ForkState();
+    auto* made = new ForkState();  // NOLINT(bugprone-unhandled-exception-at-new): nothing works without these bytes
     // Without memory for the handlers children are simply not protected; nothing better can be done here.
     pthread_atfork([] { fork_state().mutex.lock(); }, [] { fork_state().mutex.unlock(); },
                    [] {

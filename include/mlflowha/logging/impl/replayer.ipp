@@ -107,16 +107,16 @@ class Replay {
     while (!jobs_.empty()) {
       std::vector<Job> still;
       std::optional<Error> failure;
-      for (std::size_t i = 0; i < jobs_.size(); ++i) {
+      for (const Job& job : jobs_) {
         const TimePoint now = clock_->now();
         if (deadline.passed(now) || options_.cancel.stop_requested()) return;
         CallOptions call;
         call.cancel = options_.cancel;
         call.timeout = std::min(call_timeout_, deadline.remaining(now));
         if (!failure)
-          failure = step(jobs_[i], call, still);
+          failure = step(job, call, still);
         else
-          still.push_back(jobs_[i]);
+          still.push_back(job);
       }
       jobs_ = std::move(still);
       if (!failure) {

@@ -19,7 +19,7 @@ MLFLOWHA_INLINE int sqlite_errno(sqlite3* database) noexcept {
   if (const int system = sqlite3_system_errno(database); system != 0) return system;
   sqlite3_file* log = nullptr;
   int system = 0;
-  sqlite3_file_control(database, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
+  sqlite3_file_control(database, "main", SQLITE_FCNTL_JOURNAL_POINTER, static_cast<void*>(&log));
   if (log != nullptr && log->pMethods != nullptr) log->pMethods->xFileControl(log, SQLITE_FCNTL_LAST_ERRNO, &system);
   if (system == 0) sqlite3_file_control(database, "main", SQLITE_FCNTL_LAST_ERRNO, &system);
   return system;

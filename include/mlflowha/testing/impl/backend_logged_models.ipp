@@ -205,11 +205,12 @@ MLFLOWHA_INLINE Json BackendState::search_logged_models(ParsedRequest& request) 
   }
   const Json& experiments = request.list_value("experiment_ids");
   std::vector<const LoggedModelRow*> rows;  // the newest first
-  for (auto row = store.logged_models.rbegin(); row != store.logged_models.rend(); ++row) {
-    const std::string owner = fmt::format("{}", row->experiment_id);
+  for (std::size_t i = store.logged_models.size(); i-- > 0;) {
+    const LoggedModelRow& row = store.logged_models[i];
+    const std::string owner = fmt::format("{}", row.experiment_id);
     const bool inside =
         std::any_of(experiments.begin(), experiments.end(), [&](const Json& id) { return id == owner; });
-    if (inside && !row->deleted) rows.push_back(&*row);
+    if (inside && !row.deleted) rows.push_back(&row);
   }
   const std::string filter = request.text_value("filter");
   keep_and_sort(rows, SearchParser(filter, schema).filter(), orderings, cell_of);

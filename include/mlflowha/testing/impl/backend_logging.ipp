@@ -57,7 +57,7 @@ MLFLOWHA_INLINE void BackendState::store_metrics(RunRow& row, const Json& metric
       const double value = ParsedRequest::real_of(metric, "value");
       const StoredPoint point = stored_point(metric);
       const MetricSeries* series = row.metric(key);
-      const bool there = series != nullptr && series->points.count(point) != 0;
+      const bool there = series != nullptr && series->points.contains(point);
       const auto [at, fresh] = seen.insert({{key, {point.timestamp, point.step, point.value, point.is_nan}}, value});
       if ((point.is_nan && (there || !fresh)) || (!there && !fresh && at->second != value)) {
         refuse(fmt::format("{}(sqlite3.IntegrityError) UNIQUE constraint failed: metrics.key, metrics.timestamp, "

@@ -195,6 +195,7 @@ MLFLOWHA_INLINE Json BackendState::search_registered_models(ParsedRequest& reque
     return key == "name" ? Cell(row.name) : Cell(static_cast<double>(row.last_update_time));
   };
   std::vector<const RegisteredModelRow*> rows;
+  rows.reserve(store.models.size());
   for (const auto& [name, row] : store.models) rows.push_back(&row);
   search(rows, request, schema, order_schema, cell_of);
   return page_of(rows, "registered_models", request, max_results,

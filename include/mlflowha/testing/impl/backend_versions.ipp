@@ -158,6 +158,7 @@ MLFLOWHA_INLINE Json BackendState::search_model_versions(ParsedRequest& request)
                                                            : entry.version->last_update_time);
   };
   std::vector<const Entry*> rows;
+  rows.reserve(entries.size());
   for (const Entry& entry : entries) rows.push_back(&entry);
   search(rows, request, schema, order_schema, cell_of);
   return page_of(rows, "model_versions", request, max_results,

@@ -131,7 +131,8 @@ MLFLOWHA_INLINE Json BackendState::list_webhooks(ParsedRequest& request) {
   if (max_results < 1 || max_results > 1000) refuse("max_results must be between 1 and 1000.");
   use_database(false);
   std::vector<const WebhookRow*> rows;  // the newest first
-  for (auto row = store.webhooks.rbegin(); row != store.webhooks.rend(); ++row) rows.push_back(&*row);
+  rows.reserve(store.webhooks.size());
+  for (std::size_t i = store.webhooks.size(); i-- > 0;) rows.push_back(&store.webhooks[i]);
   return page_of(rows, "webhooks", request, max_results, webhook_json);
 }
 
