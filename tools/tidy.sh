@@ -2,7 +2,7 @@
 # clang-tidy over the library's translation units (all headers and .ipp files come with them). Exits 77 without
 # clang-tidy 19, whose checks .clang-tidy is written for.
 #
-#   tools/tidy.sh [FILE...]     default: src/mlflowha.cpp and src/testing.cpp
+#   tools/tidy.sh [FILE...]     default: all of src/*.cpp
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 tidy=$(command -v clang-tidy-19) || { echo "clang-tidy 19 is not installed: not run"; exit 77; }
@@ -16,7 +16,7 @@ cmake --preset tidy ${clang:+-DCMAKE_CXX_COMPILER="$clang"} >build/tidy.configur
 files=("$@")
 if [ ${#files[@]} = 0 ]; then
   files=(src/mlflowha.cpp)
-  if [ -f src/testing.cpp ]; then files+=(src/testing.cpp); fi
+  for other in src/testing.cpp src/logging.cpp; do if [ -f "$other" ]; then files+=("$other"); fi; done
 fi
 # The path analysis of the test doubles takes minutes and finds nothing: left out there.
 check() {
