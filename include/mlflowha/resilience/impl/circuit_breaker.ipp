@@ -457,10 +457,12 @@ MLFLOWHA_INLINE std::optional<TimePoint> CircuitBreaker::retry_at() const noexce
 
 MLFLOWHA_INLINE CircuitBreaker::Snapshot CircuitBreaker::snapshot(TimePoint now) const {
   Snapshot snapshot;
-  // All of one generation. Whoever changes the state may be held up by the scheduler: given up only after many tries.
-  for (int attempt = 0; attempt < 10'000; ++attempt, std::this_thread::yield()) {
+  // All of one generation. Whoever changes the state may be held up by the scheduler for many milliseconds: given up
+  // only after more tries than fit into them.
+  constexpr int tries = 200'000;
+  for (int attempt = 0; attempt < tries; ++attempt, std::this_thread::yield()) {
     const std::uint64_t seen = state_->control.load(std::memory_order_acquire);
-    if (State::is_changing(seen) && attempt < 9'999) continue;
+    if (State::is_changing(seen) && attempt < tries - 1) continue;
     snapshot.state = state_->state_of(seen, now);
     snapshot.generation = State::generation_of(seen);
     snapshot.failure_count = static_cast<std::int64_t>(state_->streak.length());
