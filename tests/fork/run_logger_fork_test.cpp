@@ -1,12 +1,15 @@
 #include <mlflowha/logging.hpp>
 #include <mlflowha/testing/fake_server.hpp>
 
+#include <sqlite3.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <csignal>
 #include <filesystem>
 #include <memory>
+#include <thread>
 
 #include "support/catch.hpp"
 #include "support/temporary_directory.hpp"
@@ -67,6 +70,30 @@ TEST_CASE("parent and child both log into the run", "[fork][logging]") {
   CHECK(runs[0].status == "FINISHED");
   CHECK(f.backend->counts().repeated_points == 0);
   CHECK(std::filesystem::is_empty(f.directory.path()));
+}
+
+TEST_CASE("a child opens a spool of its own although another thread was inside SQLite", "[fork][logging]") {
+  Fixture f;
+  auto logger = RunLogger::start(f.client(), f.options).value();
+  REQUIRE(logger.flush(10s).value().drained);
+  std::atomic<bool> done{false};
+  std::thread busy([&] {  // nearly always holds the lock of SQLite's allocator
+    while (!done.load()) sqlite3_free(sqlite3_malloc(64));
+  });
+  int good = 0;
+  for (int i = 0; i < 50; ++i) {
+    const pid_t child = fork();
+    if (child == 0) {
+      alarm(20);  // rather than wait for ever
+      _exit(logger.log_metric("child", i, i) ? 0 : 1);
+    }
+    if (child < 0 || exit_code_of(child) != 0) break;
+    ++good;
+  }
+  done.store(true);
+  busy.join();
+  CHECK(good == 50);
+  REQUIRE(logger.close(20s).value().drained);
 }
 
 TEST_CASE("a child of a run without an id is told so", "[fork][logging]") {
