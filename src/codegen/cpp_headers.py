@@ -293,6 +293,7 @@ def operations_header(table: Table, target: Target) -> str:
     methods = {"DELETE": "del"}
     for op in table.operations.values():
         done = ", ".join(f'"{code}"' for code in op.done)
+        secrets = ", ".join(f'"{name}"' for name in op.secrets)
         inner += comment(f"{op.doc} Repetition: {op.why}")
         inner += [
             f"inline constexpr api::Operation {op.name}{{",
@@ -310,7 +311,7 @@ def operations_header(table: Table, target: Target) -> str:
             f'    .scope_field = "{op.scope}",',
             f'    .tag_field = "{tag_list(op)}",',
             *(["    .tagged = true,"] if op.tag else []),
-            *(["    .secret = true,"] if op.secret else []),
+            *([f"    .secrets = {{{secrets}}},"] if secrets else []),
             "};",
             "",
         ]

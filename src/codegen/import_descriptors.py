@@ -94,9 +94,11 @@ def shape(field, names: dict) -> str:
 
 
 def table_shape(field: Field) -> str:
+    """As shape(); a secret is a string of MLflow's."""
+    kind = "string" if field.type == "secret" else field.type
     if field.kind == "map":
-        return f"map<{field.key}, {field.type}>"
-    return ("repeated " if field.kind == "repeated" else "") + field.type
+        return f"map<{field.key}, {kind}>"
+    return ("repeated " if field.kind == "repeated" else "") + kind
 
 
 class Report:

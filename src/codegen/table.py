@@ -156,9 +156,9 @@ class Operation:
         return re.findall(r"\{([\w.]+)\*?\}", self.path)
 
     @property
-    def secret(self) -> bool:
-        """Whether the request holds a secret."""
-        return self.request is not None and any(f.type == "secret" for f in self.request.fields)
+    def secrets(self) -> list:
+        """Names of the request's fields that hold secrets."""
+        return [f.name for f in self.request.fields if f.type == "secret"] if self.request else []
 
     @property
     def raw_body(self) -> Optional[Field]:
@@ -392,7 +392,8 @@ class _Reader:
             ("a recipe for a create and for nothing else", op.idempotency.startswith("create_") != (op.recipe != "none")),
             ("class read for GET", op.verb == "GET" and op.idempotency != "read"),
             ("since X.Y and until X.Y", len(op.since) != 2 or len(op.until) != 2),
-            ("a body for a secret", op.verb == "GET" and op.secret),
+            ("a body for a secret", op.verb == "GET" and bool(op.secrets)),
+            ("at most two secrets", len(op.secrets) > 2),
         ):
             if wrong:
                 raise self.fail(number, f"operation {name}: expected {problem}")
@@ -483,8 +484,11 @@ def _check(table: Table) -> None:
             seen.add(field.cpp)
             if field.alias:
                 message.field(field.alias)
-            if field.type == "secret" and (field.kind != "one" or field.limit or field.default or field.in_path or field.body):
-                raise TableError(f"{where}: a secret is one text, without limit and default, in the body alone")
+            if field.type == "secret" and (
+                field.kind == "repeated" or field.limit or field.default or field.in_path or field.body or not message.is_request
+            ):
+                raise TableError(f"{where}: a secret is one text, or a map of them, of a request, without limit and default, "
+                                 "in the body alone")
             if table.is_enum(field.type) and field.default is not None:
                 if field.default not in [v.server_name for v in table.enums[field.type].values]:
                     raise TableError(f"{where}: {field.type} has no {field.default}")

@@ -10,6 +10,7 @@
 #include <mlflowha/api/open_enum.hpp>
 #include <mlflowha/api/scorers.hpp>
 #include <mlflowha/api/types.hpp>
+#include <mlflowha/core/secret.hpp>
 
 #include <cstdint>
 #include <map>
@@ -423,7 +424,7 @@ struct GatewaySecretsConfig {
 /// A new secret.
 struct CreateGatewaySecret {
   std::string secret_name{};  ///< unique; required; at most 255 characters
-  std::map<std::string, std::string> secret_value{};  ///< e.g. {"api_key", "sk-..."}; never read back
+  std::map<std::string, Secret> secret_value{};  ///< e.g. {"api_key", "sk-..."}; never read back
   std::string provider{};  ///< e.g. "openai"; at most 64 characters
   std::map<std::string, std::string> auth_config{};  ///< e.g. {"api_base", "https://..."}; the server looks the host up
   std::string created_by{};  ///< at most 255 characters
@@ -444,7 +445,7 @@ struct GetGatewaySecretInfo {
 /// What to change in a secret; what is left empty stays.
 struct UpdateGatewaySecret {
   std::string secret_id{};  ///< required
-  std::map<std::string, std::string> secret_value{};
+  std::map<std::string, Secret> secret_value{};
   std::map<std::string, std::string> auth_config{};
   std::string updated_by{};  ///< at most 255 characters
   UnknownFields unknown_fields{};

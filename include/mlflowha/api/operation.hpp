@@ -98,12 +98,14 @@ struct Operation {
   std::string_view scope_field{};
   std::string_view tag_field{};
   bool tagged = false;  ///< the recipe looks for a request tag, wherever the request keeps it
-  bool secret = false;  ///< the request holds a password: no error shows any of its text
+  /// Members of the request that hold secrets, which no error shows; "" where unused.
+  std::array<std::string_view, 2> secrets{};
 
   /// True when a repetition of this operation is answered with `error_code`.
   [[nodiscard]] constexpr bool is_already_done(std::string_view error_code) const noexcept {
     return !error_code.empty() && (error_code == already_done[0] || error_code == already_done[1]);
   }
+  [[nodiscard]] constexpr bool has_secrets() const noexcept { return !secrets[0].empty(); }
 };
 
 /// One call, checked and encoded. The bytes stay the same for every attempt.

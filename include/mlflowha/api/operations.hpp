@@ -315,7 +315,7 @@ inline constexpr api::Operation create_user{
     .since = {0, 0, 0},
     .scope_field = "",
     .tag_field = "",
-    .secret = true,
+    .secrets = {"password"},
 };
 
 /// Reads a user. Repetition: Reads.
@@ -377,7 +377,7 @@ inline constexpr api::Operation update_user_password{
     .since = {0, 0, 0},
     .scope_field = "",
     .tag_field = "",
-    .secret = true,
+    .secrets = {"password", "current_password"},
 };
 
 /// Makes a user an administrator, or no longer one. Repetition: Overwrites with the same value.
@@ -2678,6 +2678,7 @@ inline constexpr api::Operation create_webhook{
     .since = {3, 3, 0},
     .scope_field = "",
     .tag_field = "",
+    .secrets = {"secret"},
 };
 
 /// Lists webhooks, a page at a time. Repetition: Reads.
@@ -2723,6 +2724,7 @@ inline constexpr api::Operation update_webhook{
     .since = {3, 3, 0},
     .scope_field = "",
     .tag_field = "",
+    .secrets = {"secret"},
 };
 
 /// Deletes a webhook. Repetition: The second answer is 404: the webhook is gone.
@@ -2848,6 +2850,7 @@ inline constexpr api::Operation create_gateway_secret{
     .since = {3, 8, 0},
     .scope_field = "secret_name",
     .tag_field = "",
+    .secrets = {"secret_value"},
 };
 
 /// Reads about a secret; its values are masked. Repetition: Reads.
@@ -2878,6 +2881,7 @@ inline constexpr api::Operation update_gateway_secret{
     .since = {3, 8, 0},
     .scope_field = "",
     .tag_field = "",
+    .secrets = {"secret_value"},
 };
 
 /// Deletes a secret. Repetition: The second answer is 404.

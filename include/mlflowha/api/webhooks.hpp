@@ -9,6 +9,7 @@
 #include <mlflowha/api/common.hpp>
 #include <mlflowha/api/open_enum.hpp>
 #include <mlflowha/api/types.hpp>
+#include <mlflowha/core/secret.hpp>
 
 #include <cstdint>
 #include <optional>
@@ -130,7 +131,7 @@ struct CreateWebhook {
   std::string description{};
   std::string url{};  ///< https and a public host, unless the server's operator allows others; required
   std::vector<WebhookEvent> events{};  ///< required
-  std::string secret{};  ///< signs what is sent; never shown again
+  Secret secret{};  ///< signs what is sent; never read back
   WebhookStatus status{};  ///< unspecified: active
   UnknownFields unknown_fields{};
 
@@ -161,7 +162,7 @@ struct UpdateWebhook {
   std::string description{};
   std::string url{};
   std::vector<WebhookEvent> events{};
-  std::string secret{};
+  Secret secret{};
   WebhookStatus status{};
   UnknownFields unknown_fields{};
 

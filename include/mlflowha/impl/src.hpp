@@ -10,6 +10,7 @@
 #include <mlflowha/api/impl/operation.ipp>
 #include <mlflowha/api/impl/pager.ipp>
 #include <mlflowha/api/impl/proto_time.ipp>
+#include <mlflowha/api/impl/secrets.ipp>
 #include <mlflowha/api/impl/trace_location.ipp>
 #include <mlflowha/client/impl/classify.ipp>
 #include <mlflowha/client/impl/client.ipp>

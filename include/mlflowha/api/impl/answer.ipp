@@ -19,7 +19,7 @@ MLFLOWHA_BEGIN_NAMESPACE
 
 namespace detail {
 
-[[nodiscard]] MLFLOWHA_INLINE Error bad_response(std::string_view what, const std::string& fault) {
+[[nodiscard]] inline Error bad_response(std::string_view what, const std::string& fault) {
   Error error;
   error.code = Errc::bad_response;
   error.message = std::string(what) + ": " + fault;
@@ -48,7 +48,7 @@ template <class T, class Decoder>
 #endif
 }
 
-[[nodiscard]] MLFLOWHA_INLINE std::string_view object_of(std::string_view body) noexcept {
+[[nodiscard]] inline std::string_view object_of(std::string_view body) noexcept {
   while (!body.empty() && (body.back() == '\n' || body.back() == '\r' || body.back() == ' ')) body.remove_suffix(1);
   return body.empty() || body == "OK" ? std::string_view("{}") : body;
 }
@@ -105,7 +105,7 @@ template <class T>
 }
 
 /// An answer without content: any JSON object, "OK" or nothing.
-[[nodiscard]] MLFLOWHA_INLINE Result<void> read_nothing(std::string_view what, std::string_view body) {
+[[nodiscard]] inline Result<void> read_nothing(std::string_view what, std::string_view body) {
   body = object_of(body);
   if (body == "{}") return {};  // what MLflow says nearly always
   struct Nothing {};
@@ -118,7 +118,7 @@ template <class T>
 }
 
 /// A short plain text, without the line end. Anything with a control character or over 256 bytes is no such answer.
-[[nodiscard]] MLFLOWHA_INLINE Result<std::string> read_text(std::string_view what, std::string_view body) {
+[[nodiscard]] inline Result<std::string> read_text(std::string_view what, std::string_view body) {
   while (!body.empty() && (body.back() == '\n' || body.back() == '\r')) body.remove_suffix(1);
   bool plain = !body.empty() && body.size() <= 256;
   for (const char c : body) plain = plain && c >= 0x20 && c < 0x7F && c != '<';
@@ -127,8 +127,11 @@ template <class T>
 }
 
 /// The Error of a 2xx answer that can't be read: what a write asked for has been done.
-[[nodiscard]] MLFLOWHA_INLINE Error unreadable(const api::Operation& operation, const Response& response, Error error) {
+[[nodiscard]] inline Error unreadable(const api::Operation& operation, const Response& response, Error error) {
   error.http_status = response.status;
+  if (operation.has_secrets()) {
+    error.message = std::string(operation.name) + ": the answer can't be read, and isn't shown: it may repeat a secret";
+  }
   if (operation.idempotency != Idempotency::read) error.effect = Effect::applied;
   return error;
 }

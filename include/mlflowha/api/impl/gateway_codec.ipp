@@ -1450,7 +1450,7 @@ MLFLOWHA_INLINE Result<std::string> to_json(const CreateGatewaySecret& value) {
 }
 template <>
 MLFLOWHA_INLINE Result<CreateGatewaySecret> from_json<CreateGatewaySecret>(std::string_view json) {
-  return detail::read_all<CreateGatewaySecret>("CreateGatewaySecret", json, [](detail::JsonReader& in, CreateGatewaySecret& value) { detail::decode(in, value); });
+  return detail::read_all<CreateGatewaySecret>("CreateGatewaySecret", json, [](detail::JsonReader& in, CreateGatewaySecret& value) { in.hide_values(); detail::decode(in, value); });
 }
 
 MLFLOWHA_INLINE Result<std::string> to_json(const GetGatewaySecretInfo& value) {
@@ -1466,7 +1466,7 @@ MLFLOWHA_INLINE Result<std::string> to_json(const UpdateGatewaySecret& value) {
 }
 template <>
 MLFLOWHA_INLINE Result<UpdateGatewaySecret> from_json<UpdateGatewaySecret>(std::string_view json) {
-  return detail::read_all<UpdateGatewaySecret>("UpdateGatewaySecret", json, [](detail::JsonReader& in, UpdateGatewaySecret& value) { detail::decode(in, value); });
+  return detail::read_all<UpdateGatewaySecret>("UpdateGatewaySecret", json, [](detail::JsonReader& in, UpdateGatewaySecret& value) { in.hide_values(); detail::decode(in, value); });
 }
 
 MLFLOWHA_INLINE Result<std::string> to_json(const DeleteGatewaySecret& value) {

@@ -205,7 +205,7 @@ MLFLOWHA_INLINE const Operation* nearest_operation(std::string_view name) {
 
 MLFLOWHA_INLINE Result<PreparedRequest> prepare_json(const Operation& operation, std::string_view json,
                                                      std::string new_tag) {
-  Result<UnknownFields> members = detail::members_of(operation.name, json, operation.secret);
+  Result<UnknownFields> members = detail::members_of(operation.name, json, operation.has_secrets());
   if (!members) return std::move(members).error();
   if (operation.takes_bytes) {
     return invalid_argument(std::string(operation.name) + " sends a file, not JSON; expected its typed call");

@@ -253,7 +253,7 @@ MLFLOWHA_INLINE Result<std::string> to_json(const CreateWebhook& value) {
 }
 template <>
 MLFLOWHA_INLINE Result<CreateWebhook> from_json<CreateWebhook>(std::string_view json) {
-  return detail::read_all<CreateWebhook>("CreateWebhook", json, [](detail::JsonReader& in, CreateWebhook& value) { detail::decode(in, value); });
+  return detail::read_all<CreateWebhook>("CreateWebhook", json, [](detail::JsonReader& in, CreateWebhook& value) { in.hide_values(); detail::decode(in, value); });
 }
 
 MLFLOWHA_INLINE Result<std::string> to_json(const ListWebhooks& value) {
@@ -277,7 +277,7 @@ MLFLOWHA_INLINE Result<std::string> to_json(const UpdateWebhook& value) {
 }
 template <>
 MLFLOWHA_INLINE Result<UpdateWebhook> from_json<UpdateWebhook>(std::string_view json) {
-  return detail::read_all<UpdateWebhook>("UpdateWebhook", json, [](detail::JsonReader& in, UpdateWebhook& value) { detail::decode(in, value); });
+  return detail::read_all<UpdateWebhook>("UpdateWebhook", json, [](detail::JsonReader& in, UpdateWebhook& value) { in.hide_values(); detail::decode(in, value); });
 }
 
 MLFLOWHA_INLINE Result<std::string> to_json(const DeleteWebhook& value) {

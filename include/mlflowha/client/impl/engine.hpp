@@ -72,7 +72,7 @@ class MLFLOWHA_EXPORT Engine {
   Outcome attempt_identify(Call& call, const CallPlan::Attempt& attempt, TimePoint began);
   Outcome attempt_ask_release(Call& call, const CallPlan::Attempt& attempt, TimePoint began);
   TransportResult carry(Call& call, const CallPlan::Attempt& attempt, const Request& request) noexcept;
-  void note_attempt(Call& call, const CallPlan::Attempt& attempt, TimePoint began, const Classification& result,
+  void note_attempt(Call& call, const CallPlan::Attempt& attempt, TimePoint began, Classification& result,
                     int http_status, int transport_code);
   Result<Response> finish(Call& call, const CallPlan::Done& done);
   Error give_up(Call& call, const CallPlan::Done& done);

@@ -1,6 +1,7 @@
 #ifndef MLFLOWHA_CLIENT_IMPL_ENGINE_IPP
 #define MLFLOWHA_CLIENT_IMPL_ENGINE_IPP
 
+#include <mlflowha/api/secrets.hpp>
 #include <mlflowha/client/impl/engine.hpp>
 
 #include <fmt/format.h>
@@ -133,7 +134,12 @@ MLFLOWHA_INLINE int code_of(const TransportResult& result) noexcept {
 }
 
 MLFLOWHA_INLINE void Engine::note_attempt(Call& call, const CallPlan::Attempt& attempt, TimePoint began,
-                                          const Classification& result, int http_status, int transport_code) {
+                                          Classification& result, int http_status, int transport_code) {
+  if (result.error && call.operation.has_secrets()) {  // what the server said may repeat what it was told
+    const std::string_view body = call.prepared.http.body;
+    result.error->message = api::without_secrets(call.operation, body, std::move(result.error->message));
+    result.summary = api::without_secrets(call.operation, body, std::move(result.summary));
+  }
   call.summary = result.summary;
   const bool good = !result.error.has_value();
   if (good && observer == nullptr) return;

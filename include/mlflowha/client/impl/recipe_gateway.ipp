@@ -37,7 +37,7 @@ MLFLOWHA_INLINE Result<Finding> read_gateway_secrets(const RecipeKey& key, const
     if (there.secret_name != said->secret_name) continue;
     const bool masks = std::equal(said->secret_value.begin(), said->secret_value.end(), there.masked_values.begin(),
                                   there.masked_values.end(), [](const auto& ours, const auto& theirs) {
-                                    return ours.first == theirs.first && can_mask(theirs.second, ours.second);
+                                    return ours.first == theirs.first && can_mask(theirs.second, ours.second.reveal());
                                   });
     const bool same = masks && said->provider == there.provider && said->auth_config == there.auth_config &&
                       as_said(said->created_by, there.created_by);

@@ -152,7 +152,7 @@ inline constexpr api::Operation lock_cage{
     .until = {3, 13, 0},
     .scope_field = "",
     .tag_field = "",
-    .secret = true,
+    .secrets = {"code", "old_code"},
 };
 
 /// An entity as a request. Repetition: Test.
