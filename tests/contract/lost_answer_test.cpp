@@ -126,9 +126,42 @@ TEST_CASE("lost answers: names that are taken, by us or by a stranger", "[contra
   const auto queued = Lossy("/review-queues/create")->create_review_queue(queue);
   CHECK(client.get_review_queue_by_name({.experiment_id = experiment, .name = "monday"}).value() == queued.value());
 
+  // Servers tidy what they are told: that makes it nobody else's.
+  queue.name = " Tuesday ";
+  queue.users = {"Bob", " AL", "bob"};
+  queue.schema_ids = {made.value().schema_id, " " + made.value().schema_id};
+  const auto tidied = Lossy("/review-queues/create")->create_review_queue(queue);
+  CHECK(client.get_review_queue_by_name({.experiment_id = experiment, .name = "tuesday"}).value() == tidied.value());
+  CreateReviewQueue own;
+  own.experiment_id = experiment;
+  own.name = "Carol";
+  own.queue_type = ReviewQueueType::user;
+  CHECK(Lossy("/review-queues/create")->create_review_queue(own).value().users == std::vector<std::string>{"carol"});
+
   // Somebody else has the name with other content: no lost answer makes that ours.
   schema.instruction = "other";
   CHECK(Lossy("/label-schemas/create")->create_label_schema(schema).error().code == Errc::already_exists);
+}
+
+TEST_CASE("lost answers: whatever a label schema asks for, it is known again", "[contract][once]") {
+  if (!is_real_3(contract_server())) return;
+  CreateLabelSchema schema;
+  schema.experiment_id = fresh_experiment();
+  schema.type = LabelSchemaType::expectation;
+  for (const LabelSchemaInput& input : {
+           LabelSchemaInput{.categorical = InputCategorical{.options = {"b", "a"}, .multi_select = true}},
+           LabelSchemaInput{.categorical = InputCategorical{.options = {"a"}}},
+           LabelSchemaInput{.numeric = InputNumeric{.min_value = 0, .max_value = 1.5}},
+           LabelSchemaInput{.numeric = InputNumeric{}},
+           LabelSchemaInput{.text = InputText{}},
+           LabelSchemaInput{.text = InputText{.max_length = 10}},
+       }) {
+    schema.name = fresh_name("l");
+    schema.input = input;
+    schema.enable_comment = schema.enable_comment ? std::nullopt : std::optional(true);
+    const auto made = Lossy("/label-schemas/create")->create_label_schema(schema);
+    CHECK(made.value().input == input);
+  }
 }
 
 TEST_CASE("lost answers: the gateway's named objects", "[contract][once][gateway]") {
@@ -140,6 +173,10 @@ TEST_CASE("lost answers: the gateway's named objects", "[contract][once][gateway
   secret.provider = "openai";
   const auto kept = Lossy("/secrets/create")->create_gateway_secret(secret).value();
   CHECK(client.get_gateway_secret_info({.secret_id = kept.secret_id}).value() == kept);
+  CreateGatewaySecret blank = secret;
+  blank.secret_name = fresh_name("s");
+  blank.auth_config = {{"api_base", " "}, {"region", "eu"}};
+  CHECK(Lossy("/secrets/create")->create_gateway_secret(blank).value().secret_name == blank.secret_name);
   secret.secret_value["api_key"] = "sk-another-one-0000";
   CHECK(Lossy("/secrets/create")->create_gateway_secret(secret).error().code == Errc::already_exists);
 

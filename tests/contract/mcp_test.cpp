@@ -161,7 +161,9 @@ TEST_CASE("lost answers: MCP servers and their versions", "[contract][once][mcp]
   const auto server = Lossy("/mcp-servers")->create_mcp_server({.name = name, .description = "ours"});
   CHECK(server.value() == client.get_mcp_server({.name = name}).value());
 
-  const auto version = Lossy("/versions")->create_mcp_server_version(new_version(name, "1.0.0"));
+  CreateMcpServerVersion first = new_version(name, "1.0.0");
+  first.connect_options = {{"remote:0", {.hidden = true}}};
+  const auto version = Lossy("/versions")->create_mcp_server_version(first);
   const GetMcpServerVersion get{.name = name, .version = "1.0.0"};
   CHECK(version.value() == client.get_mcp_server_version(get).value());
 

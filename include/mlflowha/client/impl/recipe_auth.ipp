@@ -57,7 +57,7 @@ MLFLOWHA_INLINE Result<Finding> read_role(const RecipeKey& key, const Response& 
   for (const Role& role : *there) {
     if (role.name == said->name && role.workspace == said->workspace && role.description == said->description &&
         role.permissions.empty()) {
-      return found_as("role", role, std::to_string(role.id));
+      return found_as("role", api::to_json(role), std::to_string(role.id));
     }
   }
   return Finding();
@@ -83,7 +83,7 @@ MLFLOWHA_INLINE Result<Finding> read_role_permission(const RecipeKey& key, const
   for (const RolePermission& permission : *there) {
     if (permission.resource_type == said->resource_type && permission.resource_pattern == said->resource_pattern &&
         permission.permission == said->permission) {
-      return found_as("role_permission", permission, std::to_string(permission.id));
+      return found_as("role_permission", api::to_json(permission), std::to_string(permission.id));
     }
   }
   return Finding();
@@ -109,7 +109,7 @@ MLFLOWHA_INLINE Result<Finding> read_experiment_permission(const RecipeKey& key,
   const auto there = api::decode_get_experiment_permission(response.body);
   if (!there) return there.error();
   if (there->permission != said->permission) return Finding();
-  return found_as("experiment_permission", *there, there->experiment_id);
+  return found_as("experiment_permission", api::to_json(*there), there->experiment_id);
 }
 
 inline constexpr RecipeRow experiment_permission_recipe{&api::ops::get_experiment_permission,
@@ -132,7 +132,7 @@ MLFLOWHA_INLINE Result<Finding> read_registered_model_permission(const RecipeKey
   const auto there = api::decode_get_registered_model_permission(response.body);
   if (!there) return there.error();
   if (there->permission != said->permission) return Finding();
-  return found_as("registered_model_permission", *there, there->name);
+  return found_as("registered_model_permission", api::to_json(*there), there->name);
 }
 
 inline constexpr RecipeRow registered_model_permission_recipe{

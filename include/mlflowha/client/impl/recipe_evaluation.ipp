@@ -36,7 +36,7 @@ MLFLOWHA_INLINE Result<Finding> read_traces(const RecipeKey& key, const Response
   // All have the timestamp of the one request: any order will do that stays the same.
   std::sort(page->items.begin(), page->items.end(),
             [](const TraceInfoV2& a, const TraceInfoV2& b) { return a.request_id < b.request_id; });
-  Result<Finding> finding = found_as("trace_info", page->items.front(), page->items.front().request_id);
+  Result<Finding> finding = found_as("trace_info", api::to_json(page->items.front()), page->items.front().request_id);
   if (!finding) return finding;
   for (std::size_t i = 1; i < page->items.size(); ++i) finding->objects.push_back({page->items[i].request_id});
   return finding;
@@ -73,7 +73,7 @@ MLFLOWHA_INLINE Result<Finding> read_assessment(const RecipeKey& key, const Resp
   if (!assessment) return assessment.error();
   const auto tag = assessment->metadata.find(std::string(api::request_tag_key));
   if (tag == assessment->metadata.end() || tag->second != key.request_tag) return Finding();  // a stranger's, same id
-  return found_as("assessment", *assessment, assessment->assessment_id);
+  return found_as("assessment", api::to_json(*assessment), assessment->assessment_id);
 }
 
 inline constexpr RecipeRow assessment_recipe{&api::ops::get_assessment, look_for_assessment, read_assessment};
@@ -110,7 +110,7 @@ MLFLOWHA_INLINE Result<Finding> read_datasets(const RecipeKey& key, const Respon
   EvaluationDataset& oldest = page->items.front();
   // The create's answer says it, a search's doesn't.
   if (auto said = request_said<CreateDataset>(key)) oldest.experiment_ids = std::move(said->experiment_ids);
-  Result<Finding> finding = found_as("dataset", oldest, oldest.dataset_id);
+  Result<Finding> finding = found_as("dataset", api::to_json(oldest), oldest.dataset_id);
   if (!finding) return finding;
   for (std::size_t i = 1; i < page->items.size(); ++i) finding->objects.push_back({page->items[i].dataset_id});
   return finding;
@@ -183,7 +183,7 @@ MLFLOWHA_INLINE Result<Finding> read_canceled_job(const RecipeKey&, const Respon
   const auto job = api::decode_get_prompt_optimization_job(response.body);
   if (!job) return job.error();
   if (job->state.status != JobStatus::canceled) return Finding();
-  return found_as("job", *job, job->job_id);
+  return found_as("job", api::to_json(*job), job->job_id);
 }
 
 inline constexpr RecipeRow canceled_job_recipe{&api::ops::get_prompt_optimization_job, look_for_canceled_job,

@@ -9,6 +9,8 @@
 #include <mlflowha/api/operations.hpp>
 #include <mlflowha/client/impl/recipe_support.ipp>
 
+#include <map>
+
 MLFLOWHA_BEGIN_NAMESPACE
 namespace detail {
 
@@ -28,6 +30,16 @@ MLFLOWHA_INLINE Result<Request> look_for_gateway_secret(const RecipeKey&) {
          value.substr(value.size() - back.size()) == back;
 }
 
+/// Servers strip the address, and drop one that is blank.
+[[nodiscard]] MLFLOWHA_INLINE std::map<std::string, std::string> config_as_kept(
+    std::map<std::string, std::string> config) {
+  const auto address = config.find("api_base");
+  if (address == config.end()) return config;
+  address->second = stripped(address->second);
+  if (address->second.empty()) config.erase(address);
+  return config;
+}
+
 MLFLOWHA_INLINE Result<Finding> read_gateway_secrets(const RecipeKey& key, const Response& response) {
   const auto said = request_said<CreateGatewaySecret>(key);
   if (!said) return said.error();
@@ -39,9 +51,10 @@ MLFLOWHA_INLINE Result<Finding> read_gateway_secrets(const RecipeKey& key, const
                                   there.masked_values.end(), [](const auto& ours, const auto& theirs) {
                                     return ours.first == theirs.first && can_mask(theirs.second, ours.second.reveal());
                                   });
-    const bool same = masks && said->provider == there.provider && said->auth_config == there.auth_config &&
+    const bool same = masks && said->provider == there.provider &&
+                      config_as_kept(said->auth_config) == there.auth_config &&
                       as_said(said->created_by, there.created_by);
-    return same ? found_as("secret", there, there.secret_id) : Finding();
+    return same ? found_as("secret", api::to_json(there), there.secret_id) : Finding();
   }
   return Finding();
 }
@@ -64,7 +77,7 @@ MLFLOWHA_INLINE Result<Finding> read_model_definitions(const RecipeKey& key, con
     if (there.name != said->name) continue;
     const bool same = said->secret_id == there.secret_id && said->provider == there.provider &&
                       said->model_name == there.model_name && as_said(said->created_by, there.created_by);
-    return same ? found_as("model_definition", there, there.model_definition_id) : Finding();
+    return same ? found_as("model_definition", api::to_json(there), there.model_definition_id) : Finding();
   }
   return Finding();
 }
@@ -102,7 +115,7 @@ MLFLOWHA_INLINE Result<Finding> read_gateway_endpoint(const RecipeKey& key, cons
       as_said(said->created_by, there->created_by) && as_said(said->routing_strategy, there->routing_strategy) &&
       (!said->fallback_config || said->fallback_config == there->fallback_config) &&
       as_said(said->experiment_id, there->experiment_id) && as_said(said->usage_tracking, there->usage_tracking);
-  return same ? found_as("endpoint", *there, there->endpoint_id) : Finding();
+  return same ? found_as("endpoint", api::to_json(*there), there->endpoint_id) : Finding();
 }
 
 inline constexpr RecipeRow gateway_endpoint_recipe{&api::ops::get_gateway_endpoint, look_for_gateway_endpoint,
@@ -123,7 +136,7 @@ MLFLOWHA_INLINE Result<Finding> read_attached_model(const RecipeKey& key, const 
   if (!endpoint) return endpoint.error();
   for (const GatewayEndpointModelMapping& there : endpoint->model_mappings) {
     if (!uses_as_said(there, said->model_config) || !as_said(said->created_by, there.created_by)) continue;
-    return found_as("mapping", there, there.mapping_id);
+    return found_as("mapping", api::to_json(there), there.mapping_id);
   }
   return Finding();
 }
@@ -153,7 +166,7 @@ MLFLOWHA_INLINE Result<Finding> read_endpoint_binding(const RecipeKey& key, cons
         there.resource_id != said->resource_id || !as_said(said->created_by, there.created_by)) {
       continue;
     }
-    return found_as("binding", there, there.resource_id);
+    return found_as("binding", api::to_json(there), there.resource_id);
   }
   return Finding();
 }
@@ -179,7 +192,7 @@ MLFLOWHA_INLINE Result<Finding> read_endpoint_guardrail(const RecipeKey& key, co
         (said->execution_order && there.execution_order != said->execution_order)) {
       continue;
     }
-    return found_as("config", there, there.guardrail_id);
+    return found_as("config", api::to_json(there), there.guardrail_id);
   }
   return Finding();
 }

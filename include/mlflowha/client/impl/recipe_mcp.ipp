@@ -52,7 +52,7 @@ MLFLOWHA_INLINE Result<Finding> read_mcp_server(const RecipeKey& key, const Resp
   if (!there) return there.error();
   const bool same = there->name == said->name && as_said(said->description, there->description) &&
                     same_names(said->icons, there->icons, &McpIcon::src);
-  return same ? found(*there, there->name) : Finding();
+  return same ? found(api::to_json(*there), there->name) : Finding();
 }
 
 inline constexpr RecipeRow mcp_server_recipe{&api::ops::get_mcp_server, look_for_mcp_server, read_mcp_server};
@@ -82,7 +82,7 @@ MLFLOWHA_INLINE Result<Finding> read_mcp_version(const RecipeKey& key, const Res
       inner_server_json(said->server_json) == inner_server_json(there->server_json) &&
       as_said(said->source, there->source) && there->status == (said->status.empty() ? "draft" : said->status) &&
       same_names(said->tools, there->tools, &McpTool::name) && said->connect_options == there->connect_options;
-  return same ? found(*there, there->version) : Finding();
+  return same ? found(api::to_json(*there), there->version) : Finding();
 }
 
 inline constexpr RecipeRow mcp_version_recipe{&api::ops::get_mcp_server_version, look_for_mcp_version,
@@ -104,7 +104,7 @@ MLFLOWHA_INLINE Result<Finding> read_changed_mcp_version(const RecipeKey& key, c
   const bool same = there->status == said->status &&
                     (!said->tools || same_names(*said->tools, there->tools, &McpTool::name)) &&
                     as_said(said->connect_options, there->connect_options);
-  return same ? found(*there, there->version) : Finding();
+  return same ? found(api::to_json(*there), there->version) : Finding();
 }
 
 inline constexpr RecipeRow changed_mcp_version_recipe{&api::ops::get_mcp_server_version, look_for_changed_mcp_version,

@@ -70,6 +70,13 @@ template <class T>
 [[nodiscard]] bool as_said(const std::optional<T>& said, const T& there) {
   return !said || *said == there;
 }
+/// Text as servers keep most of it: without blanks around.
+[[nodiscard]] MLFLOWHA_INLINE std::string stripped(std::string_view text) {
+  constexpr std::string_view blanks = " \t\n\r\v\f";
+  const std::size_t first = text.find_first_not_of(blanks);
+  if (first == std::string_view::npos) return {};
+  return std::string(text.substr(first, text.find_last_not_of(blanks) + 1 - first));
+}
 /// Lists whose order means nothing.
 [[nodiscard]] MLFLOWHA_INLINE bool same_entries(std::vector<std::string> a, std::vector<std::string> b) {
   std::sort(a.begin(), a.end());
@@ -77,10 +84,10 @@ template <class T>
   return a == b;
 }
 
-/// The finding that `object` is what the create has made; `member` is where the create's answer has it.
-template <class T>
-[[nodiscard]] Result<Finding> found_as(std::string_view member, const T& object, std::string id) {
-  Result<Response> answer = answer_with_member(member, api::to_json(object));
+/// The finding that an object is what the create has made; `member` is where the create's answer has its `json`.
+[[nodiscard]] MLFLOWHA_INLINE Result<Finding> found_as(std::string_view member, const Result<std::string>& json,
+                                                       std::string id) {
+  Result<Response> answer = answer_with_member(member, json);
   if (!answer) return std::move(answer).error();
   Finding finding;
   finding.objects.push_back({std::move(id)});
@@ -89,9 +96,7 @@ template <class T>
 }
 
 /// As found_as(), for a create whose answer is the object itself.
-template <class T>
-[[nodiscard]] Result<Finding> found(const T& object, std::string id) {
-  Result<std::string> json = api::to_json(object);
+[[nodiscard]] MLFLOWHA_INLINE Result<Finding> found(Result<std::string> json, std::string id) {
   if (!json) return std::move(json).error();
   Finding finding;
   finding.objects.push_back({std::move(id)});
