@@ -1,2 +1,2 @@
-// The library's one translation unit (target mlflowha::mlflowha).
-#include <mlflowha/impl/src.hpp>
+// The first of the library's units (target mlflowha::mlflowha); the others are src/mlflowha_*.cpp.
+#include <mlflowha/impl/src_engine.hpp>

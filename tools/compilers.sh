@@ -17,8 +17,9 @@ read -ra flags <<<"$flags"
 
 syntax() {  # COMPILER: the compiled library, and all public headers in one header-only unit
   local source
-  for source in src/mlflowha.cpp src/testing.cpp; do
-    [ ! -f "$source" ] || "$1" "${flags[@]}" -fsyntax-only "$source" || return 1
+  printf "#include <mlflowha/impl/src.hpp>\n" | "$1" "${flags[@]}" -fsyntax-only -x c++ - || return 1
+  for source in src/testing.cpp src/logging.cpp; do
+    "$1" "${flags[@]}" -fsyntax-only "$source" || return 1
   done
   (cd include && find mlflowha -name '*.hpp' ! -path '*/impl/*' | sort) | sed 's/.*/#include <&>/' |
     "$1" "${flags[@]}" -DMLFLOWHA_HEADER_ONLY -fsyntax-only -x c++ - || return 1

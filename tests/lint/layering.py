@@ -31,7 +31,12 @@ TOP: dict[str, set[str] | None] = {
     "fwd.hpp": {"config.hpp"},
     "mlflowha.hpp": None,  # the umbrella
     "logging.hpp": None,  # that of durable logging, which needs SQLite
-    "impl/src.hpp": None,  # the compiled library
+    "impl/src.hpp": None,  # the compiled library, and its units
+    "impl/src_engine.hpp": None,
+    "impl/src_evaluation.hpp": None,
+    "impl/src_models.hpp": None,
+    "impl/src_recipes.hpp": None,
+    "impl/src_tracking.hpp": None,
 }
 # Small enough to be everybody's.
 FREE = {"config.hpp", "version.hpp", "fwd.hpp"}

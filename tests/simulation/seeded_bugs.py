@@ -155,7 +155,7 @@ def build(copy: pathlib.Path) -> pathlib.Path:
     (copy / "seeded_bug.hpp").write_text(CHOICE, encoding="utf-8")
     compiler = [*os.environ.get("CXX", "g++").split(), "-std=c++20", "-O1", "-include", str(copy / "seeded_bug.hpp"),
                 "-I", str(copy / "include"), "-I", str(ROOT / "tests")]
-    sources = [ROOT / "src/mlflowha.cpp", ROOT / "src/testing.cpp", ROOT / "tests/support/main.cpp",
+    sources = [*sorted((ROOT / "src").glob("mlflowha*.cpp")), ROOT / "src/testing.cpp", ROOT / "tests/support/main.cpp",
                *sorted((ROOT / "tests/simulation").glob("*.cpp"))]
     objects = []
     for source in sources:

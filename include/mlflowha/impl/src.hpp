@@ -1,50 +1,13 @@
 #ifndef MLFLOWHA_IMPL_SRC_HPP
 #define MLFLOWHA_IMPL_SRC_HPP
 
-// Every definition of the library, room by room. Included by src/mlflowha.cpp and by nothing else.
+// Every definition of the library, as the units that src/ compiles: each .ipp belongs to one of them. They are several
+// so that two cores compile at once. A program that wants the library as a part of its own includes this in one file.
 
-#include <mlflowha/api/impl/calls.ipp>
-#include <mlflowha/api/impl/error_body.ipp>
-#include <mlflowha/api/impl/filter.ipp>
-#include <mlflowha/api/impl/json_call.ipp>
-#include <mlflowha/api/impl/operation.ipp>
-#include <mlflowha/api/impl/pager.ipp>
-#include <mlflowha/api/impl/proto_time.ipp>
-#include <mlflowha/api/impl/secrets.ipp>
-#include <mlflowha/api/impl/trace_location.ipp>
-#include <mlflowha/client/impl/classify.ipp>
-#include <mlflowha/client/impl/client.ipp>
-#include <mlflowha/client/impl/config.ipp>
-#include <mlflowha/client/impl/engine.ipp>
-#include <mlflowha/client/impl/environment.ipp>
-#include <mlflowha/client/impl/health.ipp>
-#include <mlflowha/client/impl/identity.ipp>
-#include <mlflowha/client/impl/recipes.ipp>
-#include <mlflowha/client/impl/registry_calls.ipp>
-#include <mlflowha/client/impl/releases.ipp>
-#include <mlflowha/client/impl/run_conveniences.ipp>
-#include <mlflowha/client/impl/side_jobs.ipp>
-#include <mlflowha/client/impl/twin_watch.ipp>
-#include <mlflowha/core/impl/clock.ipp>
-#include <mlflowha/core/impl/error.ipp>
-#include <mlflowha/core/impl/rng.ipp>
-#include <mlflowha/core/impl/uri.ipp>
-#include <mlflowha/http/impl/curl_exchange.ipp>
-#include <mlflowha/http/impl/curl_library.ipp>
-#include <mlflowha/http/impl/curl_options.ipp>
-#include <mlflowha/http/impl/curl_pool.ipp>
-#include <mlflowha/http/impl/curl_probes.ipp>
-#include <mlflowha/http/impl/curl_rules.ipp>
-#include <mlflowha/http/impl/curl_transport.ipp>
-#include <mlflowha/http/impl/message.ipp>
-#include <mlflowha/http/impl/sigpipe_guard.ipp>
-#include <mlflowha/http/impl/transport.ipp>
-#include <mlflowha/observe/impl/observer.ipp>
-#include <mlflowha/resilience/impl/backoff.ipp>
-#include <mlflowha/resilience/impl/call_plan.ipp>
-#include <mlflowha/resilience/impl/circuit_breaker.ipp>
-#include <mlflowha/resilience/impl/endpoint_health.ipp>
-#include <mlflowha/resilience/impl/endpoint_set.ipp>
-#include <mlflowha/resilience/impl/retry_budget.ipp>
+#include <mlflowha/impl/src_engine.hpp>
+#include <mlflowha/impl/src_evaluation.hpp>
+#include <mlflowha/impl/src_models.hpp>
+#include <mlflowha/impl/src_recipes.hpp>
+#include <mlflowha/impl/src_tracking.hpp>
 
 #endif

@@ -13,7 +13,7 @@ MLFLOWHA_BEGIN_NAMESPACE
 namespace detail {
 
 /// Puts quotes around bare NaN, Infinity and -Infinity, so that valid JSON remains. `json` has passed JsonReader.
-MLFLOWHA_INLINE std::string quote_bare_numbers(std::string_view json) {
+inline std::string quote_bare_numbers(std::string_view json) {
   std::string quoted;
   for (std::size_t i = 0; i < json.size();) {
     const char c = json[i];

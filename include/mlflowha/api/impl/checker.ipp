@@ -6,10 +6,9 @@
 
 #include <mlflowha/api/filter.hpp>
 #include <mlflowha/api/impl/json_reader.ipp>
-#include <mlflowha/api/impl/proto_time.ipp>
 #include <mlflowha/api/open_enum.hpp>
+#include <mlflowha/api/proto_time.hpp>
 #include <mlflowha/core/error.hpp>
-#include <mlflowha/core/impl/error.ipp>
 #include <mlflowha/core/secret.hpp>
 
 #include <array>

@@ -2,7 +2,7 @@
 #define MLFLOWHA_API_IMPL_FILTER_IPP
 
 #include <mlflowha/api/filter.hpp>
-#include <mlflowha/core/impl/error.ipp>
+#include <mlflowha/core/error.hpp>
 
 #include <algorithm>
 #include <array>

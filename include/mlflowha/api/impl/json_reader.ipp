@@ -10,7 +10,7 @@
 #include <mlflowha/api/open_enum.hpp>
 #include <mlflowha/api/types.hpp>
 #include <mlflowha/core/error.hpp>
-#include <mlflowha/core/impl/error.ipp>
+#include <mlflowha/core/impl/utf8.ipp>
 #include <mlflowha/core/secret.hpp>
 
 #include <array>

@@ -5,7 +5,6 @@
 
 #include <mlflowha/api/proto_time.hpp>
 #include <mlflowha/core/error.hpp>
-#include <mlflowha/core/impl/error.ipp>
 
 #include <algorithm>
 #include <cstdint>

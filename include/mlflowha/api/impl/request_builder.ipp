@@ -9,7 +9,7 @@
 #include <mlflowha/api/impl/json_writer.ipp>
 #include <mlflowha/api/operation.hpp>
 #include <mlflowha/core/clock.hpp>
-#include <mlflowha/core/impl/uri.ipp>
+#include <mlflowha/core/uri.hpp>
 
 #include <algorithm>
 #include <map>
@@ -199,7 +199,7 @@ template <class Tag>
   return value;
 }
 /// Tags as the text of a JSON object. Text that is none is left alone: the request's check refuses it.
-[[nodiscard]] MLFLOWHA_INLINE std::string stamp(std::string& tags, std::string fresh) {
+[[nodiscard]] inline std::string stamp(std::string& tags, std::string fresh) {
   UnknownFields members;
   JsonReader reader(tags);
   if (!tags.empty() && reader.begin_object()) {
@@ -223,7 +223,7 @@ template <class Tag>
   return fresh;
 }
 /// The id of an object whose id the client may choose: the caller's, or one made of the letters and digits of `fresh`.
-MLFLOWHA_INLINE void stamp_id(std::string& id, std::string_view fresh) {
+inline void stamp_id(std::string& id, std::string_view fresh) {
   if (!id.empty()) return;
   id = "a-";
   for (const char c : fresh) {

@@ -1,0 +1,2 @@
+// One of the library's units (target mlflowha::mlflowha).
+#include <mlflowha/impl/src_tracking.hpp>
