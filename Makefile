@@ -50,7 +50,7 @@ test: ## every suite but the sanitizers: unit, fault, contract with real servers
 
 .PHONY: venvs
 venvs:
-	@$(SETUP) mlflow-3 mlflow-2
+	@$(SETUP) versitygw mlflow-3 mlflow-2
 
 .PHONY: bench
 bench: ## the figures, into build/bench/report.json

@@ -39,6 +39,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from haproxy import HAProxy  # noqa: E402, F401  (a part of the stand)
+from object_store import ObjectStore  # noqa: E402
 from process_group import (  # noqa: E402
     Guard,
     ManagedProcess,
@@ -51,7 +53,14 @@ from process_group import (  # noqa: E402
     unprivileged_user,
     wait_for_port,
 )
-from server_settings import Login, auth_environment, server_environment, write_auth_config  # noqa: E402
+from server_settings import (  # noqa: E402
+    Login,
+    auth_environment,
+    is_mlflow_2,
+    kill_switch_environment,
+    server_environment,
+    write_auth_config,
+)
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 BOOT_TIMEOUT = 90.0  # seconds; 6 s on two idle cores, but CI machines are neither idle nor fast
@@ -101,9 +110,16 @@ class MlflowServer:
         port: int | None = None,
         extras: Sequence[str] = (),
         auth: tuple[Path, Login] | None = None,
+        kill_switch: Path | None = None,
+        store: ObjectStore | None = None,
     ) -> None:
+        """`artifacts` is not used where there is an object store."""
         self.login = auth[1] if auth else None
         env = server_environment(extras)
+        if kill_switch:
+            env.update(kill_switch_environment(kill_switch))
+        if store:
+            env.update(store.environment)
         if auth:
             env.update(auth_environment(auth[0]))
         self.port = free_port() if port is None else port
@@ -116,12 +132,14 @@ class MlflowServer:
                 "--host=127.0.0.1",
                 f"--port={self.port}",
                 f"--backend-store-uri={backend_uri}",
-                f"--artifacts-destination={artifacts}",
+                f"--artifacts-destination={store.root if store else artifacts}",
                 "--serve-artifacts",
                 "--workers=1",
             ]
             + (["--enable-workspaces"] if "workspaces" in extras else [])
-            + (["--app-name=basic-auth"] if auth else []),
+            + (["--app-name=basic-auth"] if auth else [])
+            # Of MLflow 2: only a worker with threads can hold several answers back.
+            + (["--gunicorn-opts=--threads=16"] if kill_switch and is_mlflow_2(venv) else []),
             log,
             env=env,
         )
@@ -263,52 +281,6 @@ class Postgres:
         return [line.split(separator) for line in done.stdout.decode().splitlines()]
 
 
-class HAProxy:
-    """HAProxy on one address in front of several MLflow servers, with a health check each second."""
-
-    CONFIG = """\
-global
-    maxconn 1024
-defaults
-    mode http
-    timeout connect 1s
-    timeout client 120s
-    timeout server 120s
-    timeout check 1s
-    retries 3
-    option redispatch
-frontend mlflow
-    bind 127.0.0.1:{port}
-    default_backend servers
-backend servers
-    balance roundrobin
-    option httpchk
-    http-check send meth GET uri /health ver HTTP/1.1 hdr Host localhost
-    http-check expect status 200
-    default-server inter 1s fall 2 rise 1
-{servers}
-"""
-
-    def __init__(self, ports: Sequence[int], directory: Path, port: int | None = None) -> None:
-        program = shutil.which("haproxy", path=os.environ.get("PATH", "") + ":/usr/sbin")
-        if program is None:
-            raise ProcessError("no haproxy on this machine: install the package haproxy")
-        self.port = free_port() if port is None else port
-        self.url = f"http://127.0.0.1:{self.port}"
-        servers = "\n".join(f"    server s{i} 127.0.0.1:{p} check" for i, p in enumerate(ports, 1))
-        config = directory / "haproxy.cfg"
-        config.write_text(self.CONFIG.format(port=self.port, servers=servers))
-        self.process = ManagedProcess("haproxy", [program, "-db", "-f", str(config)], directory / "haproxy.log")
-
-    def start(self) -> HAProxy:
-        self.process.start()
-        wait_for_port(self.port, self.process, 10)
-        return self
-
-    def kill(self) -> None:
-        self.process.kill()
-
-
 class Stack:
     """`count` MLflow servers on one database. A context manager: ready inside, gone afterwards."""
 
@@ -331,6 +303,8 @@ class Stack:
         self.backend_uri = self.postgres.uri if self.postgres else f"sqlite:///{self.database}"
         auth = write_auth_config(self.directory) if "auth" in extras else None
         self.login = auth[1] if auth else None
+        self.kill_switch = self.directory / "kill-switch" if "kill-switch" in extras else None
+        self.store = ObjectStore(self.directory) if "s3" in extras else None
         taken: set[int] = set()
         self.servers = [
             MlflowServer(
@@ -341,6 +315,8 @@ class Stack:
                 free_port(taken),
                 extras,
                 auth,
+                self.kill_switch,
+                self.store,
             )
             for number in range(1, count + 1)
         ]
@@ -353,6 +329,8 @@ class Stack:
         """The first server alone (it creates the tables), then the others together."""
         if self.postgres is not None:
             self.postgres.start()
+        if self.store is not None:
+            self.store.start()
         self.servers[0].start().wait_ready()
         for server in self.servers[1:]:
             server.start()
@@ -369,7 +347,17 @@ class Stack:
         if self.postgres is not None:
             self.postgres.stop()
             shutil.rmtree(self.postgres.directory, ignore_errors=True)
+        if self.store is not None:
+            self.store.close()
         shutil.rmtree(self.directory, ignore_errors=True)
+
+    def revive(self) -> bool:
+        """Starts servers that have died, without waiting; whether there were any."""
+        dead = [server for server in self.servers if not server.process.running]
+        for server in dead:
+            server.kill()  # what is left of its group
+            server.start()
+        return bool(dead)
 
     def query(self, sql: str) -> list[list[str]]:
         """Rows of a statement as text, straight from the database."""
@@ -475,6 +463,26 @@ def command_up(args: argparse.Namespace) -> int:
     return 1
 
 
+def write_state(args: argparse.Namespace, stack: Stack) -> None:
+    """What `up` and the tests want to know of the servers."""
+    state = {
+        "keeper": {"pid": os.getpid(), "started": process_start_ticks(os.getpid())},
+        "version": args.version,
+        "backend": args.backend,
+        "backend_store_uri": stack.backend_uri,
+        "database": str(stack.database) if stack.database else None,
+        "directory": str(stack.directory),
+        "urls": stack.urls,
+        "login": list(stack.login) if stack.login else None,
+        "bucket": f"s3://{stack.store.BUCKET}" if stack.store else None,
+        "kill_switch": str(stack.kill_switch) if stack.kill_switch else None,
+        "servers": [{"url": s.url, "port": s.port, "pid": s.pid} for s in stack.servers],
+    }
+    temporary = args.state.with_name(args.state.name + ".new")
+    temporary.write_text(json.dumps(state, indent=2) + "\n")
+    temporary.replace(args.state)
+
+
 def command_keep(args: argparse.Namespace) -> int:
     """The keeper: owns the servers, never returns to a terminal."""
     watched_start = process_start_ticks(args.watch_pid) if args.watch_pid else None
@@ -483,20 +491,7 @@ def command_keep(args: argparse.Namespace) -> int:
     with ending_on_signals(), Stack(
         args.count, args.version, args.backend, args.venv, args.extras
     ) as stack:
-        state = {
-            "keeper": {"pid": os.getpid(), "started": process_start_ticks(os.getpid())},
-            "version": args.version,
-            "backend": args.backend,
-            "backend_store_uri": stack.backend_uri,
-            "database": str(stack.database) if stack.database else None,
-            "directory": str(stack.directory),
-            "urls": stack.urls,
-            "login": list(stack.login) if stack.login else None,
-            "servers": [{"url": s.url, "port": s.port, "pid": s.pid} for s in stack.servers],
-        }
-        temporary = args.state.with_name(args.state.name + ".new")
-        temporary.write_text(json.dumps(state, indent=2) + "\n")
-        temporary.replace(args.state)
+        write_state(args, stack)
         try:
             ports = {server.port for server in stack.servers}
             idle_since = time.monotonic()
@@ -505,6 +500,8 @@ def command_keep(args: argparse.Namespace) -> int:
                     break
                 if established_connections(ports):
                     idle_since = time.monotonic()
+                if stack.kill_switch and stack.revive():
+                    write_state(args, stack)
                 time.sleep(0.25)
         finally:
             with contextlib.suppress(FileNotFoundError):
@@ -562,8 +559,8 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
             dest="extras",
             action="append",
             default=[],
-            choices=("workspaces", "jobs", "auth"),
-            help="what a server does only when told to; of 2.x: auth",
+            choices=("workspaces", "jobs", "auth", "kill-switch", "s3"),
+            help="what a server does only when told to (of 2.x not workspaces and jobs); tools/kill_switch; artifacts in S3",
         )
         sub.add_argument("--idle-minutes", type=float, default=20, help="end when nobody is connected for that long")
         sub.add_argument(

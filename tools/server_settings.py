@@ -44,6 +44,18 @@ def auth_environment(config: Path) -> dict[str, str]:
     return {"MLFLOW_AUTH_CONFIG_PATH": str(config), "MLFLOW_FLASK_SERVER_SECRET_KEY": secrets.token_hex(16)}
 
 
+def kill_switch_environment(switch: Path) -> dict[str, str]:
+    """For a server that kills itself when a file says so: kill_switch/sitecustomize.py."""
+    folder = Path(__file__).resolve().parent / "kill_switch"
+    path = os.pathsep.join(filter(None, (str(folder), os.environ.get("PYTHONPATH"))))
+    return {"PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1", "MLFLOWHA_KILL_SWITCH": str(switch)}
+
+
+def is_mlflow_2(venv: Path) -> bool:
+    """Whether a venv has MLflow 2, which gunicorn serves; newer ones have uvicorn."""
+    return any(venv.glob("lib/python3*/site-packages/mlflow-2.*.dist-info"))
+
+
 def server_environment(extras: Sequence[str] = ()) -> dict[str, str]:
     """Our environment without the caller's MLflow and proxy settings, and with what keeps a server small. `extras` may
     hold "jobs": then it can run jobs, and is not small."""

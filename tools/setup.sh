@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Brings a fresh Debian or Ubuntu machine to where a make target can run, and does nothing where nothing is missing.
 #
-#   tools/setup.sh GROUP...     the groups of tools/needs/apt.txt, and a venv for each tools/needs/mlflow-*.txt
+#   tools/setup.sh GROUP...     the groups of tools/needs/apt.txt, a venv for each tools/needs/mlflow-*.txt, and the programs
+#                               of tools/needs/go-tools.txt
 #
 # What is needed stands in tools/needs/. Uses sudo when not root. Needs no network when everything is there.
 # venvs go to build/venv/<name> and are made anew when their requirements, their Python or their place changes.
@@ -117,15 +118,42 @@ venv() {  # NAME: build/venv/NAME from tools/needs/NAME.txt
   say "$name is ready after $((SECONDS - started)) s"
 }
 
-[ $# -gt 0 ] || die "usage: tools/setup.sh GROUP... (see tools/needs/apt.txt and tools/needs/mlflow-*.txt)"
+go_program() {  # LEAST: prints a Go that is new enough
+  local go version
+  for go in go /usr/local/go/bin/go "$root/build/venv/go/bin/go"; do
+    version=$(GOTOOLCHAIN=local "$go" env GOVERSION 2>/dev/null) || continue
+    if printf '%s\n' "go$1" "$version" | sort -VC; then printf '%s' "$go"; return 0; fi
+  done
+  return 1
+}
+go_tool() {  # NAME: build/tools/NAME, as tools/needs/go-tools.txt says
+  local name=$1 package least go started=$SECONDS
+  read -r _ package least <<<"$(grep "^$name " "$needs/go-tools.txt")"
+  [ -x "$root/build/tools/$name" ] && [ "$(cat "$root/build/tools/$name.key" 2>/dev/null)" = "$package" ] && return 0
+  if ! go=$(go_program "$least"); then
+    venv go
+    go=$(go_program "$least") || die "no Go >= $least, and pip has none"
+  fi
+  say "building $name with $go (about a minute)"
+  # Nothing but the program stays: its modules and what was compiled of them are a gigabyte.
+  GOTOOLCHAIN=local GOFLAGS=-modcacherw GOPATH=$root/build/go GOCACHE=$root/build/go/cache GOBIN=$root/build/tools \
+    try "$go" install -trimpath "$package" || die "go could not install $package"
+  rm -rf "$root/build/go"
+  printf '%s' "$package" >"$root/build/tools/$name.key"
+  say "$name is ready after $((SECONDS - started)) s"
+}
+
+[ $# -gt 0 ] || die "usage: tools/setup.sh GROUP... (see tools/needs/)"
 mkdir -p "$root/build/venv"
 
-groups=() venvs=()
+groups=() venvs=() programs=()
 for group in "$@"; do
   if [ -f "$needs/$group.txt" ]; then
     venvs+=("$group")
   elif grep -Eq "^${group}\\??[[:space:]]" "$needs/apt.txt"; then
     groups+=("$group")
+  elif grep -q "^$group " "$needs/go-tools.txt"; then
+    programs+=("$group")
   else
     die "no such group: $group"
   fi
@@ -143,5 +171,11 @@ for name in ${venvs[@]+"${venvs[@]}"}; do
   exec 9>"$root/build/venv/$name.lock"
   flock 9
   venv "$name" 9>&-
+  exec 9>&-
+done
+for name in ${programs[@]+"${programs[@]}"}; do
+  exec 9>"$root/build/$name.lock"
+  flock 9
+  go_tool "$name" 9>&-
   exec 9>&-
 done

@@ -411,6 +411,28 @@ def group_compile(bench: Bench) -> List[Figure]:
     ]  # fmt: skip
 
 
+def group_library(bench: Bench) -> List[Figure]:
+    """The whole library from nothing, as a user's build has it, on two cores."""
+    with tempfile.TemporaryDirectory() as directory:
+        configure = ["cmake", "-S", str(REPOSITORY), "-B", directory, "-G", "Ninja", f"-DCMAKE_CXX_COMPILER={bench.cxx}",
+                     "-DCMAKE_BUILD_TYPE=None", "-DCMAKE_CXX_FLAGS=-O2", "-DMLFLOWHA_BUILD_TESTS=OFF",
+                     "-DMLFLOWHA_BUILD_EXAMPLES=OFF", "-DMLFLOWHA_BUILD_FUZZ=OFF", "-DMLFLOWHA_BUILD_CLI=OFF",
+                     "-DMLFLOWHA_BUILD_LOGGING=OFF"]  # fmt: skip
+        build = ["cmake", "--build", directory, "--target", "mlflowha", "-j2"]
+        for command in (configure, build):
+            before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+            done = subprocess.run(command, env={**os.environ, "CCACHE_DISABLE": "1"}, capture_output=True, text=True)
+            if done.returncode != 0:
+                raise BenchError(f"{' '.join(command)} failed: {done.stdout[-500:]}{done.stderr[-500:]}")
+        wall = time.monotonic() - start
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return [
+        Figure("library_build_s", f"target mlflowha from clean, {Path(bench.cxx).name} -O2, -j2", wall, "s", 240, runs=1,
+               detail={"cpu": round(cpu)})
+    ]  # fmt: skip
+
+
 def group_demo(bench: Bench) -> List[Figure]:
     rows = (
         ("demo_lost", "demo: acknowledged points that are not stored"),
@@ -457,6 +479,7 @@ GROUPS: Dict[str, Callable[[Bench], List[Figure]]] = {
     "demo": group_demo,
     "logging": group_logging,
     "compile": group_compile,
+    "library": group_library,
 }
 
 

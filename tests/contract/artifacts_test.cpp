@@ -1,4 +1,5 @@
-// Artifacts: through the proxy, of runs, of model versions; what only other stores can do is refused.
+// Artifacts: through the proxy, of runs, of model versions; what only other stores can do (object_store_test.cpp) is
+// refused.
 
 #include <cmath>
 #include <limits>

@@ -37,6 +37,12 @@ ContractServer find_server() {
     server.login.username = login->at(0).get<std::string>();
     server.login.password = login->at(1).get<std::string>();
   }
+  if (const auto path = state.find("kill_switch"); path != state.end() && path->is_string()) {
+    server.kill_switch = path->get<std::string>();
+  }
+  if (const auto bucket = state.find("bucket"); bucket != state.end() && bucket->is_string()) {
+    server.bucket = bucket->get<std::string>();
+  }
   server.major = std::stoi(state.at("version").get<std::string>());
   return server;
 }

@@ -16,6 +16,8 @@ struct ContractServer {
   std::vector<std::string> urls;
   int major = 3;  ///< MLflow's major version; the fake behaves as 3
   bool fake = false;
+  std::string kill_switch{};      ///< the file of tools/kill_switch; "" where servers don't have it
+  std::string bucket{};           ///< "s3://..." where the server keeps artifacts in an object store
   mlflowha::AuthOptions login{};  ///< of an administrator, where the server has the authentication application
 
   [[nodiscard]] bool has_logins() const { return !login.username.empty(); }
