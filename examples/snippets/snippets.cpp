@@ -51,6 +51,12 @@ static std::size_t count_runs(const mlflowha::Client& client) {
   return count;
 }
 
+static void move_files(const mlflowha::Client& client, const std::string& run_id) {
+  client.log_artifact(run_id, "model/weights.bin", "checkpoints").value();
+  client.log_artifacts(run_id, "plots").value();
+  client.download_artifact(run_id, "checkpoints/weights.bin", "/tmp/weights.bin").value();
+}
+
 static bool past_the_table(const mlflowha::Client& client) {
   auto run = client.call("create_run", R"({"experiment_id": "0", "a_new_field": true})");
   const mlflowha::CustomOperation things{

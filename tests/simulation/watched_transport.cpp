@@ -33,6 +33,7 @@ bool breaks(const TransportResult& result) {
     case TransportFault::cancelled:
     case TransportFault::too_large:
     case TransportFault::bad_request:
+    case TransportFault::bad_file:
       return false;
     default:
       return true;

@@ -19,6 +19,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cerrno>
@@ -89,6 +90,17 @@ class RawConnection {
       const long written = channel_->write(text.data(), text.size());
       if (written <= 0) return false;
       text.remove_prefix(static_cast<std::size_t>(written));
+    }
+    return true;
+  }
+  /// Reads `count` bytes, whatever they are, and throws them away; false when the peer is gone before. For scripts that
+  /// give up in the middle of a request, or that must not keep it.
+  bool skip(std::size_t count) {
+    std::array<char, 65536> part{};
+    while (count > 0) {
+      const long got = channel_->read(part.data(), std::min(part.size(), count));
+      if (got <= 0) return false;
+      count -= static_cast<std::size_t>(got);
     }
     return true;
   }

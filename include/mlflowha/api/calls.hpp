@@ -267,10 +267,12 @@ class MLFLOWHA_EXPORT Calls {
   /// Lists one directory behind the artifact proxy; nothing there is an empty list. Class read.
   [[nodiscard]] Result<std::vector<ProxiedFile>> list_proxied_artifacts(const ListProxiedArtifacts& request, const CallOptions& options = {}) const;
 
-  /// Reads a whole file through the artifact proxy, into memory. Class read.
+  /// Reads a whole file through the artifact proxy, into memory. For large ones: fetch_artifact(root_uri, path,
+  /// local_file). Class read.
   [[nodiscard]] Result<std::string> download_artifact(const DownloadArtifact& request, const CallOptions& options = {}) const;
 
-  /// Stores a whole file through the artifact proxy. Class same_again.
+  /// Stores bytes of memory as a file through the artifact proxy. From a file: put_artifact(root_uri, path,
+  /// local_file). Class same_again.
   [[nodiscard]] Result<void> upload_artifact(UploadArtifact request, const CallOptions& options = {}) const;
 
   /// Deletes a file or a whole directory behind the artifact proxy. Class same_again.

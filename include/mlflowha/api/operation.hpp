@@ -113,7 +113,8 @@ struct PreparedRequest {
   Request http;
   Idempotency idempotency = Idempotency::never;  ///< of this request; an operation may be safer with some fields empty
   std::string request_tag;                       ///< value of the tag request_tag_key; "" where the recipe needs none
-  std::string scope;  ///< what narrows the recipe's search: an experiment's id, a model's name, as Recipe says
+  std::string scope;           ///< what narrows the recipe's search: an experiment's id, a model's name, as Recipe says
+  std::uint64_t transfer = 0;  ///< bytes of the file that goes along, either way: makes the time limits longer
 };
 
 }  // namespace api

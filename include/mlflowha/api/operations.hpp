@@ -77,7 +77,8 @@ inline constexpr api::Operation list_proxied_artifacts{
     .tag_field = "",
 };
 
-/// Reads a whole file through the artifact proxy, into memory. Repetition: Reads.
+/// Reads a whole file through the artifact proxy, into memory. For large ones: fetch_artifact(root_uri, path,
+/// local_file). Repetition: Reads.
 inline constexpr api::Operation download_artifact{
     .name = "download_artifact",
     .rpc = "downloadArtifact",
@@ -92,8 +93,9 @@ inline constexpr api::Operation download_artifact{
     .tag_field = "",
 };
 
-/// Stores a whole file through the artifact proxy. Repetition: The whole file each time: overwrites with the same
-/// bytes.
+/// Stores bytes of memory as a file through the artifact proxy. From a file: put_artifact(root_uri, path, local_file).
+/// Repetition: The whole file each time: overwrites with the same bytes. An upload that breaks off leaves on 3.17 what
+/// was there before, on 2.22 the part that had arrived, until it is repeated.
 inline constexpr api::Operation upload_artifact{
     .name = "upload_artifact",
     .rpc = "uploadArtifact",

@@ -3,8 +3,8 @@
 
 // Client: MLflow's REST API over a list of servers. Each call tries, fails over, verifies and waits as needed within
 // one deadline, and returns a Result. The typed calls come from the table of operations (api/calls.hpp), short ways to
-// say the common ones from run_conveniences.hpp and registry_calls.hpp; here are the ways to make a client, health and
-// control.
+// say the common ones from run_conveniences.hpp and registry_calls.hpp, files from artifact_calls.hpp; here are the
+// ways to make a client, health and control.
 //
 //   auto client = mlflowha::Client::from_env().value();   // MLFLOW_TRACKING_URI=http://a:5000,http://b:5000
 //   auto run = client.create_run({.experiment_id = "0", .run_name = "first"}).value();
@@ -12,10 +12,10 @@
 //   client.set_terminated(run.info.run_id).value();
 
 #include <mlflowha/api/json_call.hpp>
+#include <mlflowha/client/artifact_calls.hpp>
 #include <mlflowha/client/health.hpp>
 #include <mlflowha/client/options.hpp>
 #include <mlflowha/client/reconcile.hpp>
-#include <mlflowha/client/registry_calls.hpp>
 
 #include <cstdint>
 #include <memory>
@@ -33,7 +33,7 @@ class Engine;
 /// A handle on shared state: copies are cheap and drive the same breakers, budget and connections. All calls may be
 /// made from many threads at the same time on the same or on different copies. Makes no thread and touches no network
 /// before the first call. After fork() parent and child may both go on using it. The destructor waits for nothing.
-class MLFLOWHA_EXPORT Client final : public RegistryCalls {
+class MLFLOWHA_EXPORT Client final : public ArtifactCalls {
  public:
   /// Checks the options (every fault is listed) and makes a client. No I/O, except that certificate files are looked
   /// for.
@@ -88,7 +88,7 @@ class MLFLOWHA_EXPORT Client final : public RegistryCalls {
   Result<void> set_breaker_override(CircuitBreaker::Override order, std::string_view endpoint = {}) const;
 
   /// The validated configuration.
-  [[nodiscard]] const Config& config() const noexcept;
+  [[nodiscard]] const Config& config() const noexcept override;
 
  protected:
   [[nodiscard]] Result<Response> execute(const api::Operation& operation, api::PreparedRequest&& prepared,

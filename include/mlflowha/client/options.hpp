@@ -13,6 +13,7 @@
 #include <mlflowha/observe/observer.hpp>
 #include <mlflowha/resilience/call_plan.hpp>
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -26,6 +27,14 @@ struct TimeoutOptions {
   Duration call = std::chrono::seconds(30);     ///< one call with all its attempts, waits and verifications
   Duration attempt = std::chrono::seconds(10);  ///< one attempt, connecting included
   Duration connect = std::chrono::seconds(2);   ///< resolving, connecting, TLS; must be shorter than `attempt`
+  /// Bytes per second that a file is expected to move with at least: an attempt that carries one may take that much
+  /// longer, a call without a timeout of its own three times that. No byte moving for as long as `attempt` ends it.
+  std::uint64_t slowest_transfer = std::uint64_t{1} << 20;
+
+  /// How much longer an attempt may take that carries a file of that size.
+  [[nodiscard]] MLFLOWHA_EXPORT Duration for_transfer(std::uint64_t bytes) const noexcept;
+  /// How long a call that carries it may take by default.
+  [[nodiscard]] Duration call_with(std::uint64_t bytes) const noexcept { return call + 3 * for_transfer(bytes); }
 };
 
 /// When and how often a call is sent again.

@@ -51,8 +51,8 @@ enum class Errc : std::int32_t {
   redirect_refused = 401,  ///< a redirect to another origin
   wrong_database = 402,    ///< an endpoint fronts another database than the rest of the list
 
-  // 5xx: the spool on this machine's disk
-  storage_failed = 500,   ///< it can't be read or written (permissions, I/O, locked by another process)
+  // 5xx: this machine's disk: the spool, and files that are moved
+  storage_failed = 500,   ///< it can't be read or written (permissions, I/O, locked by another process, has shrunk)
   storage_full = 501,     ///< no room: the disk or the spool's own cap; nothing of this record was taken
   storage_corrupt = 502,  ///< bytes that are no spool or no record of ours
 

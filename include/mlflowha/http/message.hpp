@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,12 +30,26 @@ enum class Resend : std::uint8_t {
   forbidden,  ///< creates: a second sending must be the call plan's decision
 };
 
+/// Bytes of a file as the body of a request. The file is opened anew for each attempt, so that one on another endpoint
+/// starts at the beginning, and read in small parts: memory doesn't grow with it. Less than `size` bytes from `offset`
+/// on, then or when they are read, is a TransportFault::bad_file.
+struct FileBody {
+  std::string path{};
+  std::uint64_t offset = 0;
+  std::uint64_t size = 0;
+  friend bool operator==(const FileBody&, const FileBody&) = default;
+};
+
 struct Request {
   Method method = Method::get;
   std::string
       target;  ///< path and query below the endpoint's prefix, already encoded: "/api/2.0/mlflow/runs/get?run_id=x"
-  std::vector<Header> headers;  ///< beyond those the transport adds (auth, user agent, content length)
-  std::string body;             ///< sent for every method but GET; may be empty
+  std::vector<Header> headers;     ///< beyond those the transport adds (auth, user agent, content length)
+  std::string body;                ///< sent for every method but GET; may be empty
+  std::optional<FileBody> file{};  ///< sent instead of `body`, which is then empty; PUT, POST and PATCH only
+  /// Where the body of a 2xx answer goes instead of into Response::body: a file, made (0600) or emptied by each attempt
+  /// that gets such an answer. max_response_bytes doesn't count for it. "" = into memory.
+  std::string save_to{};
   std::string content_type = "application/json";
   Resend resend = Resend::forbidden;
   std::size_t max_response_bytes = 0;  ///< cap on the decoded body; 0 = the transport's default

@@ -37,6 +37,7 @@ enum class TransportFault : std::uint8_t {
   redirect_refused,  ///< a redirect; never followed
   cancelled,
   bad_request,  ///< the request can't be sent as it is (a control character in a header, no memory)
+  bad_file,     ///< the file of the request's body can't be read or has shrunk; or the answer's can't be written
 };
 [[nodiscard]] MLFLOWHA_EXPORT std::string_view to_string(TransportFault fault) noexcept;
 [[nodiscard]] MLFLOWHA_EXPORT std::string_view to_string(Progress progress) noexcept;
@@ -55,6 +56,9 @@ using TransportResult = std::variant<Response, TransportFailure>;
 struct AttemptTimeouts {
   Duration connect;
   Duration total;
+  /// For a body from or into a file: how long no byte of it may move, from the connection on to its last byte. What
+  /// the server does before or after it is `total`'s business.
+  Duration stall = Duration::max();
 };
 
 /// Completed side probe.

@@ -33,6 +33,7 @@
 #include <mlflowha/http/impl/curl_probes.ipp>
 #include <mlflowha/http/impl/curl_rules.ipp>
 #include <mlflowha/http/impl/curl_transport.ipp>
+#include <mlflowha/http/impl/file_transfer.ipp>
 #include <mlflowha/http/impl/message.ipp>
 #include <mlflowha/http/impl/sigpipe_guard.ipp>
 #include <mlflowha/http/impl/transport.ipp>

@@ -3,7 +3,8 @@
 
 // FakeTransport: a Transport without a network. Endpoints are in-memory servers or prepared answers, faults come from a
 // FaultScript per endpoint, and time is a FakeClock's: a timeout of a minute takes no time at all. With one thread and
-// one seed everything repeats exactly, so whole clients can be simulated thousands of times.
+// one seed everything repeats exactly, so whole clients can be simulated thousands of times. A body that is a file is
+// read as a whole, at once; what a handler gets has it in `body`.
 //
 //   auto clock = std::make_shared<FakeClock>();
 //   auto mlflow = std::make_shared<FakeBackend>();

@@ -150,6 +150,21 @@ TEST_CASE("what we stopped ourselves is not blamed on libcurl", "[http][rules]")
     CHECK(to_failure(ending).fault == TransportFault::bad_request);
     CHECK(to_failure(ending).progress == Progress::sent);
   }
+  SECTION("a file") {
+    ending.code = CURLE_ABORTED_BY_CALLBACK;
+    ending.file_fault = "the file \"f\" has shrunk";
+    CHECK(to_failure(ending).fault == TransportFault::bad_file);
+    CHECK(to_failure(ending).progress == Progress::sent);
+    CHECK_THAT(to_failure(ending).detail, contains("has shrunk"));
+  }
+  SECTION("a file that stands still") {
+    ending.code = CURLE_OPERATION_TIMEDOUT;
+    ending.stalled = true;
+    ending.moved = 77;
+    ending.timeouts.stall = std::chrono::seconds(3);
+    CHECK(to_failure(ending).fault == TransportFault::timeout);
+    CHECK_THAT(to_failure(ending).detail, contains("no byte moved for 3000 ms, after 77 bytes"));
+  }
   SECTION("a second sending") {
     ending.code = CURLE_ABORTED_BY_CALLBACK;
     ending.sendings = 2;

@@ -65,6 +65,10 @@ MLFLOWHA_INLINE Classification classify_failure(const TransportFailure& failure,
       c.outcome.maybe_applied = false;
       code = Errc::invalid_argument;
       break;
+    case TransportFault::bad_file:  // of this machine: no endpoint's fault, and nothing that another could help
+      c.outcome.verdict = Verdict::rejected;
+      code = Errc::storage_failed;
+      break;
   }
   c.summary = failure.detail.empty() ? std::string(to_string(failure.fault))
                                      : fmt::format("{}: {}", to_string(failure.fault), failure.detail);

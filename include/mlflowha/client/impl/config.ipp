@@ -50,6 +50,7 @@ MLFLOWHA_INLINE void check_timeouts(const TimeoutOptions& timeouts, FaultList& f
   faults.at_least("timeouts.call", timeouts.call, shortest);
   faults.at_least("timeouts.attempt", timeouts.attempt, shortest);
   faults.at_least("timeouts.connect", timeouts.connect, shortest);
+  if (timeouts.slowest_transfer == 0) faults.add("timeouts.slowest_transfer", "0", "at least 1 byte/s");
   if (timeouts.attempt > timeouts.call) {
     faults.add("timeouts.attempt", show(timeouts.attempt), "at most timeouts.call, which is " + show(timeouts.call));
   }
@@ -90,6 +91,7 @@ MLFLOWHA_INLINE std::vector<SettingOrigin> list_settings(const ClientOptions& o)
   add("timeouts.call", show(o.timeouts.call));
   add("timeouts.attempt", show(o.timeouts.attempt));
   add("timeouts.connect", show(o.timeouts.connect));
+  add("timeouts.slowest_transfer", show_number(o.timeouts.slowest_transfer));
   add("retry.enabled", show(o.retry.enabled));
   add("retry.max_attempts", show_number(o.retry.max_attempts));
   add("retry.backoff.base", show(o.retry.backoff.base));
@@ -131,6 +133,12 @@ MLFLOWHA_INLINE std::vector<SettingOrigin> list_settings(const ClientOptions& o)
 }
 
 }  // namespace detail
+
+MLFLOWHA_INLINE Duration TimeoutOptions::for_transfer(std::uint64_t bytes) const noexcept {
+  constexpr double longest = 24 * 3600.0;  // whatever is slower has other troubles; and Duration can't overflow
+  const double seconds = static_cast<double>(bytes) / static_cast<double>(slowest_transfer);
+  return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(std::min(seconds, longest)));
+}
 
 MLFLOWHA_INLINE Result<Config> make_config(ClientOptions options) {
   detail::FaultList faults;

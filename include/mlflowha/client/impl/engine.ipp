@@ -77,12 +77,19 @@ MLFLOWHA_INLINE std::string Engine::next_call_id() {
 MLFLOWHA_INLINE Result<Response> Engine::execute(const api::Operation& operation, api::PreparedRequest&& prepared,
                                                  const CallOptions& options) {
   const TimePoint start = clock->now();
-  const Duration timeout = options.timeout.value_or(config.options().timeouts.call);
+  const TimeoutOptions& limits = config.options().timeouts;
+  const Duration timeout = options.timeout.value_or(limits.call_with(prepared.transfer));
   Call call{operation, prepared, options, start, Deadline::after(start, timeout), next_call_id()};
   prepared.http.headers.push_back({"X-Request-Id", call.id});
 
   run_side_jobs(start);
-  CallPlan plan(config.plan(), prepared.idempotency, call.deadline, endpoints, budget, *rng, release_needed(operation));
+  std::optional<CallPlanOptions> patient;
+  if (prepared.transfer != 0) {
+    patient = config.plan();
+    patient->attempt_timeout += limits.for_transfer(prepared.transfer);
+  }
+  CallPlan plan(patient ? *patient : config.plan(), prepared.idempotency, call.deadline, endpoints, budget, *rng,
+                release_needed(operation));
   CallPlan::Action action = options.cancel.stop_requested() ? CallPlan::Action(plan.cancel()) : plan.start(start);
   TimePoint now = start;
   for (;;) {
@@ -120,8 +127,14 @@ MLFLOWHA_INLINE Result<Response> Engine::execute(const api::Operation& operation
 
 MLFLOWHA_INLINE TransportResult Engine::carry(Call& call, const CallPlan::Attempt& attempt,
                                               const Request& request) noexcept {
-  return transport->perform(endpoints.uri(attempt.endpoint), request, {attempt.connect_timeout, attempt.timeout},
-                            call.options.cancel);
+  AttemptTimeouts timeouts{attempt.connect_timeout, attempt.timeout};
+  if (call.prepared.transfer != 0) {
+    const Duration usual = config.options().timeouts.attempt;
+    timeouts.stall = usual;
+    // What is asked of the endpoint before and after carries no file.
+    if (attempt.purpose != Purpose::call) timeouts.total = std::min(timeouts.total, usual);
+  }
+  return transport->perform(endpoints.uri(attempt.endpoint), request, timeouts, call.options.cancel);
 }
 
 MLFLOWHA_INLINE int status_of(const TransportResult& result) noexcept {

@@ -8,6 +8,7 @@
 #include <mlflowha/http/impl/curl_options.ipp>
 #include <mlflowha/http/impl/curl_rules.hpp>
 #include <mlflowha/http/impl/curl_rules.ipp>
+#include <mlflowha/http/impl/file_transfer.ipp>
 
 #include <fcntl.h>
 #include <sys/socket.h>
@@ -50,9 +51,13 @@ class CurlExchange {
   [[nodiscard]] TransportResult finish(CURLcode code);
   /// The same for a transfer that the caller's token ended.
   [[nodiscard]] TransportResult finish_cancelled();
+  /// The same for one that stall_deadline() has passed.
+  [[nodiscard]] TransportResult finish_stalled();
+  /// When to give up on a file of which no byte moves; max() while none is moving.
+  [[nodiscard]] TimePoint stall_deadline() noexcept;
 
  private:
-  enum class Sends : std::uint8_t { unset, nothing, bytes, stream };
+  enum class Sends : std::uint8_t { unset, nothing, bytes, stream, file };
 
   template <class Value>
   void set(CURLoption option, Value value) {
@@ -66,6 +71,9 @@ class CurlExchange {
   void set_headers(const Request& request);
   void set_timeouts(const AttemptTimeouts& timeouts);
   void add_header(std::initializer_list<std::string_view> parts);
+  void moved(bool more) noexcept;
+  void let_go() noexcept;
+  [[nodiscard]] bool can_not_rewind() const noexcept { return sends_ == Sends::stream || sends_ == Sends::file; }
   [[nodiscard]] CurlEnding ending(CURLcode code) const;
 
   static std::size_t on_head(char* data, std::size_t size, std::size_t count, void* self) noexcept;
@@ -99,10 +107,17 @@ class CurlExchange {
   std::size_t body_read_ = 0;
   int sendings_ = 0;
   bool resend_refused_ = false;
+  FileSource source_;
+  bool moving_ = false;  // between the first and the last byte of a file, of the request's or the answer's
+  bool stalled_ = false;
+  curl_off_t uploaded_ = 0;
+  TimePoint moved_at_{};
 
   // Its answer.
   HeadReader head_;
   std::string body_;
+  FileSink sink_;
+  std::uint64_t saved_ = 0;  // bytes that went into it
   std::size_t body_cap_ = 0;
   bool head_too_large_ = false;
   bool body_too_large_ = false;
@@ -233,7 +248,15 @@ MLFLOWHA_INLINE std::optional<TransportFailure> CurlExchange::prepare(const Uri&
   request_ = &request;
   body_read_ = 0;
   sendings_ = 0;
-  resend_refused_ = head_too_large_ = body_too_large_ = no_memory_ = false;
+  resend_refused_ = head_too_large_ = body_too_large_ = no_memory_ = moving_ = stalled_ = false;
+  saved_ = 0;
+  uploaded_ = 0;
+  sink_.reset();
+  if (request.file) {
+    if (std::string fault = source_.open(*request.file); !fault.empty()) {
+      return refuse(TransportFault::bad_file, std::move(fault));
+    }
+  }
   message_[0] = '\0';
   body_.clear();
   body_cap_ = request.max_response_bytes != 0 ? request.max_response_bytes : setup_.options.max_response_bytes;
@@ -254,13 +277,16 @@ MLFLOWHA_INLINE std::optional<TransportFailure> CurlExchange::prepare(const Uri&
 MLFLOWHA_INLINE void CurlExchange::set_method(const Request& request) {
   // PUT and PATCH without a body still need "Content-Length: 0"; GET and DELETE have none.
   const bool bodiless = request.method == Method::get || (request.method == Method::del && request.body.empty());
+  const std::uint64_t size = request.file ? request.file->size : request.body.size();
   // On a reused connection that dies without an answer libcurl sends the request again by itself, whatever the method,
   // and reports success. That is welcome where a repetition changes nothing. Everything else is streamed through a
   // callback that can't rewind: then libcurl repeats only if no byte of the body had left, and otherwise says so.
   // Where there is no body to guard, a fresh connection is the one that libcurl doesn't repeat on.
   const bool forbidden = request.resend == Resend::forbidden;
-  const Sends sends = bodiless ? Sends::nothing : forbidden && !request.body.empty() ? Sends::stream : Sends::bytes;
-  const bool fresh = forbidden && (bodiless || request.body.empty());
+  // A file is never rewound: the call plan sends it again, from its beginning and perhaps elsewhere.
+  Sends sends = bodiless ? Sends::nothing : forbidden && size != 0 ? Sends::stream : Sends::bytes;
+  if (request.file && size != 0) sends = Sends::file;
+  const bool fresh = forbidden && (bodiless || size == 0);
 
   if (method_ != request.method || sends_ != sends) {
     if (sends == Sends::nothing) {
@@ -270,12 +296,17 @@ MLFLOWHA_INLINE void CurlExchange::set_method(const Request& request) {
     }
     const bool plain = (request.method == Method::get && bodiless) || request.method == Method::post;
     set(CURLOPT_CUSTOMREQUEST, plain ? nullptr : to_string(request.method).data());
-    if (sends == Sends::stream) set(CURLOPT_POSTFIELDS, static_cast<const char*>(nullptr));
+    if (sends == Sends::stream || sends == Sends::file) {
+      set(CURLOPT_POSTFIELDS, static_cast<const char*>(nullptr));
+    }
+    // libcurl's own 64 KiB halve the speed of a large upload.
+    if (sends == Sends::file) set(CURLOPT_UPLOAD_BUFFERSIZE, 512L << 10U);
+    if (sends_ == Sends::file && sends != Sends::file) set(CURLOPT_UPLOAD_BUFFERSIZE, 64L << 10U);
     method_ = request.method;
     sends_ = sends;
   }
   if (sends != Sends::nothing) {
-    set(CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request.body.size()));
+    set(CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(size));
     if (sends == Sends::bytes) set(CURLOPT_POSTFIELDS, request.body.data());
   }
   if (fresh_ != fresh) {
@@ -331,17 +362,26 @@ MLFLOWHA_INLINE int CurlExchange::on_sending(void* self, char*, char*, int, int)
   // Second line of defence. Up to 8.6 libcurl forgets to rewind when the body was read but not yet counted as written,
   // and would go on behind the part that is gone.
   const Request& request = *exchange.request_;
-  const bool repeats = exchange.sendings_ > 1 && request.resend == Resend::forbidden;
-  if (repeats && (exchange.body_read_ > 0 || exchange.sends_ != Sends::stream)) {
+  const bool file = exchange.sends_ == Sends::file;
+  const bool repeats = exchange.sendings_ > 1 && (file || request.resend == Resend::forbidden);
+  const bool begun = exchange.body_read_ > 0 || (file && exchange.source_.sent() > 0);
+  if (repeats && (begun || !exchange.can_not_rewind())) {
     exchange.resend_refused_ = true;
     return CURL_PREREQFUNC_ABORT;
   }
+  if (file) exchange.moved(true);
   return CURL_PREREQFUNC_OK;
 }
 
 MLFLOWHA_INLINE std::size_t CurlExchange::on_read(char* buffer, std::size_t size, std::size_t count,
                                                   void* self) noexcept {
   auto& exchange = *static_cast<CurlExchange*>(self);
+  if (exchange.sends_ == Sends::file) {
+    const FileBody& file = *exchange.request_->file;
+    const std::size_t part = exchange.source_.read(file, buffer, size * count);
+    if (exchange.source_.failed()) return CURL_READFUNC_ABORT;
+    return part;
+  }
   const std::string& body = exchange.request_->body;
   const std::size_t part = std::min(size * count, body.size() - exchange.body_read_);
   std::memcpy(buffer, body.data() + exchange.body_read_, part);
@@ -369,6 +409,12 @@ MLFLOWHA_INLINE std::size_t CurlExchange::on_head(char* data, std::size_t size, 
     }
     const auto length = exchange.head_.content_length();
     const int status = exchange.head_.status();
+    exchange.moved(false);  // whoever answers has all of the request that it wants
+    if (!exchange.request_->save_to.empty() && status >= 200 && status <= 299) {
+      go_on = exchange.sink_.open(exchange.request_->save_to);
+      exchange.moved(true);
+      return;
+    }
     if (!length || status == 204 || status == 304) return;
     if (*length > exchange.body_cap_) {  // don't even begin to read it
       exchange.body_too_large_ = true;
@@ -386,6 +432,12 @@ MLFLOWHA_INLINE std::size_t CurlExchange::on_body(char* data, std::size_t size, 
                                                   void* self) noexcept {
   auto& exchange = *static_cast<CurlExchange*>(self);
   const std::size_t bytes = size * count;
+  if (exchange.sink_.is_open()) {
+    if (!exchange.sink_.write(data, bytes)) return 0;
+    exchange.saved_ += bytes;
+    exchange.moved(true);
+    return bytes;
+  }
   std::string& body = exchange.body_;
   if (bytes > exchange.body_cap_ - body.size()) {
     exchange.body_too_large_ = true;
@@ -398,6 +450,23 @@ MLFLOWHA_INLINE std::size_t CurlExchange::on_body(char* data, std::size_t size, 
   });
   if (!stored) exchange.no_memory_ = true;
   return stored ? bytes : 0;
+}
+
+MLFLOWHA_INLINE void CurlExchange::moved(bool more) noexcept {
+  moving_ = more && timeouts_.stall != Duration::max();
+  if (moving_) moved_at_ = std::chrono::steady_clock::now();
+}
+
+MLFLOWHA_INLINE TimePoint CurlExchange::stall_deadline() noexcept {
+  if (!moving_) return TimePoint::max();
+  if (!sink_.is_open()) {
+    // What went to the socket, not what was read from the file: libcurl reads ahead by a whole buffer.
+    curl_off_t uploaded = 0;
+    (void)curl_easy_getinfo(easy_.get(), CURLINFO_SIZE_UPLOAD_T, &uploaded);
+    if (std::exchange(uploaded_, uploaded) != uploaded) moved(true);
+    if (static_cast<std::uint64_t>(uploaded) >= request_->file->size) moving_ = false;
+  }
+  return moving_ ? Deadline::after(moved_at_, timeouts_.stall).at() : TimePoint::max();
 }
 
 /// A child program that the host starts must not inherit our connections; libcurl doesn't see to that before 8.16.
@@ -428,13 +497,20 @@ MLFLOWHA_INLINE CurlEnding CurlExchange::ending(CURLcode code) const {
   end.head_cap = setup_.options.max_header_bytes;
   end.body_cap = body_cap_;
   end.no_memory = no_memory_;
+  end.stalled = stalled_;
+  end.moved = saved_ > 0 ? saved_ : source_.sent();
+  if (request_->file && source_.failed()) end.file_fault = source_.fault(*request_->file);
+  if (sink_.failed()) end.file_fault = sink_.fault(request_->save_to);
   end.timeouts = timeouts_;
   return end;
 }
 
 MLFLOWHA_INLINE TransportResult CurlExchange::finish(CURLcode code) {
-  spoiled_ = code != CURLE_OK && sends_ == Sends::stream;
-  if (code != CURLE_OK) return to_failure(ending(code));
+  let_go();
+  // An answer that came before the end of the body leaves the handle as an error does.
+  const bool cut_short = request_ != nullptr && request_->file && source_.sent() < request_->file->size;
+  spoiled_ = (code != CURLE_OK || cut_short) && can_not_rewind();
+  if (code != CURLE_OK || sink_.failed()) return to_failure(ending(code));
   long status = 0;
   (void)curl_easy_getinfo(easy_.get(), CURLINFO_RESPONSE_CODE, &status);
   if (status < 200 || status > 999) {
@@ -453,10 +529,25 @@ MLFLOWHA_INLINE TransportResult CurlExchange::finish(CURLcode code) {
 }
 
 MLFLOWHA_INLINE TransportResult CurlExchange::finish_cancelled() {
-  spoiled_ = sends_ == Sends::stream;
+  let_go();
+  spoiled_ = can_not_rewind();
   CurlEnding end = ending(CURLE_OK);
   end.cancelled = true;
   return to_failure(end);
+}
+
+MLFLOWHA_INLINE TransportResult CurlExchange::finish_stalled() {
+  let_go();
+  spoiled_ = can_not_rewind();
+  stalled_ = true;
+  return to_failure(ending(CURLE_OPERATION_TIMEDOUT));
+}
+
+/// Closes the files: a handle that rests keeps nobody's file open.
+MLFLOWHA_INLINE void CurlExchange::let_go() noexcept {
+  moving_ = false;
+  source_.close();
+  (void)sink_.finish();
 }
 
 }  // namespace detail

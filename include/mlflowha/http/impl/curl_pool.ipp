@@ -107,7 +107,16 @@ MLFLOWHA_INLINE TransportResult CurlSlot::carry(const Uri& endpoint, const Reque
         result = exchange_.finish_cancelled();
         break;
       }
-      trouble = curl_multi_poll(multi, nullptr, 0, probes.any() ? with_probes_ms : alone_ms, nullptr);
+      int wait_ms = probes.any() ? with_probes_ms : alone_ms;
+      if (const TimePoint stall = exchange_.stall_deadline(); stall != TimePoint::max()) {
+        const Duration left = stall - std::chrono::steady_clock::now();
+        if (left <= Duration::zero()) {
+          result = exchange_.finish_stalled();
+          break;
+        }
+        if (left < std::chrono::milliseconds(wait_ms)) wait_ms = static_cast<int>(to_curl_ms(left));
+      }
+      trouble = curl_multi_poll(multi, nullptr, 0, wait_ms, nullptr);
       if (trouble != CURLM_OK) break;
       probes.advance();
     }

@@ -36,6 +36,9 @@ struct CurlEnding {
   std::size_t body_cap = 0;
   std::size_t head_cap = 0;
   bool no_memory = false;
+  bool stalled = false;      ///< we gave up waiting for the next byte of a file
+  std::uint64_t moved = 0;   ///< bytes of that file that had been read or written
+  std::string file_fault{};  ///< why a file of the request or the answer can't be used
   AttemptTimeouts timeouts{};
 };
 [[nodiscard]] MLFLOWHA_EXPORT TransportFailure to_failure(const CurlEnding& ending);

@@ -77,6 +77,12 @@ MLFLOWHA_INLINE std::string request_fault(const Request& request) {
   if (!is_field_value(request.content_type)) {
     return fmt::format("the content type \"{}\" has a control character", sanitize(request.content_type, 100));
   }
+  if (request.file && (request.method == Method::get || request.method == Method::del || !request.body.empty())) {
+    return fmt::format(
+        "a {} request with {} bytes of body has a file as its body, too; expected one body, and PUT, POST "
+        "or PATCH",
+        to_string(request.method), request.body.size());
+  }
   return {};
 }
 
@@ -191,6 +197,15 @@ MLFLOWHA_INLINE TransportFailure to_failure(const CurlEnding& ending) {
   } else if (ending.body_too_large) {
     failure.fault = TransportFault::too_large;
     own = fmt::format("the body of the answer is larger than {} bytes", ending.body_cap);
+  } else if (!ending.file_fault.empty()) {
+    failure.fault = TransportFault::bad_file;
+    own = ending.file_fault;
+  } else if (ending.stalled) {
+    failure.fault = TransportFault::timeout;
+    failure.transport_code = 0;
+    own =
+        fmt::format("no byte moved for {} ms, after {} bytes of the file",
+                    std::chrono::duration_cast<std::chrono::milliseconds>(ending.timeouts.stall).count(), ending.moved);
   } else if (ending.no_memory) {
     failure.fault = TransportFault::bad_request;
     own = "out of memory";

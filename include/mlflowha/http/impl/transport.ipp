@@ -33,6 +33,8 @@ MLFLOWHA_INLINE std::string_view to_string(TransportFault fault) noexcept {
       return "cancelled";
     case TransportFault::bad_request:
       return "request can't be sent";
+    case TransportFault::bad_file:
+      return "file can't be used";
   }
   return "?";
 }

@@ -7,8 +7,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <fstream>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <utility>
 
 MLFLOWHA_BEGIN_NAMESPACE
@@ -80,10 +82,30 @@ class FakeTransportState : public std::enable_shared_from_this<FakeTransportStat
   }
 
   Attempt attempt(const Uri& uri, const Request& request, const AttemptTimeouts& timeouts) {
-    Attempt attempt = travel(uri, request, timeouts);
+    std::optional<Request> whole;  // with the bytes of the file, which a real transport would stream
+    Attempt attempt;
+    if (request.file) {
+      whole = request;
+      if (std::string fault = take_file_along(*whole); !fault.empty()) {
+        attempt.result = transport_failure(TransportFault::bad_file, Progress::not_sent, std::move(fault));
+        return attempt;
+      }
+    }
+    attempt = travel(uri, whole ? *whole : request, timeouts);
     if (attempt.duration > timeouts.total) {
       attempt.duration = timeouts.total;
       attempt.result = transport_failure(TransportFault::timeout, Progress::sent, "no complete answer in time");
+    }
+    auto* response = std::get_if<Response>(&attempt.result);
+    if (response != nullptr && response->status / 100 == 2 && !request.save_to.empty()) {
+      std::ofstream out(request.save_to, std::ios::binary | std::ios::trunc);
+      out << response->body;
+      out.close();
+      response->body.clear();
+      if (!out) {
+        attempt.result = transport_failure(TransportFault::bad_file, Progress::sent,
+                                           fmt::format("the file \"{}\" can't be written", request.save_to));
+      }
     }
     return attempt;
   }
@@ -111,6 +133,17 @@ class FakeTransportState : public std::enable_shared_from_this<FakeTransportStat
   }
 
  private:
+  /// Puts the bytes of the request's file into its body; says why it can't.
+  static std::string take_file_along(Request& request) {
+    const FileBody file = *std::exchange(request.file, std::nullopt);
+    std::ifstream in(file.path, std::ios::binary);
+    in.seekg(static_cast<std::streamoff>(file.offset));
+    request.body.resize(static_cast<std::size_t>(file.size));
+    in.read(request.body.data(), static_cast<std::streamsize>(file.size));
+    if (in) return {};
+    return fmt::format("the file \"{}\" hasn't {} bytes from byte {} on", file.path, file.size, file.offset);
+  }
+
   Duration latency() {
     const auto span = static_cast<std::uint64_t>((options_.max_latency - options_.min_latency).count());
     return options_.min_latency + Duration(span == 0 ? 0 : static_cast<std::int64_t>(below(rng_, span + 1)));
@@ -227,7 +260,8 @@ class FakeTransportState : public std::enable_shared_from_this<FakeTransportStat
       attempt.result =
           transport_failure(TransportFault::redirect_refused, Progress::answered,
                             fmt::format("redirect to \"{}\"", sanitize(response->header("location"), 200)));
-    } else if (request.max_response_bytes != 0 && response->body.size() > request.max_response_bytes) {
+    } else if (request.max_response_bytes != 0 && request.save_to.empty() &&
+               response->body.size() > request.max_response_bytes) {
       attempt.result =
           transport_failure(TransportFault::too_large, Progress::sent,
                             fmt::format("the body of the answer is larger than {} bytes", request.max_response_bytes));
