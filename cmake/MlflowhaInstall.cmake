@@ -1,7 +1,7 @@
 # Install rules, the CMake package (find_package(mlflowha CONFIG)) and the pkg-config file.
 #
 # An export file each, so that a user needs only what he links: the compiled library, the header-only target (JSON and
-# fmt at the user's compile time), durable logging (SQLite), the test doubles.
+# fmt at the user's compile time), durable logging (SQLite, libcrypto), the test doubles.
 
 include(CMakePackageConfigHelpers)
 

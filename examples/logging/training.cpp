@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <cstdio>
+#include <fstream>
 #include <string>
 
 using namespace std::chrono_literals;
@@ -14,6 +15,9 @@ static int train(const mlflowha::Client& client) {
   for (int step = 0; step < 10'000; ++step) {
     const double loss = std::exp(-step / 2'000.0);
     logger.log_metric("loss", loss, step).value();  // a fraction of a microsecond; asks no server
+  }
+  if (std::ofstream("weights.bin") << "the model") {
+    logger.log_artifact("weights.bin", "checkpoints").value();  // a copy: the file may be overwritten at once
   }
   const mlflowha::CloseReport report = logger.close(30s).value();
   if (report.drained) {

@@ -57,6 +57,10 @@ void print(const mlflowha::ReplayReport& report) {
                 std::string(to_string(spool.state)).c_str(), static_cast<unsigned long long>(spool.runs),
                 static_cast<unsigned long long>(spool.delivered), static_cast<unsigned long long>(spool.waiting),
                 static_cast<unsigned long long>(spool.quarantined));
+    if (spool.artifacts != 0) {
+      std::printf("  artifacts waiting: %llu, %llu bytes\n", static_cast<unsigned long long>(spool.artifacts),
+                  static_cast<unsigned long long>(spool.artifact_bytes));
+    }
     for (const std::string& run : spool.refused_runs) std::printf("  refused: %s\n", run.c_str());
     if (spool.error) std::printf("  %s\n", describe(*spool.error).c_str());
   }

@@ -3,7 +3,11 @@
 
 // Included before everything else in this suite, whose library is header-only: the library's fault points call back.
 
+#include <string>
+
 namespace mlflowha_tests {
+/// The process that passes this point for the `turn`-th time is killed; "" for none.
+void aim_fault(const std::string& name, int turn);
 /// Kills the process with SIGKILL when it is this point's turn.
 void fault_point(const char* name) noexcept;
 }  // namespace mlflowha_tests

@@ -208,6 +208,8 @@ void mlflowha_tests::fault_point(const char* name) noexcept {
   if (aimed.seen.fetch_add(1) + 1 == aimed.turn) ::kill(::getpid(), SIGKILL);
 }
 
+void mlflowha_tests::aim_fault(const std::string& name, int turn) { aim(name, turn); }
+
 TEST_CASE("nothing acknowledged is lost and nothing happens twice, wherever a process is killed", "[crash]") {
   Tally tally;
   for (const std::string& point : fault_points()) {

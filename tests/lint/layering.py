@@ -52,7 +52,7 @@ THIRD_PARTY_IPP: dict[str, set[str]] = {
     "http": {"fmt", "curl"},
     "api": {"fmt", "nlohmann"},
     "client": {"fmt", "nlohmann"},
-    "logging": {"fmt", "nlohmann", "sqlite3.h"},
+    "logging": {"fmt", "nlohmann", "openssl", "sqlite3.h"},
     "artifacts": {"fmt", "nlohmann", "curl"},
     "models": {"fmt", "nlohmann"},
     "async": {"fmt", "curl", "boost"},

@@ -57,6 +57,8 @@ struct ReplayedSpool {
   std::uint64_t runs = 0;
   std::uint64_t delivered = 0;            ///< entries, by this replay
   std::uint64_t waiting = 0;              ///< entries that are left
+  std::uint64_t artifacts = 0;            ///< files among them
+  std::uint64_t artifact_bytes = 0;       ///< of these
   std::uint64_t quarantined = 0;          ///< rows that a server refused, now or before
   std::uint64_t twins = 0;                ///< runs that a late server had made a second time, removed
   std::vector<std::string> refused_runs;  ///< local id and reason

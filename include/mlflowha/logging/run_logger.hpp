@@ -61,11 +61,22 @@ struct RunLoggerOptions {
   std::size_t max_buffer_bytes = std::size_t{64} << 20;  ///< of what is not in the spool yet
   WhenFull when_full = WhenFull::spill;
 
+  /// Copy: a file may be overwritten or deleted as soon as log_artifact() has returned. Link: no second room on the
+  /// disk, for files that are written once (a file that is replaced by rename is, one that is overwritten in place
+  /// isn't).
+  ArtifactKeep keep_artifacts = ArtifactKeep::copy;
+  std::uint64_t max_artifact_bytes = std::uint64_t{1} << 30;  ///< of one file; all of them count for max_spool_bytes
+
   Duration linger = std::chrono::seconds(1);       ///< how long a lonely point waits for company; 1,000 don't wait
   Duration gather = std::chrono::milliseconds(5);  ///< how long it waits in memory; not with Durability::each
+  /// Whether close() reads the run back and sends again what a server has confirmed and lost (a database that was
+  /// restored or that failed over to a standby that lagged behind). Nothing: with Durability::each.
+  std::optional<bool> verify_on_close{};
   /// False: no threads. Nothing is written before commit(), flush() or close(), which then work on the caller's thread.
   bool background = true;
   std::shared_ptr<LoggerObserver> observer{};
+
+  [[nodiscard]] bool verifies() const noexcept { return verify_on_close.value_or(durability == Durability::each); }
 };
 
 enum class LoggerState : std::uint8_t {
@@ -92,6 +103,19 @@ struct FlushReport {
   std::string refused;        ///< why the server won't have the run at all; "" usually
 };
 
+/// What close() found when it read the run back: the latest point of each metric, params, tags, the end, and whether
+/// artifacts behind the servers' proxy are there with their sizes.
+struct VerifyReport {
+  bool done = false;               ///< false: `error` says why
+  std::uint64_t checked = 0;       ///< keys, artifacts and the end
+  std::uint64_t resent = 0;        ///< what the server had lost of them, sent again
+  std::uint64_t different = 0;     ///< what is still not as it was sent
+  std::uint64_t foreign = 0;       ///< tags and the end that somebody else has set since; left as they are
+  std::uint64_t unchecked = 0;     ///< beyond 16 MiB of keys and values, or artifacts that the server can't list
+  std::vector<std::string> notes;  ///< lines that name them, the first ones
+  std::optional<Error> error;
+};
+
 struct CloseReport {
   bool drained = false;
   std::uint64_t waiting = 0;
@@ -101,6 +125,7 @@ struct CloseReport {
   std::string spool;   ///< the file that is left; "" when nothing is
   std::string replay;  ///< the command that delivers it; "" when nothing is left
   std::optional<Error> last_error;
+  std::optional<VerifyReport> verified;  ///< nothing where it isn't wanted, and when the run isn't drained
 };
 
 /// Thread-safe; one object a run. Moving it isn't. With Durability::each a log call returns when its entry is fsynced;
@@ -128,6 +153,14 @@ class MLFLOWHA_EXPORT RunLogger {
   Result<void> set_tag(std::string_view key, std::string_view value);
   Result<void> set_tags(std::vector<RunTag> tags);
   Result<void> log_input(DatasetInput input);
+  /// Takes a file into the spool, fsynced and with its SHA-256, and returns; it is uploaded in its turn, under its own
+  /// name in the directory `artifact_path` of the run's artifacts. Reads the whole file on the calling thread, and
+  /// unless it is linked writes it. Errc::storage_failed when it can't be read, storage_full when it is larger than
+  /// max_artifact_bytes or there is no room; nothing was taken then.
+  Result<void> log_artifact(const std::string& local_path, std::string_view artifact_path = {});
+  /// The same for all files below a directory, with their paths below it. Links to files are followed, links to
+  /// directories aren't. On failure the error names the file and says how many were taken before it.
+  Result<void> log_artifacts(const std::string& local_dir, std::string_view artifact_path = {});
   /// Ends the run once all that was logged before has been delivered. close() does it with `finished` if nobody has.
   Result<void> end(RunStatus status = RunStatus::finished, std::int64_t end_time = now_at_call);
 

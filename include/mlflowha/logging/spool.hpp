@@ -36,6 +36,13 @@ enum class Durability : std::uint8_t {
   each,      ///< every commit is fsynced before it is acknowledged
 };
 
+/// How an artifact gets into the spool.
+enum class ArtifactKeep : std::uint8_t {
+  copy,  ///< its bytes as they are at the call: whatever happens to the file afterwards is no matter
+  link,  ///< a hard link where that can be made, else a copy: no second room on the disk, but a file that is
+         ///< overwritten in place afterwards doesn't match its checksum any more and is put into the quarantine
+};
+
 struct SpoolOptions {
   std::string directory;  ///< made (0700) if it isn't there; not used with Durability::none
   Durability durability = Durability::interval;
@@ -91,7 +98,9 @@ struct QuarantinedRow {
 struct SpoolStats {
   std::uint64_t rows = 0;
   std::uint64_t entries = 0;
-  std::uint64_t bytes = 0;  ///< of rows and artifacts, without SQLite's own
+  std::uint64_t bytes = 0;      ///< of rows and artifacts, without SQLite's own
+  std::uint64_t artifacts = 0;  ///< among the rows
+  std::uint64_t artifact_bytes = 0;
   std::uint64_t quarantined = 0;
   std::uint64_t refused_runs = 0;
   std::optional<WallTime> oldest;
@@ -130,7 +139,7 @@ class MLFLOWHA_EXPORT Spool {
 
   /// ":memory:" with Durability::none.
   [[nodiscard]] const std::string& path() const noexcept { return path_; }
-  /// Where artifacts are kept; made on first use.
+  /// Where artifacts are kept (0700); made on first use.
   [[nodiscard]] std::string files_directory() const;
 
   // --- what goes in
@@ -138,6 +147,15 @@ class MLFLOWHA_EXPORT Spool {
   /// A new run; `server_id` when it exists already.
   [[nodiscard]] Result<std::int64_t> add_run(std::string_view local_id, const RunStart& start,
                                              std::string_view server_id = {});
+  /// Takes the file `local_path` in; it is on the disk, with a checksum, when this returns. What it gives goes into a
+  /// row; room is held for it until then. Errc::storage_full for a file over `max_bytes` and where the disk or the
+  /// spool's cap is full. Takes as long as reading the file (and writing it, for a copy).
+  [[nodiscard]] Result<RunArtifact> take_artifact(const std::string& local_path, std::string_view path,
+                                                  ArtifactKeep keep, std::uint64_t max_bytes);
+  /// Removes what take_artifact() gave and no row will ever have.
+  void drop_artifact(const RunArtifact& artifact) noexcept;
+  /// Where the bytes of an artifact lie; Errc::storage_corrupt when its record names no file of this spool.
+  [[nodiscard]] Result<std::string> artifact_file(const RunArtifact& artifact) const;
   /// Appends all rows or none, in one commit. Errc::storage_full when the disk or a cap is full.
   Result<void> append(const std::vector<SpoolRow>& rows);
   /// Makes sure that all that was appended survives a crash of the machine.
@@ -172,6 +190,9 @@ class MLFLOWHA_EXPORT Spool {
   Result<void> open_database(bool existing);
   Result<void> load_stats();
   Result<void> check_room(std::uint64_t bytes) const;
+  Result<std::string> make_files_directory();
+  Result<void> remove_orphans();
+  void remove_artifacts(const std::vector<std::string>& files) noexcept;
   [[nodiscard]] Result<std::vector<SpoolRun>> read_runs(std::int64_t id) const;
 
   const SpoolOptions options_;
@@ -182,12 +203,16 @@ class MLFLOWHA_EXPORT Spool {
   std::unique_ptr<detail::Database> database_;
   std::unique_ptr<detail::SpoolStatements> statements_;
   SpoolStats stats_;
+  std::uint64_t held_ = 0;       // bytes of artifacts that were taken and are in no row yet
+  std::uint64_t next_file_ = 1;  // names of artifacts
+  std::string memory_files_{};   // of Durability::none: a temporary directory, once there is an artifact
 };
 
 MLFLOWHA_END_NAMESPACE
 
 #if defined(MLFLOWHA_HEADER_ONLY)
 #include <mlflowha/logging/impl/spool.ipp>
+#include <mlflowha/logging/impl/spool_artifacts.ipp>
 #include <mlflowha/logging/impl/spool_file.ipp>
 #endif
 

@@ -6,10 +6,12 @@
 // achieved is on the disk when it returns: whoever is killed in between repeats the step, which every server stands.
 
 #include <mlflowha/client/client.hpp>
+#include <mlflowha/logging/impl/sent_book.hpp>
 #include <mlflowha/logging/spool.hpp>
 
 #include <cstdint>
 #include <map>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <utility>
@@ -36,11 +38,19 @@ class MLFLOWHA_EXPORT Deliverer {
  public:
   /// `look_first`: look for a run's request tag before its create even if this spool has never sent it. A copy of a
   /// spool that was delivered elsewhere doesn't know.
-  explicit Deliverer(Client client, bool look_first = false) : client_(std::move(client)), look_first_(look_first) {}
+  /// `keep_books`: remember what servers confirm, for take_book().
+  explicit Deliverer(Client client, bool look_first = false, bool keep_books = false)
+      : client_(std::move(client)), look_first_(look_first), keep_books_(keep_books) {}
 
-  [[nodiscard]] DeliveryStep step(Spool& spool, std::int64_t run, const CallOptions& options);
+  /// `left`: the time that the caller has for it. Without a timeout in `options` a call has the client's default, an
+  /// upload as much more as its size asks for, but no more than that.
+  [[nodiscard]] DeliveryStep step(Spool& spool, std::int64_t run, const CallOptions& options,
+                                  Duration left = Duration::max());
   /// Looks for runs with the request tag of `run` besides it, made by a server that woke up late, and removes them.
   [[nodiscard]] Result<std::uint64_t> remove_twins(const SpoolRun& run, const CallOptions& options);
+
+  /// What was confirmed for `run` since the last time. Thread-safe.
+  [[nodiscard]] SentBook take_book(std::int64_t run);
 
   /// What an answer says about the record that it was for.
   enum class Verdict : std::uint8_t {
@@ -68,7 +78,16 @@ class MLFLOWHA_EXPORT Deliverer {
                                        const CallOptions& options);
   DeliveryStep send_row(Spool& spool, const SpoolRun& run, const StoredRow& row, Record& record,
                         const CallOptions& options);
+  DeliveryStep send_artifact(Spool& spool, const SpoolRun& run, const StoredRow& row, const RunArtifact& artifact,
+                             CallOptions options, Duration left);
+  Result<std::string> artifact_root(const SpoolRun& run, const CallOptions& options);
   void send_values(const SpoolRun& run, RunValues values, bool believe, const CallOptions& options, Sent& sent);
+  template <class What>
+  void note_confirmed(std::int64_t run, const What& what) {
+    if (!keep_books_) return;
+    const std::lock_guard<std::mutex> lock(books_mutex_);
+    books_[run].add(what);
+  }
   [[nodiscard]] bool believe(const Spool& spool, std::int64_t seq);
   [[nodiscard]] DeliveryStep finish(Spool& spool, const SpoolRun& run, std::int64_t through, std::uint64_t entries,
                                     Sent sent);
@@ -76,6 +95,10 @@ class MLFLOWHA_EXPORT Deliverer {
   Client client_;
   const bool look_first_;
   std::map<std::pair<std::string, std::int64_t>, int> doubts_;  // by spool and row
+  std::map<std::string, std::string> roots_;                    // artifact_uri by run
+  const bool keep_books_;
+  std::mutex books_mutex_;
+  std::map<std::int64_t, SentBook> books_;  // by run; who keeps books delivers one spool
 };
 
 }  // namespace detail
@@ -83,6 +106,7 @@ MLFLOWHA_END_NAMESPACE
 
 #if defined(MLFLOWHA_HEADER_ONLY)
 #include <mlflowha/logging/impl/deliver.ipp>
+#include <mlflowha/logging/impl/deliver_artifact.ipp>
 #endif
 
 #endif

@@ -60,6 +60,13 @@ MLFLOWHA_INLINE Deliverer::Verdict Deliverer::judge(const Error& error) {
   }
 }
 
+MLFLOWHA_INLINE SentBook Deliverer::take_book(std::int64_t run) {
+  const std::lock_guard<std::mutex> lock(books_mutex_);
+  SentBook book = std::move(books_[run]);
+  books_.erase(run);
+  return book;
+}
+
 MLFLOWHA_INLINE bool Deliverer::believe(const Spool& spool, std::int64_t seq) {
   return ++doubts_[{spool.path(), seq}] >= patience;
 }
@@ -223,7 +230,7 @@ MLFLOWHA_INLINE void Deliverer::send_values(const SpoolRun& run, RunValues value
   MLFLOWHA_FAULT_POINT("values: before sending");
   Result<void> result = client_.log_batch(batch, options);
   MLFLOWHA_FAULT_POINT("values: answered");
-  if (result) return;
+  if (result) return note_confirmed(run.id, values);
   Error error = std::move(result).error();
   const bool nans = std::any_of(values.metrics.begin(), values.metrics.end(),
                                 [](const Metric& metric) { return std::isnan(metric.value); });
@@ -239,7 +246,7 @@ MLFLOWHA_INLINE void Deliverer::send_values(const SpoolRun& run, RunValues value
     return;
   }
   if (values.size() == 1) {
-    if (clash) return;  // this very point is there: an earlier sending was applied
+    if (clash) return note_confirmed(run.id, values);  // this very point is there: an earlier sending was applied
     QuarantinedRow row;
     row.run = run.id;
     row.entries = 1;
@@ -294,7 +301,11 @@ MLFLOWHA_INLINE DeliveryStep Deliverer::send_row(Spool& spool, const SpoolRun& r
     update.status = end->status;
     update.end_time = end->end_time;
     Result<RunInfo> info = client_.update_run(update, options);
-    if (!info) result = std::move(info).error();
+    if (!info) {
+      result = std::move(info).error();
+    } else {
+      note_confirmed(run.id, *end);
+    }
   } else {
     result =
         invalid_argument(fmt::format("a record of kind {} can't be delivered by this version", to_string(row.kind)));
@@ -315,7 +326,7 @@ MLFLOWHA_INLINE DeliveryStep Deliverer::send_row(Spool& spool, const SpoolRun& r
   return finish(spool, run, row.seq, 1, std::move(sent));
 }
 
-MLFLOWHA_INLINE DeliveryStep Deliverer::step(Spool& spool, std::int64_t id, const CallOptions& options) {
+MLFLOWHA_INLINE DeliveryStep Deliverer::step(Spool& spool, std::int64_t id, const CallOptions& options, Duration left) {
   Result<SpoolRun> run = spool.run(id);
   if (!run) return not_now(std::move(run).error());
   if (!run->refused.empty()) return {};
@@ -338,6 +349,9 @@ MLFLOWHA_INLINE DeliveryStep Deliverer::step(Spool& spool, std::int64_t id, cons
     return finish(spool, *run, first.seq, first.entries, std::move(sent));
   }
   auto* values = std::get_if<RunValues>(&*record);
+  if (const auto* artifact = std::get_if<RunArtifact>(&*record)) {
+    return send_artifact(spool, *run, first, *artifact, options, left);
+  }
   if (values == nullptr) return send_row(spool, *run, first, *record, options);
 
   std::int64_t through = first.seq;

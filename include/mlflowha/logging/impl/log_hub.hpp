@@ -44,6 +44,9 @@ class MLFLOWHA_EXPORT LogHub {
   Result<void> commit();
   /// Delivers until `run` has nothing left or the deadline has passed.
   [[nodiscard]] Result<FlushReport> flush(std::int64_t run, Deadline deadline);
+  /// Reads the run back, compares it with what was confirmed, and sends again what it lacks. For a run that is drained
+  /// and takes nothing more.
+  [[nodiscard]] VerifyReport verify(std::int64_t run, const std::string& run_id, Deadline deadline);
   /// Ends a call that is under way, and all to come.
   void cancel() noexcept { stop_source_.request_stop(); }
   void fill(LoggerStatus& status) const;
@@ -68,6 +71,8 @@ class MLFLOWHA_EXPORT LogHub {
   void note(const DeliveryStep& step);
   [[nodiscard]] Duration next_backoff();
   [[nodiscard]] Result<FlushReport> report(std::int64_t run);
+  Result<void> check_artifacts(const SentBook& book, const Run& run, Deadline deadline, VerifyReport& report);
+  [[nodiscard]] CallOptions call_within(Deadline deadline) const;
   Result<void> sync_if_due(bool now);
 
   const RunLoggerOptions options_;
@@ -109,6 +114,7 @@ MLFLOWHA_END_NAMESPACE
 
 #if defined(MLFLOWHA_HEADER_ONLY)
 #include <mlflowha/logging/impl/log_hub.ipp>
+#include <mlflowha/logging/impl/verify.ipp>
 #endif
 
 #endif

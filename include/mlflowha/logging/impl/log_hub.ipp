@@ -22,8 +22,9 @@ MLFLOWHA_INLINE std::map<std::string, std::weak_ptr<LogHub>>& hubs() {
 
 MLFLOWHA_INLINE Result<std::shared_ptr<LogHub>> LogHub::open(const Client& client, const RunLoggerOptions& options) {
   // The address of its configuration is what copies of one client share and others don't.
-  const std::string key = fmt::format("{} {} {} {}", fork_generation(), static_cast<int>(options.durability),
-                                      static_cast<const void*>(&client.config()), options.directory);
+  const std::string key =
+      fmt::format("{} {} {} {} {}", fork_generation(), static_cast<int>(options.durability), options.verifies(),
+                  static_cast<const void*>(&client.config()), options.directory);
   const bool shared = options.background && options.durability != Durability::none;
   if (shared) {
     std::shared_ptr<LogHub> running;  // outlives the lock: the last to let go of a hub takes it down
@@ -57,7 +58,7 @@ MLFLOWHA_INLINE LogHub::LogHub(const Client& client, const RunLoggerOptions& opt
       generation(fork_generation()),
       options_(options),
       client_(client),
-      deliverer_(client),
+      deliverer_(client, false, options.verifies()),
       synced_at_(clock->now()) {}
 
 MLFLOWHA_INLINE LogHub::~LogHub() { stop(); }
@@ -110,6 +111,7 @@ MLFLOWHA_INLINE Result<std::shared_ptr<RunBuffer>> LogHub::add(std::string_view 
 MLFLOWHA_INLINE void LogHub::remove(const std::shared_ptr<RunBuffer>& buffer) {
   buffer->shut();
   static_cast<void>(commit());
+  static_cast<void>(deliverer_.take_book(buffer->run()));
   bool last = false;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
@@ -256,7 +258,7 @@ MLFLOWHA_INLINE LogHub::Delivered LogHub::deliver(Deadline deadline) {
         const Duration left = deadline.remaining(clock->now());
         if (left == Duration::zero()) return result;
         if (left < client_.config().options().timeouts.call) call.timeout = left;
-        DeliveryStep step = deliverer_.step(*spool_, run, call);
+        DeliveryStep step = deliverer_.step(*spool_, run, call, left);
         note(step);
         if (step.what == DeliveryStep::What::later) {
           failure = std::move(step.error);

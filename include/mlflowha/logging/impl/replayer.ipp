@@ -112,9 +112,10 @@ class Replay {
         if (deadline.passed(now) || options_.cancel.stop_requested()) return;
         CallOptions call;
         call.cancel = options_.cancel;
-        call.timeout = std::min(call_timeout_, deadline.remaining(now));
+        const Duration left = deadline.remaining(now);
+        if (left < call_timeout_) call.timeout = left;
         if (!failure)
-          failure = step(job, call, still);
+          failure = step(job, call, left, still);
         else
           still.push_back(job);
       }
@@ -136,9 +137,9 @@ class Replay {
     report_.unreachable.reset();
   }
 
-  std::optional<Error> step(const Job& job, const CallOptions& call, std::vector<Job>& still) {
+  std::optional<Error> step(const Job& job, const CallOptions& call, Duration left, std::vector<Job>& still) {
     Spool& spool = *items_[job.item].spool;
-    DeliveryStep step = deliverer_.step(spool, job.run, call);
+    DeliveryStep step = deliverer_.step(spool, job.run, call, left);
     if (step.what == DeliveryStep::What::later) {
       still.insert(still.begin(), job);
       return std::move(step.error);
@@ -181,6 +182,8 @@ class Replay {
     ReplayedSpool& entry = report_.spools[item.entry];
     const SpoolStats stats = item.spool->stats();
     entry.waiting = stats.entries;
+    entry.artifacts = stats.artifacts;
+    entry.artifact_bytes = stats.artifact_bytes;
     entry.quarantined = stats.quarantined;
     if (Result<std::vector<SpoolRun>> runs = item.spool->runs(); runs) {
       for (const SpoolRun& run : *runs) {
@@ -222,10 +225,16 @@ MLFLOWHA_INLINE std::string to_json(const ReplayReport& report) {
   if (report.unreachable) page["unreachable"] = describe(*report.unreachable);
   page["spools"] = nlohmann::ordered_json::array();
   for (const ReplayedSpool& spool : report.spools) {
-    nlohmann::ordered_json one{{"path", spool.path},           {"state", to_string(spool.state)},
-                               {"runs", spool.runs},           {"delivered", spool.delivered},
-                               {"waiting", spool.waiting},     {"quarantined", spool.quarantined},
-                               {"twins_removed", spool.twins}, {"refused_runs", spool.refused_runs}};
+    nlohmann::ordered_json one{{"path", spool.path},
+                               {"state", to_string(spool.state)},
+                               {"runs", spool.runs},
+                               {"delivered", spool.delivered},
+                               {"waiting", spool.waiting},
+                               {"artifacts_waiting", spool.artifacts},
+                               {"artifact_bytes_waiting", spool.artifact_bytes},
+                               {"quarantined", spool.quarantined},
+                               {"twins_removed", spool.twins},
+                               {"refused_runs", spool.refused_runs}};
     if (spool.error) one["error"] = describe(*spool.error);
     page["spools"].push_back(std::move(one));
   }

@@ -2,6 +2,7 @@
 #define MLFLOWHA_LOGGING_IMPL_RUN_LOGGER_IPP
 
 #include <mlflowha/api/runs_codec.hpp>
+#include <mlflowha/client/impl/artifact_files.hpp>
 #include <mlflowha/logging/impl/fault_point.hpp>
 #include <mlflowha/logging/impl/fork.hpp>
 #include <mlflowha/logging/impl/log_hub.hpp>
@@ -298,6 +299,53 @@ MLFLOWHA_INLINE Result<void> RunLogger::log_input(DatasetInput input) {
   return handle_->accept(**core, [&] { return (*core)->buffer->put(record); });
 }
 
+namespace detail {
+
+/// One file, already known by its whole path below the run's root.
+MLFLOWHA_INLINE Result<void> put_artifact(LoggerHandle& handle, const std::string& file, const std::string& path) {
+  Result<LoggerCore*> core = handle.core();
+  if (!core) return std::move(core).error();
+  if (std::string fault = artifact_path_fault(path); !fault.empty()) return invalid_argument(std::move(fault));
+  Spool& spool = (*core)->hub->spool();
+  Result<RunArtifact> taken =
+      spool.take_artifact(file, path, handle.options().keep_artifacts, handle.options().max_artifact_bytes);
+  if (!taken) return std::move(taken).error();
+  const Record record = *taken;
+  bool put = false;
+  Result<void> accepted = handle.accept(**core, [&] {
+    const RunBuffer::Put result = (*core)->buffer->put(record);
+    put = put || result == RunBuffer::Put::taken || result == RunBuffer::Put::taken_first;
+    return result;
+  });
+  if (!put) spool.drop_artifact(*taken);
+  return accepted;
+}
+
+}  // namespace detail
+
+MLFLOWHA_INLINE Result<void> RunLogger::log_artifact(const std::string& local_path, std::string_view artifact_path) {
+  return detail::put_artifact(*handle_, local_path, detail::join_path(artifact_path, detail::base_name(local_path)));
+}
+
+MLFLOWHA_INLINE Result<void> RunLogger::log_artifacts(const std::string& local_dir, std::string_view artifact_path) {
+  Result<std::vector<detail::LocalFile>> files = detail::files_below(local_dir);
+  if (!files) return std::move(files).error();
+  for (const detail::LocalFile& file : *files) {  // all names before the first file
+    std::string fault = detail::artifact_path_fault(detail::join_path(artifact_path, file.relative));
+    if (!fault.empty()) return invalid_argument(std::move(fault));
+  }
+  for (std::size_t i = 0; i < files->size(); ++i) {
+    const detail::LocalFile& file = (*files)[i];
+    Result<void> taken = detail::put_artifact(*handle_, file.path, detail::join_path(artifact_path, file.relative));
+    if (taken) continue;
+    Error error = std::move(taken).error();
+    error.message =
+        fmt::format("{} of {} files taken; {}: {}", i, files->size(), sanitize(file.relative, 200), error.message);
+    return error;
+  }
+  return {};
+}
+
 MLFLOWHA_INLINE Result<void> RunLogger::end(RunStatus status, std::int64_t end_time) {
   Result<detail::LoggerCore*> core = handle_->core();
   if (!core) return std::move(core).error();
@@ -341,9 +389,16 @@ MLFLOWHA_INLINE Result<CloseReport> RunLogger::close(Duration timeout) {
   if (!flushed) return std::move(flushed).error();  // not closed: what is in memory can still be written
   if (core.closed.exchange(true)) return detail::closed_error();
   handle_->learn_server_id(flushed->run_id);
+  CloseReport report;
+  if (flushed->drained && handle_->options().verifies()) {
+    report.verified = core.hub->verify(core.buffer->run(), flushed->run_id, deadline);
+    if (report.verified->resent != 0) {
+      Result<FlushReport> again = core.hub->flush(core.buffer->run(), deadline);
+      if (again) flushed = std::move(again);
+    }
+  }
   LoggerStatus status;
   core.hub->fill(status);
-  CloseReport report;
   report.drained = flushed->drained;
   report.waiting = flushed->waiting;
   report.run_id = std::move(flushed->run_id);

@@ -18,12 +18,12 @@ MLFLOWHA_INLINE WallTime wall_of(std::int64_t milliseconds) {
   return WallTime(std::chrono::milliseconds(milliseconds));
 }
 
-/// The bytes of artifact files that a record stands for, which count against the cap.
-MLFLOWHA_INLINE std::uint64_t bytes_beside(RecordKind kind, std::string_view data) {
-  if (kind != RecordKind::artifact) return 0;
-  const Result<Record> record = decode_record(data);
-  const auto* artifact = record ? std::get_if<RunArtifact>(&*record) : nullptr;
-  return artifact != nullptr ? artifact->size : 0;
+/// The artifact that a row stands for; its bytes count against the cap. Without a name in any other row.
+MLFLOWHA_INLINE RunArtifact artifact_of(RecordKind kind, std::string_view data) {
+  if (kind != RecordKind::artifact) return {};
+  Result<Record> record = decode_record(data);
+  auto* artifact = record ? std::get_if<RunArtifact>(&*record) : nullptr;
+  return artifact != nullptr ? std::move(*artifact) : RunArtifact{};
 }
 
 MLFLOWHA_INLINE Error closed_spool(const std::string& path) {
@@ -45,9 +45,9 @@ MLFLOWHA_INLINE Error lost_run(std::int64_t id) {
 MLFLOWHA_INLINE Result<void> Spool::check_room(std::uint64_t bytes) const {
   Error error;
   error.code = Errc::storage_full;
-  if (bytes > options_.max_bytes || stats_.bytes > options_.max_bytes - bytes) {
+  if (bytes > options_.max_bytes || stats_.bytes + held_ > options_.max_bytes - bytes) {
     error.message = fmt::format("{}: holds {} of at most {} bytes, no room for {} more (SpoolOptions::max_bytes)",
-                                path_, stats_.bytes, options_.max_bytes, bytes);
+                                path_, stats_.bytes + held_, options_.max_bytes, bytes);
     return error;
   }
   // A clock that was put back makes rows look young, which is the harmless way to be wrong.
@@ -82,11 +82,16 @@ MLFLOWHA_INLINE Result<void> Spool::append(const std::vector<SpoolRow>& rows) {
   if (!database_) return detail::closed_spool(path_);
   std::uint64_t bytes = 0;
   std::uint64_t entries = 0;
+  std::uint64_t artifacts = 0;
+  std::uint64_t beside = 0;
   for (const SpoolRow& row : rows) {
-    bytes += row.data.size() + detail::bytes_beside(row.kind, row.data);
+    bytes += row.data.size();
+    beside += detail::artifact_of(row.kind, row.data).size;
+    artifacts += row.kind == RecordKind::artifact ? 1U : 0U;
     entries += row.entries;
   }
-  if (Result<void> room = check_room(bytes); !room) return room;
+  const std::uint64_t held = beside < held_ ? beside : held_;  // room for these was made when they were taken
+  if (Result<void> room = check_room(bytes + beside - held); !room) return room;
   const WallTime now = clock_->wall_now();
   auto transaction = detail::Transaction::begin(*database_);
   if (!transaction) return std::move(transaction).error();
@@ -101,7 +106,10 @@ MLFLOWHA_INLINE Result<void> Spool::append(const std::vector<SpoolRow>& rows) {
   MLFLOWHA_FAULT_POINT("append: committed");
   stats_.rows += rows.size();
   stats_.entries += entries;
-  stats_.bytes += bytes;
+  stats_.bytes += bytes + beside;
+  stats_.artifacts += artifacts;
+  stats_.artifact_bytes += beside;
+  held_ -= held;
   if (!stats_.oldest) stats_.oldest = now;
   return {};
 }
@@ -204,6 +212,7 @@ MLFLOWHA_INLINE Result<void> Spool::settle(std::int64_t run, std::int64_t throug
   auto transaction = detail::Transaction::begin(*database_);
   if (!transaction) return std::move(transaction).error();
   SpoolStats after = stats_;
+  std::vector<std::string> files;
   detail::Statement& sums = statements_->settled_sums;
   sums.bind(1, run).bind(2, through);
   for (;;) {
@@ -212,7 +221,15 @@ MLFLOWHA_INLINE Result<void> Spool::settle(std::int64_t run, std::int64_t throug
     if (!*there) break;
     const auto kind = static_cast<RecordKind>(sums.number(0));
     const std::string_view data = kind == RecordKind::artifact ? sums.bytes(3) : std::string_view();
-    const std::uint64_t bytes = static_cast<std::uint64_t>(sums.number(2)) + detail::bytes_beside(kind, data);
+    RunArtifact artifact = detail::artifact_of(kind, data);
+    const std::uint64_t bytes = static_cast<std::uint64_t>(sums.number(2)) + artifact.size;
+    bool kept = false;  // what a server refused stays until somebody decides
+    for (const QuarantinedRow& row : refused) kept = kept || row.data == data;
+    if (kind == RecordKind::artifact) {
+      after.artifacts -= 1;
+      after.artifact_bytes -= artifact.size < after.artifact_bytes ? artifact.size : after.artifact_bytes;
+      if (!kept) files.push_back(std::move(artifact.file));
+    }
     after.rows -= 1;
     after.entries -= static_cast<std::uint64_t>(sums.number(1));
     after.bytes -= bytes < after.bytes ? bytes : after.bytes;
@@ -238,6 +255,7 @@ MLFLOWHA_INLINE Result<void> Spool::settle(std::int64_t run, std::int64_t throug
   if (Result<void> done = transaction->commit(); !done) return done;
   MLFLOWHA_FAULT_POINT("settle: committed");
   stats_ = after;
+  remove_artifacts(files);  // last: a file without a row is cleaned up, a row without a file would be lost
   return {};
 }
 

@@ -4,7 +4,7 @@
 // The spool as files: making, locking, adopting, checking, setting aside and removing them.
 
 #include <mlflowha/logging/impl/fork.hpp>
-#include <mlflowha/logging/impl/spool.ipp>  // bytes_beside
+#include <mlflowha/logging/impl/spool.ipp>  // artifact_of
 #include <mlflowha/logging/impl/spool_statements.hpp>
 #include <mlflowha/logging/impl/sqlite.hpp>
 #include <mlflowha/logging/spool.hpp>
@@ -135,11 +135,16 @@ MLFLOWHA_INLINE void Spool::close() noexcept {
     statements_.reset();
     database_.reset();
     held = std::exchange(lock_, -1);
+    // What was in memory is gone, and with it all that knew of these.
+    if (!memory_files_.empty()) detail::remove_files(memory_files_);
+    memory_files_.clear();
   }
   detail::unlock_file(held);
 }
 
-MLFLOWHA_INLINE std::string Spool::files_directory() const { return detail::stem_of(path_) + ".files"; }
+MLFLOWHA_INLINE std::string Spool::files_directory() const {
+  return options_.durability == Durability::none ? memory_files_ : detail::stem_of(path_) + ".files";
+}
 
 MLFLOWHA_INLINE Result<std::unique_ptr<Spool>> Spool::create(const SpoolOptions& options, std::shared_ptr<Clock> clock,
                                                              Rng& rng) {
@@ -191,6 +196,7 @@ MLFLOWHA_INLINE Result<std::unique_ptr<Spool>> Spool::adopt(const std::string& p
     return error;
   }
   Result<void> opened = spool->open_database(true);
+  if (opened) opened = spool->remove_orphans();
   if (opened) return spool;
   if (opened.error().code != Errc::storage_corrupt) return std::move(opened).error();
   spool->statements_.reset();
@@ -319,7 +325,10 @@ MLFLOWHA_INLINE Result<void> Spool::load_stats() {
     Result<bool> there = files->step();
     if (!there) return std::move(there).error();
     if (!*there) return {};
-    stats_.bytes += detail::bytes_beside(RecordKind::artifact, files->bytes(0));
+    const std::uint64_t size = detail::artifact_of(RecordKind::artifact, files->bytes(0)).size;
+    stats_.bytes += size;
+    stats_.artifacts += 1;
+    stats_.artifact_bytes += size;
   }
 }
 
@@ -333,8 +342,8 @@ MLFLOWHA_INLINE Result<bool> Spool::remove_if_drained() {
   if (*left != "0") return false;
   statements_.reset();
   database_.reset();
+  if (const std::string files = files_directory(); !files.empty()) detail::remove_files(files);
   if (options_.durability == Durability::none) return true;
-  detail::remove_files(files_directory());
   // The lock last: whoever gets it next finds no spool beside it.
   for (const char* suffix : {".spool", ".spool-wal", ".lock"}) ::unlink((detail::stem_of(path_) + suffix).c_str());
   return true;
