@@ -164,3 +164,26 @@ TEST_CASE("an answer that is complete wins over a late cancellation", "[fault][c
   source.request_stop();  // nobody is left to be woken
   CHECK(answer_of(call(*transport, server.uri(), get("/x"))).body == "done");
 }
+
+TEST_CASE("who waits is asked at least every 40 ms whether to go on", "[fault][cancel]") {
+  struct Hook final : mlflowha::WaitHook {
+    void waiting() noexcept override {
+      if (++calls == 3) source.request_stop();
+    }
+    std::atomic<int> calls{0};
+    CancellationSource source;
+  };
+  RawServer server([](RawConnection& peer) {
+    if (peer.read_request()) peer.wait_closed();
+  });
+  mlflowha::CurlTransportOptions options;
+  const auto hook = std::make_shared<Hook>();
+  options.wait_hook = hook;
+  const auto transport = make_transport(options);
+  const auto begin = Clock::now();
+  const auto failure =
+      failure_of(transport->perform(server.uri(), post("/x", "{}"), {20s, 20s}, hook->source.get_token()));
+  CHECK(failure.fault == TransportFault::cancelled);
+  CHECK(hook->calls == 3);
+  CHECK(Clock::now() - begin < 5s);  // three waits of 40 ms; without a hook each takes a second
+}

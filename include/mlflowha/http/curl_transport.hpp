@@ -45,6 +45,15 @@ struct AuthOptions {
   Secret bearer_token;
 };
 
+/// Told by a thread that waits for an answer: each time it wakes, and at least every 40 ms. For hosts whose threads owe
+/// somebody a look now and then, as an interpreter's main thread owes it to signals; to end the call it triggers the
+/// call's CancellationToken. Override it; called from every thread that makes calls, under no lock.
+class MLFLOWHA_EXPORT WaitHook {
+ public:
+  virtual ~WaitHook();
+  virtual void waiting() noexcept = 0;
+};
+
 /// Everything that is fixed for the life of a transport.
 struct CurlTransportOptions {
   TlsOptions tls;
@@ -70,6 +79,8 @@ struct CurlTransportOptions {
   /// Honour http_proxy, https_proxy, all_proxy and no_proxy as the curl tool does (loopback is no exception: name it in
   /// no_proxy). false = never use a proxy.
   bool use_environment_proxy = true;
+
+  std::shared_ptr<WaitHook> wait_hook;  ///< null = nobody wants to know
 };
 
 /// Every fault of the options, each naming the option, its value and what was expected. Empty = usable. Looks whether

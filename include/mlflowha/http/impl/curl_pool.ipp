@@ -19,7 +19,8 @@ namespace detail {
 
 class CurlSlot {
  public:
-  explicit CurlSlot(const CurlSetup& setup) : max_idle_age_(setup.options.max_idle_age), exchange_(setup) {}
+  explicit CurlSlot(const CurlSetup& setup)
+      : max_idle_age_(setup.options.max_idle_age), hook_(setup.options.wait_hook.get()), exchange_(setup) {}
   CurlSlot(const CurlSlot&) = delete;
   CurlSlot& operator=(const CurlSlot&) = delete;
   ~CurlSlot() {
@@ -50,6 +51,7 @@ class CurlSlot {
   [[nodiscard]] CURLcode result_of_transfer() noexcept;
 
   const Duration max_idle_age_;
+  WaitHook* const hook_;
   TimePoint last_use_{};
   CurlMulti multi_;
   CurlExchange exchange_;
@@ -77,7 +79,7 @@ MLFLOWHA_INLINE TransportResult CurlSlot::carry(const Uri& endpoint, const Reque
                                                 CurlProbes& probes) {
   // A probe needs somebody to push it while this thread waits; without probes libcurl's own timers are enough.
   constexpr int with_probes_ms = 20;
-  constexpr int alone_ms = 1000;
+  const int alone_ms = hook_ != nullptr ? 40 : 1000;
 
   const SigpipeGuard guard(endpoint.scheme == "https");
   if (!refresh_connections()) {
@@ -118,6 +120,7 @@ MLFLOWHA_INLINE TransportResult CurlSlot::carry(const Uri& endpoint, const Reque
       }
       trouble = curl_multi_poll(multi, nullptr, 0, wait_ms, nullptr);
       if (trouble != CURLM_OK) break;
+      if (hook_ != nullptr) hook_->waiting();
       probes.advance();
     }
   }

@@ -19,6 +19,8 @@
 
 MLFLOWHA_BEGIN_NAMESPACE
 
+MLFLOWHA_INLINE WaitHook::~WaitHook() = default;
+
 namespace detail {
 
 /// Everything of a transport that belongs to one process.
