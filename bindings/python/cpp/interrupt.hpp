@@ -1,0 +1,72 @@
+#ifndef MLFLOWHA_PYTHON_INTERRUPT_HPP
+#define MLFLOWHA_PYTHON_INTERRUPT_HPP
+
+// BlockingCall: the GIL is free while a call waits, and Ctrl-C still ends it. A call of Python's main thread looks for
+// signals every 40 ms, through the transport's WaitHook and the clock; when a signal's handler raises, the call's token
+// is triggered and the exception is raised instead of the call's result. Calls that take less time never look.
+
+#include <pybind11/pybind11.h>
+#include <mlflowha/core/clock.hpp>
+#include <mlflowha/http/curl_transport.hpp>
+
+#include <chrono>
+#include <memory>
+
+namespace mlflowha_python {
+
+namespace py = pybind11;
+
+/// Ends calls from another thread: `_core.Cancel`.
+struct Cancel {
+  mlflowha::CancellationSource source;
+};
+
+/// One blocking call of this thread. Made and destroyed with the GIL held.
+class BlockingCall {
+ public:
+  explicit BlockingCall(const Cancel* cancel = nullptr);
+  ~BlockingCall();
+  BlockingCall(const BlockingCall&) = delete;
+  BlockingCall& operator=(const BlockingCall&) = delete;
+
+  [[nodiscard]] mlflowha::CancellationToken token() const { return source_.get_token(); }
+  /// f(token) without the GIL. Throws what a signal's handler raised meanwhile.
+  template <class F>
+  auto run(F&& f) {
+    auto result = [&] {
+      const py::gil_scoped_release free;
+      return f(token());
+    }();
+    rethrow();
+    return result;
+  }
+
+  /// Looks for signals if it is time to. Without the GIL, on the call's own thread.
+  void look() noexcept;
+  /// The innermost call of this thread that looks; null on other threads than Python's main one.
+  [[nodiscard]] static BlockingCall* current() noexcept;
+  /// How often a call looks.
+  static constexpr std::chrono::milliseconds interval{40};
+
+ private:
+  void rethrow();
+
+  mlflowha::CancellationSource source_;
+  BlockingCall* outer_ = nullptr;
+  bool looks_ = false;
+  std::chrono::steady_clock::time_point next_;
+  PyObject* type_ = nullptr;  // what a handler raised
+  PyObject* value_ = nullptr;
+  PyObject* trace_ = nullptr;
+};
+
+/// What the transport and the client's clock need to be interruptible.
+[[nodiscard]] std::shared_ptr<mlflowha::WaitHook> interrupting_hook();
+[[nodiscard]] std::shared_ptr<mlflowha::Clock> interruptible_clock();
+
+/// Notes which thread is the main one; again in each forked child, where that is the thread that forked.
+void note_main_thread();
+
+}  // namespace mlflowha_python
+
+#endif

@@ -1,0 +1,337 @@
+// _core.RunLogger. log_metric is a plain C function with vectorcall, because pybind11's dispatch alone costs as much as
+// all that the library does; everything else is called seldom enough.
+
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+#include <unistd.h>
+#include <mlflowha/logging/run_logger.hpp>
+#include <mlflowha/logging/spool.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "errors.hpp"
+#include "interrupt.hpp"
+#include "module.hpp"
+#include "options.hpp"
+
+namespace mlflowha_python {
+
+using mlflowha::Duration;
+using mlflowha::RunLogger;
+
+namespace {
+
+using namespace std::chrono_literals;
+
+/// Stopping the threads must not wait for one that wants the GIL.
+struct WithoutGil {
+  void operator()(RunLogger* logger) const {
+    if (PyGILState_Check() != 0) {
+      const py::gil_scoped_release free;
+      delete logger;
+    } else {
+      delete logger;
+    }
+  }
+};
+
+struct Logger {
+  std::shared_ptr<RunLogger> logger;
+  pid_t pid = 0;
+  bool ended = false;
+  /// log_metric never waits: neither for the disk nor for room.
+  bool quick = false;
+};
+
+/// f() without the GIL; the value or the exception.
+template <class F>
+auto free_of_gil(F&& f) {
+  auto result = [&] {
+    const py::gil_scoped_release free;
+    return f();
+  }();
+  return value_of(std::move(result));
+}
+
+std::int64_t timestamp_of(const std::optional<std::int64_t>& timestamp) {
+  return timestamp.value_or(mlflowha::now_at_call);
+}
+
+// --- log_metric ----------------------------------------------------------------------------------------------------
+
+constexpr const char* quick_name = "mlflowha._core.RunLogger";
+
+struct MetricArguments {
+  PyObject* items[4] = {nullptr, nullptr, nullptr, nullptr};  // key, value, step, timestamp
+};
+
+bool read_arguments(PyObject* const* args, Py_ssize_t count, PyObject* names, MetricArguments& found) {
+  static constexpr const char* known[] = {"key", "value", "step", "timestamp"};
+  if (count > 4) {
+    PyErr_Format(PyExc_TypeError, "log_metric() takes at most 4 arguments (%zd given)", count);
+    return false;
+  }
+  std::copy(args, args + count, found.items);
+  const Py_ssize_t named = names == nullptr ? 0 : PyTuple_GET_SIZE(names);
+  for (Py_ssize_t i = 0; i < named; ++i) {
+    PyObject* name = PyTuple_GET_ITEM(names, i);
+    int at = 0;
+    while (at < 4 && PyUnicode_CompareWithASCIIString(name, known[at]) != 0) ++at;
+    if (at == 4 || found.items[at] != nullptr) {
+      PyErr_Format(PyExc_TypeError, "log_metric() got %s argument '%U'", at == 4 ? "an unexpected" : "twice the", name);
+      return false;
+    }
+    found.items[at] = args[count + i];
+  }
+  if (found.items[0] == nullptr || found.items[1] == nullptr) {
+    PyErr_SetString(PyExc_TypeError, "log_metric() needs key and value");
+    return false;
+  }
+  return true;
+}
+
+/// A whole number; `fallback` for None and what isn't there.
+bool read_number(PyObject* item, std::int64_t fallback, std::int64_t& number) {
+  number = fallback;
+  if (item == nullptr || item == Py_None) return true;
+  number = PyLong_AsLongLong(item);
+  return number != -1 || PyErr_Occurred() == nullptr;
+}
+
+PyObject* log_metric(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObject* names) {
+  const auto* state = static_cast<const Logger*>(PyCapsule_GetPointer(self, quick_name));
+  MetricArguments given;
+  if (state == nullptr || !read_arguments(args, count, names, given)) return nullptr;
+  if (!PyUnicode_Check(given.items[0])) {
+    return PyErr_Format(PyExc_TypeError, "key: value is %R, expected a text", given.items[0]);
+  }
+  Py_ssize_t size = 0;
+  const char* key = PyUnicode_AsUTF8AndSize(given.items[0], &size);
+  if (key == nullptr) return nullptr;
+  const double value = PyFloat_AsDouble(given.items[1]);
+  if (value == -1.0 && PyErr_Occurred() != nullptr) return nullptr;
+  std::int64_t step = 0;
+  std::int64_t timestamp = 0;
+  if (!read_number(given.items[2], 0, step)) return nullptr;
+  if (!read_number(given.items[3], mlflowha::now_at_call, timestamp)) return nullptr;
+  const std::string_view name(key, static_cast<std::size_t>(size));
+  try {
+    if (state->quick) {
+      value_of(state->logger->log_metric(name, value, step, timestamp));
+    } else {
+      free_of_gil([&] { return state->logger->log_metric(name, value, step, timestamp); });
+    }
+  } catch (py::error_already_set& error) {
+    error.restore();
+    return nullptr;
+  } catch (const std::exception& error) {
+    PyErr_SetString(PyExc_RuntimeError, error.what());
+    return nullptr;
+  }
+  Py_RETURN_NONE;
+}
+
+PyMethodDef log_metric_definition = {"log_metric",
+                                     reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&log_metric)),
+                                     METH_FASTCALL | METH_KEYWORDS, "log_metric(key, value, step=0, timestamp=None)"};
+
+py::object bound_log_metric(const Logger& self) {
+  auto copy = std::make_unique<Logger>(self);
+  PyObject* capsule = PyCapsule_New(copy.get(), quick_name, [](PyObject* dying) {
+    delete static_cast<Logger*>(PyCapsule_GetPointer(dying, quick_name));
+  });
+  if (capsule == nullptr) throw py::error_already_set();
+  (void)copy.release();
+  const auto owner = py::reinterpret_steal<py::object>(capsule);
+  PyObject* function = PyCFunction_NewEx(&log_metric_definition, owner.ptr(), nullptr);
+  if (function == nullptr) throw py::error_already_set();
+  return py::reinterpret_steal<py::object>(function);
+}
+
+// --- the rest ------------------------------------------------------------------------------------------------------
+
+py::dict to_dict(const mlflowha::FlushReport& report) {
+  py::dict made;
+  made["drained"] = report.drained;
+  made["waiting"] = report.waiting;
+  made["run_id"] = report.run_id;
+  made["refused"] = report.refused;
+  return made;
+}
+
+py::dict to_dict(const mlflowha::CloseReport& report) {
+  py::dict made;
+  made["drained"] = report.drained;
+  made["waiting"] = report.waiting;
+  made["quarantined"] = report.quarantined;
+  made["run_id"] = report.run_id;
+  made["refused"] = report.refused;
+  made["spool"] = report.spool;
+  made["replay"] = report.replay;
+  made["last_error"] = to_object(report.last_error);
+  return made;
+}
+
+py::dict to_dict(const mlflowha::LoggerStatus& status) {
+  py::dict made;
+  made["state"] = std::string(to_string(status.state));
+  made["run_id"] = status.run_id;
+  made["waiting"] = status.waiting;
+  made["lag"] = std::chrono::duration<double>(status.lag).count();
+  made["delivered"] = status.delivered;
+  made["refused"] = status.refused;
+  made["last_error"] = to_object(status.last_error);
+  return made;
+}
+
+/// RunLogger::flush(), but a signal ends it: there is no token for it, so it is done in parts. Each flush hurries the
+/// sender, which must not happen often in an outage; between them only the spool's counters are looked at.
+mlflowha::FlushReport flush(const Logger& self, Duration timeout) {
+  const auto clock = interruptible_clock();
+  const auto deadline = mlflowha::Deadline::after(clock->now(), timeout);
+  for (;;) {
+    BlockingCall call;
+    const auto report = value_of(call.run([&](const mlflowha::CancellationToken& token) {
+      const bool interruptible = BlockingCall::current() != nullptr;
+      const Duration left = deadline.remaining(clock->now());
+      auto done = self.logger->flush(interruptible ? std::min<Duration>(left, BlockingCall::interval) : left);
+      if (!interruptible || !done || done->drained || !done->refused.empty()) return done;
+      const auto again = std::min(deadline.at(), clock->now() + 1s);
+      while (clock->now() < again && !token.stop_requested() && self.logger->status().waiting != 0) {
+        clock->sleep_until(std::min(again, clock->now() + 10ms), token);
+      }
+      return done;
+    }));
+    if (report.drained || !report.refused.empty() || deadline.passed(clock->now())) return report;
+  }
+}
+
+py::dict close(Logger& self, Duration timeout) {
+  const auto clock = mlflowha::system_clock();
+  const auto deadline = mlflowha::Deadline::after(clock->now(), timeout);
+  // A forked child's close() leaves the run to its parent.
+  if (!self.ended && self.pid == ::getpid()) {
+    free_of_gil([&] { return self.logger->end(); });
+    self.ended = true;
+  }
+  (void)flush(self, timeout);
+  return to_dict(free_of_gil([&] { return self.logger->close(deadline.remaining(clock->now()) > 0s ? 100ms : 0ms); }));
+}
+
+Logger start(const mlflowha::Client& client, const py::dict& settings) {
+  mlflowha::RunLoggerOptions options = logger_options(settings);
+  Logger made;
+  made.quick = options.durability != mlflowha::Durability::each && options.when_full == mlflowha::WhenFull::spill;
+  made.pid = ::getpid();
+  auto started = free_of_gil([&] { return RunLogger::start(client, std::move(options)); });
+  made.logger = std::shared_ptr<RunLogger>(new RunLogger(std::move(started)), WithoutGil{});
+  return made;
+}
+
+mlflowha::DatasetInput to_input(const py::dict& dataset, const std::vector<std::pair<std::string, std::string>>& tags) {
+  mlflowha::DatasetInput input;
+  const auto text = [&](const char* name) {
+    return dataset.contains(name) ? dataset[name].cast<std::string>() : std::string();
+  };
+  input.dataset.name = text("name");
+  input.dataset.digest = text("digest");
+  input.dataset.source_type = text("source_type");
+  input.dataset.source = text("source");
+  input.dataset.schema = text("schema");
+  input.dataset.profile = text("profile");
+  for (const auto& [key, value] : tags) input.tags.push_back({.key = key, .value = value});
+  return input;
+}
+
+}  // namespace
+
+void add_run_logger(py::module_& module) {
+  using Pairs = std::vector<std::pair<std::string, std::string>>;
+  py::class_<Logger>(module, "RunLogger", "mlflowha::RunLogger; see bindings/python/README.md.")
+      .def(py::init(&start), py::arg("client"), py::arg("settings") = py::dict())
+      .def_property_readonly("log_metric", &bound_log_metric)
+      .def(
+          "log_metrics",
+          [](const Logger& self, const std::vector<std::pair<std::string, double>>& metrics, std::int64_t step,
+             const std::optional<std::int64_t>& timestamp) {
+            std::vector<mlflowha::Metric> points;
+            points.reserve(metrics.size());
+            for (const auto& [key, value] : metrics) {
+              points.push_back({.key = key, .value = value, .timestamp = timestamp_of(timestamp), .step = step});
+            }
+            free_of_gil([&] { return self.logger->log_metrics(std::move(points)); });
+          },
+          py::arg("metrics"), py::arg("step") = 0, py::arg("timestamp") = py::none())
+      .def(
+          "log_params",
+          [](const Logger& self, const Pairs& params) {
+            std::vector<mlflowha::Param> list;
+            for (const auto& [key, value] : params) list.push_back({.key = key, .value = value});
+            free_of_gil([&] { return self.logger->log_params(std::move(list)); });
+          },
+          py::arg("params"))
+      .def(
+          "set_tags",
+          [](const Logger& self, const Pairs& tags) {
+            std::vector<mlflowha::RunTag> list;
+            for (const auto& [key, value] : tags) list.push_back({.key = key, .value = value});
+            free_of_gil([&] { return self.logger->set_tags(std::move(list)); });
+          },
+          py::arg("tags"))
+      .def(
+          "log_input",
+          [](const Logger& self, const py::dict& dataset, const Pairs& tags) {
+            auto input = to_input(dataset, tags);
+            free_of_gil([&] { return self.logger->log_input(std::move(input)); });
+          },
+          py::arg("dataset"), py::arg("tags") = Pairs())
+      .def(
+          "end",
+          [](Logger& self, const std::string& status, const std::optional<std::int64_t>& end_time) {
+            free_of_gil(
+                [&] { return self.logger->end(mlflowha::RunStatus::from_name(status), timestamp_of(end_time)); });
+            self.ended = true;
+          },
+          py::arg("status") = "FINISHED", py::arg("end_time") = py::none())
+      .def("commit", [](const Logger& self) { free_of_gil([&] { return self.logger->commit(); }); })
+      .def(
+          "flush",
+          [](const Logger& self, const py::object& timeout) {
+            return to_dict(flush(self, to_duration(timeout, "timeout")));
+          },
+          py::arg("timeout"))
+      .def(
+          "close", [](Logger& self, const py::object& timeout) { return close(self, to_duration(timeout, "timeout")); },
+          py::arg("timeout"))
+      .def("status",
+           [](const Logger& self) {
+             mlflowha::LoggerStatus status;
+             {
+               const py::gil_scoped_release free;
+               status = self.logger->status();
+             }
+             return to_dict(status);
+           })
+      .def_property_readonly("local_id", [](const Logger& self) { return self.logger->local_id(); });
+
+  module.def(
+      "list_spools",
+      [](const std::string& directory) {
+        std::vector<std::pair<std::string, bool>> list;
+        for (const mlflowha::SpoolFile& file : free_of_gil([&] { return mlflowha::Spool::list(directory); })) {
+          list.emplace_back(file.path, file.in_use);
+        }
+        return list;
+      },
+      py::arg("directory"), "(path, whether its owner lives) of each spool file.");
+}
+
+}  // namespace mlflowha_python

@@ -1,0 +1,54 @@
+"""What the generated asynchronous calls stand on: threads that carry them out, and a token that ends them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from . import _core
+from ._base import identity
+from .client import Client
+
+R = TypeVar("R")
+
+
+class AsyncBase:
+    """Carries the calls out on a few threads of its own, which are made when they are needed."""
+
+    _sync: Client
+    _threads: ThreadPoolExecutor
+
+    async def _run(self, work: Callable[[_core.Cancel], R]) -> R:
+        cancel = _core.Cancel()
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._threads, work, cancel)
+        except asyncio.CancelledError:
+            # The thread's call ends within milliseconds; nobody waits for it.
+            cancel.cancel()
+            raise
+
+    async def _call(self, operation: str, values: tuple[object, ...], timeout: Any) -> Any:
+        return await self._run(lambda cancel: self._sync._call(operation, values, timeout, cancel))
+
+    async def _pages(self, operation: str, values: tuple[object, ...], timeout: Any) -> AsyncIterator[Any]:
+        from ._specs import OPERATIONS
+
+        fields, *_, paths = OPERATIONS[operation]
+        at = [field[0] for field in fields].index("page_token")
+        seen: set[tuple[Any, ...]] = set()
+        token = ""
+        while True:
+            page = await self._call(operation, (*values[:at], token or None, *values[at + 1 :]), timeout)
+            for entry in page:
+                if paths:
+                    key = identity(entry, paths)
+                    if key in seen:
+                        continue
+                    seen.add(key)
+                yield entry
+            if not page.token or page.token == token:
+                return
+            token = page.token

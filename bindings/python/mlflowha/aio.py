@@ -1,0 +1,117 @@
+"""mlflowha.aio.Client: the same calls for asyncio.
+
+Each call runs on one of at most ``threads`` threads (8), since the library drives a connection with the thread that
+calls; more calls wait for a free one. Cancelling the task ends its call within milliseconds.
+"""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from ._aio_calls import AsyncCalls
+from .client import Client as SyncClient
+from .errors import NotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from types import TracebackType
+
+    from ._base import Seconds, Time
+    from .entities import Experiment, Metric, Run
+
+__all__ = ["Client"]
+
+
+class Client(AsyncCalls):
+    """As mlflowha.Client, with the same arguments; ``sync`` gives or takes the blocking one behind it."""
+
+    def __init__(
+        self,
+        endpoints: str | Sequence[str] | None = None,
+        *,
+        threads: int = 8,
+        sync: SyncClient | None = None,
+        **named: Any,
+    ) -> None:
+        self._sync = SyncClient(endpoints, **named) if sync is None else sync
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="mlflowha-aio")
+
+    @property
+    def sync(self) -> SyncClient:
+        """The blocking client behind this one: health, breakers, settings."""
+        return self._sync
+
+    async def __aenter__(self) -> Client:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """As Client.close(), and ends the threads."""
+        await self._run(lambda cancel: self._sync.close())
+        self._threads.shutdown(wait=False)
+
+    async def call(
+        self, operation: str, request: Mapping[str, object] | None = None, *, timeout: Seconds | None = None
+    ) -> dict[str, Any]:
+        """An operation by its name, with MLflow's JSON."""
+        body = json.dumps(dict(request or {}))
+        answer = await self._run(lambda cancel: self._sync._core.call(operation, body, timeout, cancel))
+        result: dict[str, Any] = json.loads(answer) if answer else {}
+        return result
+
+    async def get_experiment_by_name(self, name: str, *, timeout: Seconds | None = None) -> Experiment | None:
+        """The experiment of that name; None when there is none."""
+        try:
+            found: Experiment = await self._call("get_experiment_by_name", (name,), timeout)
+        except NotFoundError:
+            return None
+        return found
+
+    async def rename_experiment(self, experiment_id: str, new_name: str, *, timeout: Seconds | None = None) -> None:
+        """Gives an experiment another name."""
+        await self.update_experiment(experiment_id, new_name, timeout=timeout)
+
+    async def set_terminated(
+        self,
+        run_id: str,
+        status: str | int | None = None,
+        end_time: Time | None = None,
+        *,
+        timeout: Seconds | None = None,
+    ) -> None:
+        """Ends a run: status (FINISHED) and end time (now)."""
+        from ._wire import now
+
+        ended = now() if end_time is None else end_time
+        await self.update_run(run_id, status or "FINISHED", end_time=ended, timeout=timeout)
+
+    async def get_parent_run(self, run_id: str, *, timeout: Seconds | None = None) -> Run | None:
+        """The run under which this one was started; None when there is none."""
+        parent = (await self.get_run(run_id, timeout=timeout)).data.tags.get("mlflow.parentRunId")
+        return await self.get_run(parent, timeout=timeout) if parent else None
+
+    async def get_metric_history(self, run_id: str, key: str, *, timeout: Seconds | None = None) -> list[Metric]:
+        """All points of a metric."""
+        return [point async for point in self.get_metric_history_all(run_id, key, timeout=timeout)]
+
+    async def log_batch(
+        self,
+        run_id: str,
+        metrics: Iterable[Metric | tuple[Any, ...]] | Mapping[str, float] = (),
+        params: Mapping[str, object] | Iterable[Any] = (),
+        tags: Mapping[str, object] | Iterable[Any] = (),
+        *,
+        timeout: Seconds | None = None,
+    ) -> None:
+        """As Client.log_batch()."""
+        await self._run(lambda cancel: self._sync._log_batch(run_id, metrics, params, tags, timeout, cancel))
+
+    async def upload_artifact(self, artifact_path: str, content: bytes, *, timeout: Seconds | None = None) -> None:
+        """As Client.upload_artifact()."""
+        await self._run(lambda cancel: self._sync._core.upload_artifact(artifact_path, content, timeout, cancel))

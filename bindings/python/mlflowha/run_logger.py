@@ -1,0 +1,255 @@
+"""mlflowha.RunLogger: logs one run without ever waiting for a server; and what became of it.
+
+What is logged goes into a spool on this machine's disk first and from there to the servers, in the background. With
+every server down it stays there, and replay() delivers it later.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import weakref
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from . import _core
+from .client import Client
+from .errors import MlflowhaError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import TracebackType
+
+    from ._base import Seconds, Time
+
+__all__ = ["CloseReport", "FlushReport", "LoggerStatus", "RunLogger", "Spool", "replay"]
+
+
+@dataclass(frozen=True, slots=True)
+class FlushReport:
+    """What flush() came to."""
+
+    drained: bool  #: everything that was logged before is on a server
+    waiting: int  #: entries of this run that are not
+    run_id: str  #: the server's; "" when the run isn't there yet
+    refused: str  #: why the server won't have the run; "" usually
+
+
+@dataclass(frozen=True, slots=True)
+class CloseReport:
+    """What close() came to."""
+
+    drained: bool
+    waiting: int
+    quarantined: int  #: refused for good, of all runs in this spool; kept there
+    run_id: str
+    refused: str
+    spool: str  #: the file that is left; "" when nothing is
+    replay: str  #: the command that delivers it; "" when nothing is left
+    last_error: MlflowhaError | None
+
+
+@dataclass(frozen=True, slots=True)
+class LoggerStatus:
+    """How the logging is going."""
+
+    state: str  #: "online", "degraded" (servers or disk take nothing at the moment) or "closed"
+    run_id: str  #: the server's; "" until the run was created there
+    waiting: int  #: entries in the spool, of all runs of this process and directory
+    lag: float  #: age of the oldest of them in seconds
+    delivered: int
+    refused: int
+    last_error: MlflowhaError | None  #: why the last delivery or writing failed; kept after recovery
+
+
+class RunLogger:
+    """Logs one run. Thread-safe; a forked child may go on logging (it gets a spool of its own, and its close() leaves
+    the run to the parent).
+
+    ``experiment`` is a name, made when there is none; without it ``experiment_id``, without both the default
+    experiment. ``run_id``: a run that exists already. ``directory``: where spools are kept (``$MLFLOWHA_SPOOL_DIR``,
+    else ``./mlflowha-spool``). ``durability``: "interval" (what was logged is in the file within milliseconds and
+    fsynced once a second), "each" (fsynced before a call returns) or "none" (in memory). Other settings:
+    docs/python.md.
+    """
+
+    def __init__(
+        self,
+        client: Client | None = None,
+        *,
+        experiment: str | None = None,
+        experiment_id: str | None = None,
+        run_name: str | None = None,
+        run_id: str | None = None,
+        tags: Mapping[str, object] | None = None,
+        directory: str | None = None,
+        durability: str = "interval",
+        close_timeout: Seconds = 30.0,
+        **settings: object,
+    ) -> None:
+        named: dict[str, object] = {
+            "experiment": experiment,
+            "experiment_id": experiment_id,
+            "run_name": run_name,
+            "run_id": run_id,
+            "directory": directory,
+            "tags": None if tags is None else {str(key): str(value) for key, value in tags.items()},
+        }
+        given = {name: value for name, value in named.items() if value is not None}
+        self.client = Client() if client is None else client
+        self._close_timeout = close_timeout
+        self._closed = False
+        self._core = _core.RunLogger(self.client._core, {**given, "durability": durability, **settings})
+        if type(self).log_metric is RunLogger.log_metric:
+            # The C function itself: going through a method of this class would double what a call costs.
+            self.__dict__["log_metric"] = self._core.log_metric
+        _open.add(self)
+
+    def log_metric(self, key: str, value: float, step: int | None = 0, timestamp: int | None = None) -> None:
+        """One point of a metric: under a microsecond. `timestamp`: milliseconds since the epoch; now."""
+        self._core.log_metric(key, value, step, timestamp)
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int = 0, timestamp: Time | None = None) -> None:
+        """Several metrics, all or none."""
+        self._core.log_metrics([(key, float(value)) for key, value in metrics.items()], step, _stamp(timestamp))
+
+    def log_param(self, key: str, value: object) -> None:
+        """A param; it can't be changed once it is set."""
+        self._core.log_params([(key, str(value))])
+
+    def log_params(self, params: Mapping[str, object]) -> None:
+        """Several params, all or none."""
+        self._core.log_params([(key, str(value)) for key, value in params.items()])
+
+    def set_tag(self, key: str, value: object) -> None:
+        """A tag of the run."""
+        self._core.set_tags([(key, str(value))])
+
+    def set_tags(self, tags: Mapping[str, object]) -> None:
+        """Several tags, all or none."""
+        self._core.set_tags([(key, str(value)) for key, value in tags.items()])
+
+    def log_input(
+        self,
+        name: str,
+        digest: str,
+        *,
+        source_type: str,
+        source: str,
+        schema: str = "",
+        profile: str = "",
+        tags: Mapping[str, object] | None = None,
+    ) -> None:
+        """A dataset that the run uses."""
+        self._core.log_input(
+            {
+                "name": name,
+                "digest": digest,
+                "source_type": source_type,
+                "source": source,
+                "schema": schema,
+                "profile": profile,
+            },
+            [(key, str(value)) for key, value in (tags or {}).items()],
+        )
+
+    def end(self, status: str = "FINISHED", end_time: Time | None = None) -> None:
+        """Ends the run once all that was logged before has been delivered."""
+        self._core.end(status.upper(), _stamp(end_time))
+
+    def commit(self) -> None:
+        """Returns when all that was logged before is in the spool."""
+        self._core.commit()
+
+    def flush(self, timeout: Seconds = 30.0) -> FlushReport:
+        """commit(), and waits for the servers to confirm, for at most `timeout`."""
+        return FlushReport(**self._core.flush(timeout))
+
+    def close(self, timeout: Seconds | None = None) -> CloseReport:
+        """Ends the run, flushes, stops. What a server hasn't confirmed by then stays in the spool."""
+        report = CloseReport(**self._core.close(self._close_timeout if timeout is None else timeout))
+        self._closed = True
+        _open.discard(self)
+        return report
+
+    def status(self) -> LoggerStatus:
+        """How it is going; no request is sent."""
+        return LoggerStatus(**self._core.status())
+
+    @property
+    def run_id(self) -> str:
+        """The server's id of the run; "" until it was created there."""
+        return self.status().run_id
+
+    @property
+    def local_id(self) -> str:
+        """The id by which this program may call the run before a server has given it one."""
+        return self._core.local_id
+
+    def __enter__(self) -> RunLogger:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._closed:
+            return
+        if kind is not None:
+            self.end("KILLED" if issubclass(kind, KeyboardInterrupt) else "FAILED")
+        # After Ctrl-C nobody wants to wait for servers; the spool has it all.
+        interrupted = kind is not None and issubclass(kind, KeyboardInterrupt)
+        self.close(0.0 if interrupted else None)
+
+
+def _stamp(timestamp: object) -> int | None:
+    if timestamp is None:
+        return None
+    from ._wire import milliseconds
+
+    return milliseconds("timestamp", timestamp)
+
+
+_open: weakref.WeakSet[RunLogger] = weakref.WeakSet()
+
+
+def _at_exit() -> None:
+    """Nothing that was logged may stay in memory; servers aren't waited for."""
+    for logger in list(_open):
+        try:
+            logger.commit()
+        except MlflowhaError:
+            continue  # closed, or a forked child that hasn't logged
+
+
+atexit.register(_at_exit)
+
+
+class Spool:
+    """A directory of spools: what processes that logged have left there."""
+
+    def __init__(self, directory: str) -> None:
+        self.directory = directory
+
+    def files(self) -> list[tuple[str, bool]]:
+        """(path, whether its owner lives) of each spool file."""
+        return _core.list_spools(self.directory)
+
+    def replay(self, client: Client | None = None, **options: Any) -> dict[str, Any]:
+        """As replay(directory, client)."""
+        return replay(self.directory, client, **options)
+
+
+def replay(
+    directory: str,
+    client: Client | None = None,
+    *,
+    dry_run: bool = False,
+    patience: Seconds = 120.0,
+    timeout: Seconds | None = None,
+    cancel: _core.Cancel | None = None,
+) -> dict[str, Any]:
+    """Delivers what dead processes left in a directory of spools; may be interrupted and repeated at will. Ends after
+    `patience` seconds without a delivery. The report's keys: docs/python.md."""
+    core = (Client() if client is None else client)._core
+    report: dict[str, Any] = json.loads(core.replay(directory, dry_run, patience, timeout, cancel))
+    return report

@@ -1,0 +1,116 @@
+"""RunLogger, Spool and replay."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+from mlflowha import Client, RunLogger, Spool, errors, replay
+from mlflowha.testing import FakeServer
+
+
+def test_everything_that_is_logged_arrives(mlflowha_server: FakeServer, tmp_path: Path) -> None:
+    client = Client(mlflowha_server.url)
+    with RunLogger(client, experiment="e", run_name="r", tags={"n": 1}, directory=str(tmp_path)) as logger:
+        for i in range(2000):
+            logger.log_metric("loss", i / 10, i)
+        logger.log_metric(key="loss", value=-1, step=2000, timestamp=5)
+        logger.log_metric("nan", math.nan)
+        logger.log_metrics({"a": 1, "b": 2.5}, step=3)
+        logger.log_param("lr", 0.1)
+        logger.log_params({"x": 1, "y": None})
+        logger.set_tag("t", 5)
+        logger.log_input("d", "abc", source_type="local", source="/data", tags={"mlflow.data.context": "training"})
+        flushed = logger.flush(30)
+        assert flushed.drained and flushed.waiting == 0
+        run_id = logger.run_id
+        assert run_id == flushed.run_id and logger.local_id
+        status = logger.status()
+        assert status.state == "online" and status.waiting == 0 and status.last_error is None
+    run = client.get_run(run_id)
+    assert run.info.status == "FINISHED" and run.info.run_name == "r" and run.data.tags["n"] == "1"
+    assert run.data.params == {"lr": "0.1", "x": "1", "y": "None"} and run.data.metrics["b"] == 2.5
+    assert math.isnan(run.data.metrics["nan"])
+    assert run.inputs.dataset_inputs[0].dataset.name == "d"
+    points = mlflowha_server.backend.points(run_id, "loss")
+    assert len(points) == 2001 and points[0] == (5, 2000, -1.0)
+    assert Spool(str(tmp_path)).files() == []
+
+
+def test_an_outage_loses_nothing_and_replay_delivers(mlflowha_server: FakeServer, tmp_path: Path) -> None:
+    mlflowha_server.stop()
+    client = Client(mlflowha_server.url)
+    logger = RunLogger(client, directory=str(tmp_path))
+    for i in range(100):
+        logger.log_metric("m", i, i)
+    report = logger.close(0.3)
+    assert not report.drained and report.waiting and report.spool and "mlflowha replay" in report.replay
+    assert report.last_error is None or isinstance(report.last_error, errors.MlflowhaError)
+    assert [path for path, _ in Spool(str(tmp_path)).files()] == [report.spool]
+    with pytest.raises(errors.MlflowhaError):
+        logger.log_metric("m", 1)
+    assert replay(str(tmp_path), client, dry_run=True)["delivered"] == 0
+    mlflowha_server.start()
+    client.reset_circuit_breaker()
+    assert Spool(str(tmp_path)).replay(client)["waiting"] == 0
+    (run_id,) = mlflowha_server.backend.runs()
+    assert [step for _, step, _ in mlflowha_server.backend.points(run_id, "m")] == list(range(100))
+    assert client.get_run(run_id).info.status == "FINISHED"
+
+
+def test_an_exception_fails_the_run(mlflowha_server: FakeServer, tmp_path: Path) -> None:
+    client = Client(mlflowha_server.url)
+    with pytest.raises(ZeroDivisionError), RunLogger(client, directory=str(tmp_path)) as logger:
+        logger.log_metric("m", 1)
+        logger.flush(30)
+        1 / 0  # noqa: B018
+    (run_id,) = mlflowha_server.backend.runs()
+    assert client.get_run(run_id).info.status == "FAILED"
+
+
+def test_logging_into_a_run_that_exists(mlflowha_server: FakeServer, tmp_path: Path) -> None:
+    client = Client(mlflowha_server.url)
+    run_id = client.create_run("0").info.run_id
+    with RunLogger(client, run_id=run_id, directory=str(tmp_path), durability="each") as logger:
+        logger.log_metric("m", 2.0, 1)
+    assert client.get_run(run_id).data.metrics == {"m": 2.0}
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "call"),
+    [
+        (TypeError, "key: value is 5", lambda x: x.log_metric(5, 1.0)),
+        (TypeError, "must be real number", lambda x: x.log_metric("k", "x")),
+        (TypeError, "needs key and value", lambda x: x.log_metric("k")),
+        (TypeError, "unexpected argument 'steps'", lambda x: x.log_metric("k", 1.0, steps=1)),
+        (TypeError, "twice the argument 'key'", lambda x: x.log_metric("k", 1.0, key="k")),
+        (TypeError, "at most 4", lambda x: x.log_metric("k", 1.0, 1, 1, 1)),
+        (TypeError, "integer", lambda x: x.log_metric("k", 1.0, 1.5)),
+        (OverflowError, "", lambda x: x.log_metric("k", 1.0, 1 << 70)),
+        (UnicodeEncodeError, "surrogate", lambda x: x.log_metric("\ud800", 1.0)),
+        (ValueError, "key", lambda x: x.log_metric("", 1.0)),
+        (ValueError, "key", lambda x: x.log_metric("../k", 1.0)),
+        (ValueError, "status", lambda x: x.end("GONE")),
+        (ValueError, "there is no setting wrong", lambda x: RunLogger(x.client, wrong=1)),
+        (ValueError, "expected none, interval or each", lambda x: RunLogger(x.client, durability="some")),
+    ],
+)
+def test_bad_input_is_refused_at_once(mlflowha_server: FakeServer, tmp_path: Path, kind, text, call) -> None:
+    logger = RunLogger(Client(mlflowha_server.url), directory=str(tmp_path))
+    with pytest.raises(kind) as caught:
+        call(logger)
+    assert text in str(caught.value)
+    logger.close(20)
+
+
+def test_a_subclass_may_change_log_metric(mlflowha_server: FakeServer, tmp_path: Path) -> None:
+    class Doubling(RunLogger):
+        def log_metric(self, key: str, value: float, step: int | None = 0, timestamp: int | None = None) -> None:
+            super().log_metric(key, 2 * value, step, timestamp)
+
+    client = Client(mlflowha_server.url)
+    with Doubling(client, directory=str(tmp_path)) as logger:
+        logger.log_metric("m", 2.0)
+    (run_id,) = mlflowha_server.backend.runs()
+    assert client.get_run(run_id).data.metrics == {"m": 4.0}

@@ -1,0 +1,200 @@
+"""What a library owes its process: Ctrl-C, fork, threads, a quick import, no surprise at its end."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from mlflowha import Client, RunLogger
+from mlflowha.testing import FakeServer
+
+
+def interrupted_after(seconds: float, what: int = signal.SIGINT) -> threading.Timer:
+    timer = threading.Timer(seconds, lambda: os.kill(os.getpid(), what))
+    timer.start()
+    return timer
+
+
+def time_to_interrupt(call) -> float:
+    """Seconds from Ctrl-C to its exception."""
+    began = time.monotonic()
+    interrupted_after(0.3)
+    with pytest.raises(KeyboardInterrupt):
+        call()
+    return time.monotonic() - began - 0.3
+
+
+def test_ctrl_c_ends_a_call_that_waits_for_an_answer(mlflowha_server: FakeServer) -> None:
+    client = Client(mlflowha_server.url)
+    mlflowha_server.pause()
+    best = min(time_to_interrupt(lambda: client.get_experiment("0", timeout=20)) for _ in range(2))
+    assert best < 0.1
+
+
+def test_ctrl_c_ends_a_wait_between_attempts(mlflowha_server: FakeServer) -> None:
+    mlflowha_server.stop()
+    client = Client(mlflowha_server.url, settings={"retry.backoff.base": 20, "retry.backoff.cap": 20})
+    best = min(time_to_interrupt(lambda: client.get_experiment("0", timeout=20)) for _ in range(2))
+    assert best < 0.1
+
+
+def test_ctrl_c_ends_a_flush(mlflowha_server: FakeServer, tmp_path: Path) -> None:
+    mlflowha_server.stop()
+    logger = RunLogger(Client(mlflowha_server.url), directory=str(tmp_path))
+    logger.log_metric("m", 1.0)
+    assert time_to_interrupt(lambda: logger.flush(20)) < 0.15
+
+
+def test_a_handler_that_does_not_raise_lets_the_call_go_on(mlflowha_server: FakeServer) -> None:
+    seen: list[int] = []
+    before = signal.signal(signal.SIGUSR1, lambda number, frame: seen.append(number))
+    try:
+        client = Client(mlflowha_server.url)
+        mlflowha_server.pause()
+        interrupted_after(0.1, signal.SIGUSR1)
+        threading.Timer(0.4, mlflowha_server.resume).start()
+        assert client.get_experiment("0").name == "Default"
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert seen == [signal.SIGUSR1]
+
+
+def test_other_threads_run_while_a_call_waits(mlflowha_server: FakeServer) -> None:
+    client = Client(mlflowha_server.url)
+    mlflowha_server.pause()
+    thread = threading.Thread(target=lambda: pytest.raises(TimeoutError, client.get_experiment, "0", timeout=1))
+    thread.start()
+    began = time.monotonic()
+    while time.monotonic() - began < 0.2:
+        pass
+    assert thread.is_alive()
+    thread.join()
+
+
+def test_a_call_of_another_thread_can_be_cancelled(mlflowha_server: FakeServer) -> None:
+    from mlflowha import Cancel, errors
+
+    client = Client(mlflowha_server.url)
+    mlflowha_server.pause()
+    cancel = Cancel()
+    threading.Timer(0.1, cancel.cancel).start()
+    began = time.monotonic()
+    with pytest.raises(errors.CancelledError):
+        client._core.call("get_experiment", '{"experiment_id": "0"}', 20, cancel)
+    assert time.monotonic() - began < 5 and cancel.cancelled
+
+
+def log_in_child(client: Client, logger: RunLogger, run_id: str, index: int) -> None:
+    client.log_metric(run_id, "direct", index, step=index)
+    logger.log_metric("logged", index, step=index)
+    logger.flush(20)
+
+
+def test_children_of_a_fork_go_on_using_what_their_parent_had(mlflowha_server: FakeServer, tmp_path: Path) -> None:
+    client = Client(mlflowha_server.url)
+    logger = RunLogger(client, directory=str(tmp_path))
+    logger.log_metric("logged", 0, step=0)
+    assert logger.flush(20).drained
+    run_id = logger.run_id
+    context = multiprocessing.get_context("fork")
+    children = [context.Process(target=log_in_child, args=(client, logger, run_id, i)) for i in (1, 2, 3)]
+    for child in children:
+        child.start()
+    client.log_metric(run_id, "direct", 0, step=0)
+    for child in children:
+        child.join(60)
+    assert [child.exitcode for child in children] == [0, 0, 0]
+    report = logger.close(20)
+    assert report.drained
+    for key in ("direct", "logged"):
+        assert sorted(point[1] for point in mlflowha_server.backend.points(run_id, key)) == [0, 1, 2, 3]
+    assert client.get_run(run_id).info.status == "FINISHED"
+
+
+def test_ctrl_c_works_in_a_child_of_a_fork(mlflowha_server: FakeServer) -> None:
+    client = Client(mlflowha_server.url)
+    client.get_experiment("0")
+    mlflowha_server.pause()
+    pid = os.fork()
+    if pid == 0:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            client.get_experiment("0", timeout=20)
+        except KeyboardInterrupt:
+            os._exit(42)
+        os._exit(1)
+    time.sleep(0.3)
+    os.kill(pid, signal.SIGINT)
+    began = time.monotonic()
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 42
+    assert time.monotonic() - began < 2
+
+
+def run_script(text: str, *arguments: str, **environment: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(text), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, **environment},
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_what_was_logged_survives_a_program_that_just_ends(mlflowha_server: FakeServer, tmp_path: Path) -> None:
+    mlflowha_server.stop()
+    run_script(
+        """
+        import sys, mlflowha
+        logger = mlflowha.RunLogger(mlflowha.Client(sys.argv[1]), directory=sys.argv[2])
+        for i in range(1000):
+            logger.log_metric("m", i, i)
+        logger.self = logger  # a cycle: nobody destroys it in time
+        """,
+        mlflowha_server.url,
+        str(tmp_path),
+    )
+    mlflowha_server.start()
+    from mlflowha import replay
+
+    report = replay(str(tmp_path), Client(mlflowha_server.url))
+    assert report["waiting"] == 0
+    run_id = mlflowha_server.backend.runs()[0]
+    assert len(mlflowha_server.backend.points(run_id, "m")) == 1000
+
+
+def test_an_import_is_quick_and_loads_nothing_rare() -> None:
+    out = run_script(
+        """
+        import sys, time
+        began = time.perf_counter()
+        import mlflowha
+        took = time.perf_counter() - began
+        heavy = {"asyncio", "concurrent.futures", "dataclasses", "mlflowha._specs", "mlflowha._testing", "mlflow"}
+        print(took, sorted(heavy & set(sys.modules)))
+        """
+    )
+    took, heavy = out.split(" ", 1)
+    assert heavy.strip() == "[]"
+    assert float(took) < 1.0  # a busy machine; tests/bench has the figure
+
+
+def test_the_report_for_bugs(mlflowha_server: FakeServer) -> None:
+    out = run_script(
+        "import runpy; runpy.run_module('mlflowha.info', run_name='__main__')",
+        MLFLOW_TRACKING_URI=mlflowha_server.url,
+        MLFLOW_TRACKING_TOKEN="hush",
+    )
+    assert "libcurl" in out and f"endpoints: {mlflowha_server.url}  (MLFLOW_TRACKING_URI)" in out
+    assert "hush" not in out
+
+
