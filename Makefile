@@ -44,19 +44,26 @@ demo: ## three MLflow servers, killed and stopped under load, nothing lost (BACK
 
 .PHONY: test
 test: ## every suite but the sanitizers: unit, fault, contract with real servers, simulation (SEEDS=n), package, lint
-	@$(SETUP) build lint
+	@$(SETUP) build extension lint
 	@$(MAKE) -j2 venvs build # pip waits for the network while the compiler works
 	$(call test,dev)
 
 .PHONY: venvs
 venvs:
-	@$(SETUP) versitygw mlflow-3 mlflow-2
+	@$(SETUP) versitygw mlflow-3 mlflow-2 wheel
 
 .PHONY: bench
 bench: ## the figures, into build/bench/report.json
-	@$(SETUP) build mlflow-3
+	@$(SETUP) build extension mlflow-3 wheel
 	$(call build,bench)
+	$(PYTHON) tools/python_wheel.py build --library build/bench --out build/bench/wheel
 	$(PYTHON) tests/bench/run.py --build build/bench --report build/bench/report.json
+
+.PHONY: wheel
+wheel: ## the Python package, built and tested, into build/wheel/dist (ALL=1: for every Python of this machine)
+	@$(SETUP) build extension wheel
+	$(PYTHON) tools/python_wheel.py build $(if $(ALL),--all)
+	$(PYTHON) tests/python/installed.py build/wheel
 
 .PHONY: chaos
 chaos: ## the demo's faults on both databases, again and again (ROUNDS=4); build/chaos/report.json

@@ -308,6 +308,11 @@ def parameter_type(table: Table, field: Field) -> str:
     return one
 
 
+def must_be_given(field: Field) -> bool:
+    """A parameter without a default. The value of a param or a tag may be empty, but somebody has to say so."""
+    return (field.required and not field.now) or (field.always and field.kind == "one" and field.type == "string")
+
+
 def order(op: Operation) -> tuple:
     """(fields that may be given by position, the others)"""
     fields = {parameter_name(op, f): f for f in (op.request.fields if op.request else []) if not f.alias and not f.body}
@@ -315,7 +320,7 @@ def order(op: Operation) -> tuple:
     if names is not None:
         head = [fields[name] for name in names.split()]
     else:
-        head = [f for f in fields.values() if f.required and not f.now]
+        head = [f for f in fields.values() if must_be_given(f)]
     return head, [f for f in fields.values() if f not in head]
 
 
@@ -331,7 +336,7 @@ def signature(table: Table, op: Operation, skip: tuple = ()) -> list:
     lines = ["self,"]
     optional = False
     for field in [f for f in head if f.name not in skip]:
-        must = field.required and not field.now
+        must = must_be_given(field)
         optional = optional or not must
         if must and optional:
             raise AssertionError(f"{op.name}: a required parameter behind an optional one")
@@ -341,7 +346,7 @@ def signature(table: Table, op: Operation, skip: tuple = ()) -> list:
     lines.append("*,")
     for field in [f for f in tail if f.name not in skip]:
         kind = parameter_type(table, field)
-        must = field.required and not field.now
+        must = must_be_given(field)
         none = "" if must else (" = None" if kind in ("Any", "object") else " | None = None")
         lines.append(f"{parameter_name(op, field)}: {kind}{none},")
     lines.append("timeout: Seconds | None = None,")
@@ -351,6 +356,8 @@ def signature(table: Table, op: Operation, skip: tuple = ()) -> list:
 def values(op: Operation, none: tuple = ()) -> str:
     fields = [f for f in (op.request.fields if op.request else []) if not f.alias and not f.body]
     names = ["None" if f.name in none else parameter_name(op, f) for f in fields]
+    # as Python's client, which stores None as "None"
+    names = [f"str({n})" if f.name == "value" and f.type == "string" and f.kind == "one" else n for f, n in zip(fields, names)]
     return "(" + ", ".join(names) + ("," if len(names) == 1 else "") + ")"
 
 

@@ -34,6 +34,7 @@ from typing import Any, Callable, Dict, Iterator, List, Optional
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(REPOSITORY / "tools"))
 import mlflow_stack  # noqa: E402
+import python_package  # noqa: E402
 
 MIB = 1024.0 * 1024.0
 
@@ -320,13 +321,16 @@ def fill_with_runs(url: str, runs: int, metrics: int) -> str:
 
 def group_search(bench: Bench) -> List[Figure]:
     what = "client CPU of search_runs, 1,000 runs of 50 metrics, real MLflow 3 server / official Python client"
+    what_python = "the same through mlflowha.Client, from Python / official Python client"
     what_wall = "time of the same search / a bare libcurl handle that sends the same bytes, the shortest of each"
     if not (bench.venv / "bin" / "python").exists():
         note = f"no MLflow in {bench.venv}: `make bench` makes it"
         return [missing("search_runs_cpu_ratio", what, "ratio", 0.125, "<=", note),
+                missing("python_search_runs_cpu_ratio", what_python, "ratio", 0.25, "<=", note),
                 missing("search_runs_wall_ratio", what_wall, "ratio", 1.05, "<=", note)]  # fmt: skip
     rounds, runs = 7, 1000
     took: Dict[str, List[Dict[str, Any]]] = {"ours": [], "bare": [], "official": []}
+    python = python_package.python_of(bench.build)
     with contextlib.ExitStack() as stack:
         stack.enter_context(mlflow_stack.ending_on_signals())
         url = stack.enter_context(mlflow_stack.Stack(1, version="3", venv=bench.venv)).urls[0]
@@ -334,6 +338,9 @@ def group_search(bench: Bench) -> List[Figure]:
         ours = [str(bench.program("search")), url]
         official = [str(bench.venv / "bin" / "python"), str(Path(__file__).with_name("official_search.py")), url]
         sides = {"ours": Side(ours), "bare": Side([*ours, "bare"]), "official": Side(official)}
+        if python is not None:
+            took["python"] = []
+            sides["python"] = Side([str(python), str(Path(__file__).with_name("python_search.py")), url])
         for side in sides.values():
             stack.callback(side.close)
         for turn in range(rounds + 1):
@@ -346,11 +353,14 @@ def group_search(bench: Bench) -> List[Figure]:
         return [result[key] for result in took[name]]
 
     ratios = [a / b for a, b in zip(all_of("ours", "cpu_s"), all_of("official", "cpu_s"))]
+    from_python = [a / b for a, b in zip(all_of("python", "cpu_s"), all_of("official", "cpu_s"))] if python else []
     shortest = {name: min(all_of(name, "wall_s")) for name in took}
     return [
         Figure("search_runs_cpu_ratio", what, statistics.median(ratios), "ratio", 0.125, runs=rounds,
                detail={"min": round(min(ratios), 4), "max": round(max(ratios), 4)}
                | {f"cpu_s_{name}": round(statistics.median(all_of(name, "cpu_s")), 4) for name in took}),
+        Figure("python_search_runs_cpu_ratio", what_python, statistics.median(from_python) if from_python else None, "ratio",
+               0.25, runs=len(from_python), note="" if from_python else "no wheel: `make bench` makes it"),
         Figure("search_runs_wall_ratio", what_wall, shortest["ours"] / shortest["bare"], "ratio", 1.05, runs=rounds,
                detail={f"s_{name}": round(shortest[name], 3) for name in took}
                | {f"median_s_{name}": round(statistics.median(all_of(name, "wall_s")), 3) for name in took}),
@@ -433,6 +443,14 @@ def group_library(bench: Bench) -> List[Figure]:
     ]  # fmt: skip
 
 
+def group_python(bench: Bench) -> List[Figure]:
+    if python_package.wheel_of(bench.build) is None:
+        what = "mlflowha.RunLogger.log_metric from Python, 1 thread"
+        return [missing("python_log_call_p50_us", what, "us", 1, "<=", "no wheel: `make bench` makes it")]
+    with tempfile.TemporaryDirectory() as directory:
+        return python_package.figures(Figure, bench.build, directory)
+
+
 def group_demo(bench: Bench) -> List[Figure]:
     rows = (
         ("demo_lost", "demo: acknowledged points that are not stored"),
@@ -480,6 +498,7 @@ GROUPS: Dict[str, Callable[[Bench], List[Figure]]] = {
     "logging": group_logging,
     "compile": group_compile,
     "library": group_library,
+    "python": group_python,
 }
 
 

@@ -8,4 +8,4 @@ import mlflowha
 
 pytest_plugins = ["pytester"]
 
-assert "site-packages" in Path(mlflowha.__file__).parts, f"these tests are for an installed wheel, not {mlflowha.__file__}"
+assert "site-packages" in Path(mlflowha.__file__).parts, f"not an installed wheel: {mlflowha.__file__}"

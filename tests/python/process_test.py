@@ -70,7 +70,12 @@ def test_a_handler_that_does_not_raise_lets_the_call_go_on(mlflowha_server: Fake
 def test_other_threads_run_while_a_call_waits(mlflowha_server: FakeServer) -> None:
     client = Client(mlflowha_server.url)
     mlflowha_server.pause()
-    thread = threading.Thread(target=lambda: pytest.raises(TimeoutError, client.get_experiment, "0", timeout=1))
+
+    def wait() -> None:
+        with pytest.raises(TimeoutError):
+            client.get_experiment("0", timeout=1)
+
+    thread = threading.Thread(target=wait)
     thread.start()
     began = time.monotonic()
     while time.monotonic() - began < 0.2:

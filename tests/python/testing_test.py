@@ -61,5 +61,5 @@ def test_what_a_server_can_be() -> None:
 
 
 def test_without_the_fixtures_the_plugin_loads_nothing(pytester: pytest.Pytester) -> None:
-    pytester.makepyfile("import sys\ndef test(): assert 'mlflowha._testing' not in sys.modules")
+    pytester.makepyfile("import sys\ndef test(): assert 'mlflowha' not in sys.modules")
     pytester.runpytest_subprocess().assert_outcomes(passed=1)

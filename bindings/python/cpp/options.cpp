@@ -251,6 +251,14 @@ void drop_scheme_prefix(std::vector<std::string>& endpoints) {
   }
 }
 
+/// Who only says how long a call may last means its attempts, too.
+void fit_timeouts(ClientOptions& options, const py::dict& settings) {
+  auto& [call, attempt, connect] = options.timeouts;
+  if (!settings.contains("timeouts.attempt") && attempt > call) attempt = call;
+  if (!settings.contains("timeouts.connect") && connect >= attempt) connect = attempt / 2;
+  if (!settings.contains("timeouts.call") && call < attempt) call = attempt;
+}
+
 /// What libcurl was built with may not exist here; then Python's own places are asked.
 void choose_authorities(ClientOptions& options) {
   if (options.tls.insecure || !options.tls.ca_file.empty() || !options.tls.ca_path.empty()) return;
@@ -298,6 +306,7 @@ ClientOptions client_options(const py::dict& settings, const py::object& environ
       value_of(settings.contains("endpoints") ? ClientOptions::from_env(rest) : ClientOptions::from_env(all));
   apply(client_setters(), options, settings, "Client");
   drop_scheme_prefix(options.endpoints);
+  fit_timeouts(options, settings);
   choose_authorities(options);
   options.http.wait_hook = interrupting_hook();
   options.clock = interruptible_clock();

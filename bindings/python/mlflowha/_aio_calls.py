@@ -166,7 +166,9 @@ class AsyncCalls(AsyncBase):
         return result
 
     async def download_artifact(self, artifact_path: str, *, timeout: Seconds | None = None) -> bytes:
-        """Reads a whole file through the artifact proxy, into memory."""
+        """Reads a whole file through the artifact proxy, into memory. For large ones: fetch_artifact(root_uri, path,
+        local_file).
+        """
         result: bytes = await self._call("download_artifact", (artifact_path,), timeout)
         return result
 
@@ -748,12 +750,12 @@ class AsyncCalls(AsyncBase):
         self,
         experiment_id: str,
         key: str,
+        value: object,
         *,
-        value: object = None,
         timeout: Seconds | None = None,
     ) -> None:
         """Sets a tag of an experiment."""
-        await self._call("set_experiment_tag", (experiment_id, key, value), timeout)
+        await self._call("set_experiment_tag", (experiment_id, key, str(value)), timeout)
 
     async def delete_experiment_tag(self, experiment_id: str, key: str, *, timeout: Seconds | None = None) -> None:
         """Removes a tag of an experiment."""
@@ -981,16 +983,9 @@ class AsyncCalls(AsyncBase):
         """Deletes an MCP server with all its versions and addresses; not while a version is active."""
         await self._call("delete_mcp_server", (name,), timeout)
 
-    async def set_mcp_server_tag(
-        self,
-        name: str,
-        key: str,
-        *,
-        value: object = None,
-        timeout: Seconds | None = None,
-    ) -> None:
+    async def set_mcp_server_tag(self, name: str, key: str, value: object, *, timeout: Seconds | None = None) -> None:
         """Sets a tag of an MCP server."""
-        await self._call("set_mcp_server_tag", (name, key, value), timeout)
+        await self._call("set_mcp_server_tag", (name, key, str(value)), timeout)
 
     async def delete_mcp_server_tag(self, name: str, key: str, *, timeout: Seconds | None = None) -> None:
         """Deletes a tag of an MCP server."""
@@ -1105,12 +1100,12 @@ class AsyncCalls(AsyncBase):
         name: str,
         version: str | int,
         key: str,
+        value: object,
         *,
-        value: object = None,
         timeout: Seconds | None = None,
     ) -> None:
         """Sets a tag of a version."""
-        await self._call("set_mcp_server_version_tag", (name, version, key, value), timeout)
+        await self._call("set_mcp_server_version_tag", (name, version, key, str(value)), timeout)
 
     async def delete_mcp_server_version_tag(
         self,
@@ -1387,12 +1382,12 @@ class AsyncCalls(AsyncBase):
         self,
         name: str,
         key: str,
+        value: object,
         *,
-        value: object = None,
         timeout: Seconds | None = None,
     ) -> None:
         """Sets a tag of a registered model."""
-        await self._call("set_registered_model_tag", (name, key, value), timeout)
+        await self._call("set_registered_model_tag", (name, key, str(value)), timeout)
 
     async def delete_registered_model_tag(self, name: str, key: str, *, timeout: Seconds | None = None) -> None:
         """Removes a tag of a registered model."""
@@ -1520,12 +1515,12 @@ class AsyncCalls(AsyncBase):
         name: str,
         version: str | int,
         key: str,
+        value: object,
         *,
-        value: object = None,
         timeout: Seconds | None = None,
     ) -> None:
         """Sets a tag of a version."""
-        await self._call("set_model_version_tag", (name, version, key, value), timeout)
+        await self._call("set_model_version_tag", (name, version, key, str(value)), timeout)
 
     async def delete_model_version_tag(
         self,
@@ -1794,13 +1789,13 @@ class AsyncCalls(AsyncBase):
             "log_metric", (run_id, key, value, timestamp, step, model_id, dataset_name, dataset_digest), timeout
         )
 
-    async def log_param(self, run_id: str, key: str, *, value: object = None, timeout: Seconds | None = None) -> None:
+    async def log_param(self, run_id: str, key: str, value: object, *, timeout: Seconds | None = None) -> None:
         """Sets a param of a run. Another value for a key that has one is an error."""
-        await self._call("log_param", (run_id, key, value), timeout)
+        await self._call("log_param", (run_id, key, str(value)), timeout)
 
-    async def set_tag(self, run_id: str, key: str, *, value: object = None, timeout: Seconds | None = None) -> None:
+    async def set_tag(self, run_id: str, key: str, value: object, *, timeout: Seconds | None = None) -> None:
         """Sets a tag of a run."""
-        await self._call("set_tag", (run_id, key, value), timeout)
+        await self._call("set_tag", (run_id, key, str(value)), timeout)
 
     async def delete_tag(self, run_id: str, key: str, *, timeout: Seconds | None = None) -> None:
         """Removes a tag of a run."""
@@ -2359,12 +2354,12 @@ class AsyncCalls(AsyncBase):
         self,
         endpoint_id: str,
         key: str,
+        value: object,
         *,
-        value: object = None,
         timeout: Seconds | None = None,
     ) -> None:
         """Sets a tag of an endpoint."""
-        await self._call("set_gateway_endpoint_tag", (endpoint_id, key, value), timeout)
+        await self._call("set_gateway_endpoint_tag", (endpoint_id, key, str(value)), timeout)
 
     async def delete_gateway_endpoint_tag(self, endpoint_id: str, key: str, *, timeout: Seconds | None = None) -> None:
         """Removes a tag of an endpoint. One that isn't there is fine."""
@@ -2781,16 +2776,9 @@ class AsyncCalls(AsyncBase):
         )
         return result
 
-    async def set_trace_tag(
-        self,
-        trace_id: str,
-        key: str,
-        *,
-        value: object = None,
-        timeout: Seconds | None = None,
-    ) -> None:
+    async def set_trace_tag(self, trace_id: str, key: str, value: object, *, timeout: Seconds | None = None) -> None:
         """Sets a tag of a trace."""
-        await self._call("set_trace_tag", (trace_id, key, value), timeout)
+        await self._call("set_trace_tag", (trace_id, key, str(value)), timeout)
 
     async def delete_trace_tag(self, trace_id: str, key: str, *, timeout: Seconds | None = None) -> None:
         """Removes a tag of a trace."""
@@ -2988,12 +2976,12 @@ class AsyncCalls(AsyncBase):
         self,
         request_id: str,
         key: str,
+        value: object,
         *,
-        value: object = None,
         timeout: Seconds | None = None,
     ) -> None:
         """Sets a tag of a trace."""
-        await self._call("set_trace_tag_v2", (request_id, key, value), timeout)
+        await self._call("set_trace_tag_v2", (request_id, key, str(value)), timeout)
 
     async def delete_trace_tag_v2(self, request_id: str, key: str, *, timeout: Seconds | None = None) -> None:
         """Removes a tag of a trace."""

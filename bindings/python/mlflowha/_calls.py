@@ -159,7 +159,9 @@ class Calls(Base):
         return result
 
     def download_artifact(self, artifact_path: str, *, timeout: Seconds | None = None) -> bytes:
-        """Reads a whole file through the artifact proxy, into memory."""
+        """Reads a whole file through the artifact proxy, into memory. For large ones: fetch_artifact(root_uri, path,
+        local_file).
+        """
         result: bytes = self._call("download_artifact", (artifact_path,), timeout)
         return result
 
@@ -725,12 +727,12 @@ class Calls(Base):
         self,
         experiment_id: str,
         key: str,
+        value: object,
         *,
-        value: object = None,
         timeout: Seconds | None = None,
     ) -> None:
         """Sets a tag of an experiment."""
-        self._call("set_experiment_tag", (experiment_id, key, value), timeout)
+        self._call("set_experiment_tag", (experiment_id, key, str(value)), timeout)
 
     def delete_experiment_tag(self, experiment_id: str, key: str, *, timeout: Seconds | None = None) -> None:
         """Removes a tag of an experiment."""
@@ -945,9 +947,9 @@ class Calls(Base):
         """Deletes an MCP server with all its versions and addresses; not while a version is active."""
         self._call("delete_mcp_server", (name,), timeout)
 
-    def set_mcp_server_tag(self, name: str, key: str, *, value: object = None, timeout: Seconds | None = None) -> None:
+    def set_mcp_server_tag(self, name: str, key: str, value: object, *, timeout: Seconds | None = None) -> None:
         """Sets a tag of an MCP server."""
-        self._call("set_mcp_server_tag", (name, key, value), timeout)
+        self._call("set_mcp_server_tag", (name, key, str(value)), timeout)
 
     def delete_mcp_server_tag(self, name: str, key: str, *, timeout: Seconds | None = None) -> None:
         """Deletes a tag of an MCP server."""
@@ -1062,12 +1064,12 @@ class Calls(Base):
         name: str,
         version: str | int,
         key: str,
+        value: object,
         *,
-        value: object = None,
         timeout: Seconds | None = None,
     ) -> None:
         """Sets a tag of a version."""
-        self._call("set_mcp_server_version_tag", (name, version, key, value), timeout)
+        self._call("set_mcp_server_version_tag", (name, version, key, str(value)), timeout)
 
     def delete_mcp_server_version_tag(
         self,
@@ -1326,16 +1328,9 @@ class Calls(Base):
         result: list[ModelVersion] = self._call("get_latest_versions", (name, stages), timeout)
         return result
 
-    def set_registered_model_tag(
-        self,
-        name: str,
-        key: str,
-        *,
-        value: object = None,
-        timeout: Seconds | None = None,
-    ) -> None:
+    def set_registered_model_tag(self, name: str, key: str, value: object, *, timeout: Seconds | None = None) -> None:
         """Sets a tag of a registered model."""
-        self._call("set_registered_model_tag", (name, key, value), timeout)
+        self._call("set_registered_model_tag", (name, key, str(value)), timeout)
 
     def delete_registered_model_tag(self, name: str, key: str, *, timeout: Seconds | None = None) -> None:
         """Removes a tag of a registered model."""
@@ -1451,12 +1446,12 @@ class Calls(Base):
         name: str,
         version: str | int,
         key: str,
+        value: object,
         *,
-        value: object = None,
         timeout: Seconds | None = None,
     ) -> None:
         """Sets a tag of a version."""
-        self._call("set_model_version_tag", (name, version, key, value), timeout)
+        self._call("set_model_version_tag", (name, version, key, str(value)), timeout)
 
     def delete_model_version_tag(
         self,
@@ -1717,13 +1712,13 @@ class Calls(Base):
         """Adds one point to a metric of a run."""
         self._call("log_metric", (run_id, key, value, timestamp, step, model_id, dataset_name, dataset_digest), timeout)
 
-    def log_param(self, run_id: str, key: str, *, value: object = None, timeout: Seconds | None = None) -> None:
+    def log_param(self, run_id: str, key: str, value: object, *, timeout: Seconds | None = None) -> None:
         """Sets a param of a run. Another value for a key that has one is an error."""
-        self._call("log_param", (run_id, key, value), timeout)
+        self._call("log_param", (run_id, key, str(value)), timeout)
 
-    def set_tag(self, run_id: str, key: str, *, value: object = None, timeout: Seconds | None = None) -> None:
+    def set_tag(self, run_id: str, key: str, value: object, *, timeout: Seconds | None = None) -> None:
         """Sets a tag of a run."""
-        self._call("set_tag", (run_id, key, value), timeout)
+        self._call("set_tag", (run_id, key, str(value)), timeout)
 
     def delete_tag(self, run_id: str, key: str, *, timeout: Seconds | None = None) -> None:
         """Removes a tag of a run."""
@@ -2262,12 +2257,12 @@ class Calls(Base):
         self,
         endpoint_id: str,
         key: str,
+        value: object,
         *,
-        value: object = None,
         timeout: Seconds | None = None,
     ) -> None:
         """Sets a tag of an endpoint."""
-        self._call("set_gateway_endpoint_tag", (endpoint_id, key, value), timeout)
+        self._call("set_gateway_endpoint_tag", (endpoint_id, key, str(value)), timeout)
 
     def delete_gateway_endpoint_tag(self, endpoint_id: str, key: str, *, timeout: Seconds | None = None) -> None:
         """Removes a tag of an endpoint. One that isn't there is fine."""
@@ -2668,9 +2663,9 @@ class Calls(Base):
         result: int = self._call("delete_traces", (experiment_id, max_timestamp_millis, max_traces, trace_ids), timeout)
         return result
 
-    def set_trace_tag(self, trace_id: str, key: str, *, value: object = None, timeout: Seconds | None = None) -> None:
+    def set_trace_tag(self, trace_id: str, key: str, value: object, *, timeout: Seconds | None = None) -> None:
         """Sets a tag of a trace."""
-        self._call("set_trace_tag", (trace_id, key, value), timeout)
+        self._call("set_trace_tag", (trace_id, key, str(value)), timeout)
 
     def delete_trace_tag(self, trace_id: str, key: str, *, timeout: Seconds | None = None) -> None:
         """Removes a tag of a trace."""
@@ -2858,16 +2853,9 @@ class Calls(Base):
         )
         return result
 
-    def set_trace_tag_v2(
-        self,
-        request_id: str,
-        key: str,
-        *,
-        value: object = None,
-        timeout: Seconds | None = None,
-    ) -> None:
+    def set_trace_tag_v2(self, request_id: str, key: str, value: object, *, timeout: Seconds | None = None) -> None:
         """Sets a tag of a trace."""
-        self._call("set_trace_tag_v2", (request_id, key, value), timeout)
+        self._call("set_trace_tag_v2", (request_id, key, str(value)), timeout)
 
     def delete_trace_tag_v2(self, request_id: str, key: str, *, timeout: Seconds | None = None) -> None:
         """Removes a tag of a trace."""

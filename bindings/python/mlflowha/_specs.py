@@ -2424,7 +2424,7 @@ OPERATIONS: dict[str, Any] = {
             ("description", "one", "string", False, None, None, None),
             ("url", "one", "string", True, None, None, None),
             ("events", "repeated", "WebhookEvent", True, None, None, None),
-            ("secret", "one", "string", False, None, None, None),
+            ("secret", "one", "secret", False, None, None, None),
             ("status", "one", "WebhookStatus", False, None, None, None),
         ),
         "member",
@@ -2461,7 +2461,7 @@ OPERATIONS: dict[str, Any] = {
             ("description", "one", "string", False, None, None, None),
             ("url", "one", "string", False, None, None, None),
             ("events", "repeated", "WebhookEvent", False, None, None, None),
-            ("secret", "one", "string", False, None, None, None),
+            ("secret", "one", "secret", False, None, None, None),
             ("status", "one", "WebhookStatus", False, None, None, None),
         ),
         "member",
@@ -2548,7 +2548,7 @@ OPERATIONS: dict[str, Any] = {
     "create_gateway_secret": (
         (
             ("secret_name", "one", "string", True, None, ("text", None, 255), None),
-            ("secret_value", "map", "string", False, None, None, None),
+            ("secret_value", "map", "secret", False, None, None, None),
             ("provider", "one", "string", False, None, ("text", None, 64), None),
             ("auth_config", "map", "string", False, None, None, None),
             ("created_by", "one", "string", False, None, ("text", None, 255), None),
@@ -2573,7 +2573,7 @@ OPERATIONS: dict[str, Any] = {
     "update_gateway_secret": (
         (
             ("secret_id", "one", "string", True, None, None, None),
-            ("secret_value", "map", "string", False, None, None, None),
+            ("secret_value", "map", "secret", False, None, None, None),
             ("auth_config", "map", "string", False, None, None, None),
             ("updated_by", "one", "string", False, None, ("text", None, 255), None),
         ),

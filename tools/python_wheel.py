@@ -1,0 +1,193 @@
+#!/usr/bin/env python3
+"""Builds the Python package: the sdist, and from it a wheel for each Python, repaired for other machines.
+
+    python_wheel.py build [--all | --python NAME]... [--library BUILD] [--out build/wheel]
+    python_wheel.py pythons                    the Pythons that wheels can be built for, the default one first
+
+The C++ library is compiled once, from the sdist's own copy, and every wheel only adds its thin module to it: pybind11
+has no stable ABI, but nearly all of the compile time isn't the binding's. With --library the library of a build tree is
+taken instead (`make test` has just made one). What the wheels say about the machines that they run on is what
+auditwheel found in them: built on Debian 12 that is a glibc of about its age.
+
+Needs build/venv/wheel (tools/setup.sh build extension wheel). Standard library only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "bindings" / "python"
+BUILDER = ROOT / "build" / "venv" / "wheel" / "bin" / "python"
+NEWEST = 19  # 3.19: there is none yet
+OLDEST = 10
+
+
+def say(text: str) -> None:
+    print(f"wheel: {text}", flush=True)
+
+
+def run(command: Sequence[str | Path], **options: object) -> None:
+    """Runs a command; its output is shown when it fails."""
+    words = [str(part) for part in command]
+    done = subprocess.run(  # type: ignore[call-overload]
+        words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, **options
+    )
+    if done.returncode != 0:
+        sys.stdout.write(done.stdout)
+        sys.exit(f"wheel: failed with {done.returncode}: {' '.join(words)}")
+
+
+def usable(python: str) -> tuple[str, str] | None:
+    """(version, real path) of a Python that can make venvs and compile extensions."""
+    probe = (
+        "import os, sys, sysconfig, venv, ensurepip; "
+        "there = os.path.exists(os.path.join(sysconfig.get_paths()['include'], 'Python.h')); "
+        "print('%d.%d' % sys.version_info[:2], os.path.realpath(sys.executable)) if there else None"
+    )
+    try:
+        done = subprocess.run([python, "-c", probe], capture_output=True, text=True, check=False)
+    except OSError:
+        return None
+    words = done.stdout.split()
+    if done.returncode != 0 or len(words) != 2 or int(words[0].split(".")[1]) < OLDEST:
+        return None
+    return words[0], words[1]
+
+
+def pythons() -> dict[str, str]:
+    """version -> interpreter; the default Python first, then the newest, then the others downwards."""
+    found: dict[str, str] = {}
+    names = ["python3", *(f"python3.{minor}" for minor in range(NEWEST, OLDEST - 1, -1)), "/usr/bin/python3"]
+    for name in names:
+        # pyenv's shims stand for versions that may not be switched on: look where it keeps them, too.
+        kept = Path.home().glob(f".pyenv/versions/*/bin/{name}") if "." in name else ()
+        places = [name, *sorted(map(str, kept))]
+        for place in places:
+            got = usable(place)
+            if got:
+                found.setdefault(*got)
+    return found
+
+
+def requirements() -> list[str]:
+    """What a wheel's own build needs, of tools/needs/wheel.txt."""
+    lines = (ROOT / "tools/needs/wheel.txt").read_text(encoding="utf-8").splitlines()
+    return [line for line in lines if line.startswith(("scikit-build-core", "pybind11"))]
+
+
+def builder_for(python: str, version: str, out: Path) -> Path:
+    """A venv of that Python with what builds a wheel; kept."""
+    folder = out / f"builder-{version}"
+    key = hashlib.sha256("\n".join([python, *requirements()]).encode()).hexdigest()
+    stamp = folder / ".key"
+    if not stamp.is_file() or stamp.read_text(encoding="utf-8") != key:
+        shutil.rmtree(folder, ignore_errors=True)
+        run([python, "-m", "venv", folder])
+        run([folder / "bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *requirements()])
+        stamp.write_text(key, encoding="utf-8")
+    return folder / "bin/python"
+
+
+def unpack_sdist(out: Path) -> Path:
+    """Makes the sdist and unpacks it: what is built is what is published."""
+    dist = out / "dist"
+    dist.mkdir(parents=True, exist_ok=True)
+    for old in dist.glob("*.tar.gz"):
+        old.unlink()
+    run([BUILDER, "-m", "build", "--sdist", "--no-isolation", "--outdir", dist, PACKAGE])
+    (sdist,) = dist.glob("*.tar.gz")
+    source = out / "src"
+    shutil.rmtree(source, ignore_errors=True)
+    with tarfile.open(sdist) as archive:
+        if hasattr(tarfile, "data_filter"):
+            archive.extractall(source, filter="data")
+        else:
+            archive.extractall(source)
+    (folder,) = source.iterdir()
+    return folder
+
+
+def install_library(source: Path, out: Path, library: Path | None) -> Path:
+    """The compiled library under out/prefix; its CMake package's folder."""
+    prefix = out / "prefix"
+    shutil.rmtree(prefix, ignore_errors=True)
+    if library is None:
+        library = out / "library"
+        launcher = shutil.which("ccache")
+        environment = {**os.environ, "CCACHE_BASEDIR": str(ROOT), "CCACHE_NOHASHDIR": "1",
+                       "CCACHE_SLOPPINESS": "time_macros,include_file_mtime,include_file_ctime"}
+        run(["cmake", "-S", source / "vendor", "-B", library, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release",
+             "-DCMAKE_CXX_FLAGS_RELEASE=-O2 -DNDEBUG", "-DMLFLOWHA_BUILD_CLI=OFF", "-DMLFLOWHA_BUILD_TESTS=OFF",
+             "-DMLFLOWHA_BUILD_EXAMPLES=OFF", "-DMLFLOWHA_BUILD_FUZZ=OFF",
+             *([f"-DCMAKE_CXX_COMPILER_LAUNCHER={launcher}"] if launcher else [])])
+        say("compiling the library")
+        run(["cmake", "--build", library], env=environment)
+    run(["cmake", "--install", library, "--prefix", prefix])
+    (package,) = prefix.glob("lib*/**/cmake/mlflowha")
+    return package
+
+
+def build_wheel(source: Path, package: Path, out: Path, version: str, python: str) -> Path:
+    """One repaired wheel."""
+    began = time.monotonic()
+    raw = out / "raw" / version
+    shutil.rmtree(raw, ignore_errors=True)
+    builder = builder_for(python, version, out)
+    run([builder, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check", "--no-deps", "--no-build-isolation",
+         "--wheel-dir", raw, "--config-settings", f"cmake.define.mlflowha_DIR={package}",
+         "--config-settings", f"build-dir={out / 'build'}/{{wheel_tag}}", source])
+    (wheel,) = raw.glob("*.whl")
+    tag = "cp" + version.replace(".", "")
+    dist = out / "dist"
+    for old in dist.glob(f"*-{tag}-*.whl"):
+        old.unlink()
+    tools = {**os.environ, "PATH": f"{BUILDER.parent}{os.pathsep}{os.environ['PATH']}"}
+    run([BUILDER, "-m", "auditwheel", "repair", "--strip", "--wheel-dir", dist, wheel], env=tools)
+    (repaired,) = dist.glob(f"*-{tag}-*.whl")
+    say(f"{repaired.name}: {repaired.stat().st_size / 1e6:.1f} MB after {time.monotonic() - began:.0f} s")
+    return repaired
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("pythons")
+    build = commands.add_parser("build")
+    build.add_argument("--all", action="store_true", help="for every Python of this machine")
+    build.add_argument("--two", action="store_true", help="for the default Python and the newest other one")
+    build.add_argument("--library", type=Path, help="a build tree with the compiled library")
+    build.add_argument("--out", type=Path, default=ROOT / "build" / "wheel")
+    arguments = parser.parse_args()
+    found = pythons()
+    if arguments.command == "pythons":
+        for version, python in found.items():
+            print(version, python)
+        return 0
+    if not BUILDER.is_file():
+        say("build/venv/wheel is not there: tools/setup.sh build extension wheel")
+        return 77
+    if not found:
+        sys.exit("wheel: no Python >= 3.10 here has venv and its headers (packages python3-venv, python3-dev)")
+    count = len(found) if arguments.all else 2 if arguments.two else 1
+    out = arguments.out.resolve()
+    out.mkdir(parents=True, exist_ok=True)
+    source = unpack_sdist(out)
+    library = arguments.library.resolve() if arguments.library else None
+    package = install_library(source, out, library)
+    for version, python in list(found.items())[:count]:
+        build_wheel(source, package, out, version, python)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
