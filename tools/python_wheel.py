@@ -22,6 +22,7 @@ import subprocess
 import sys
 import tarfile
 import time
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -127,8 +128,9 @@ def install_library(source: Path, out: Path, library: Path | None) -> Path:
         environment = {**os.environ, "CCACHE_BASEDIR": str(ROOT), "CCACHE_NOHASHDIR": "1",
                        "CCACHE_SLOPPINESS": "time_macros,include_file_mtime,include_file_ctime"}
         run(["cmake", "-S", source / "vendor", "-B", library, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release",
-             "-DCMAKE_CXX_FLAGS_RELEASE=-O2 -DNDEBUG", "-DMLFLOWHA_BUILD_CLI=OFF", "-DMLFLOWHA_BUILD_TESTS=OFF",
-             "-DMLFLOWHA_BUILD_EXAMPLES=OFF", "-DMLFLOWHA_BUILD_FUZZ=OFF",
+             "-DCMAKE_CXX_FLAGS_RELEASE=-O2 -DNDEBUG -ffunction-sections -fdata-sections",
+             "-DMLFLOWHA_BUILD_CLI=OFF", "-DMLFLOWHA_BUILD_TESTS=OFF", "-DMLFLOWHA_BUILD_EXAMPLES=OFF",
+             "-DMLFLOWHA_BUILD_FUZZ=OFF",
              *([f"-DCMAKE_CXX_COMPILER_LAUNCHER={launcher}"] if launcher else [])])
         say("compiling the library")
         run(["cmake", "--build", library], env=environment)
@@ -151,7 +153,16 @@ def build_wheel(source: Path, package: Path, out: Path, version: str, python: st
     dist = out / "dist"
     for old in dist.glob(f"*-{tag}-*.whl"):
         old.unlink()
-    tools = {**os.environ, "PATH": f"{BUILDER.parent}{os.pathsep}{os.environ['PATH']}"}
+    with zipfile.ZipFile(wheel) as archive:
+        (module,) = (name for name in archive.namelist() if name.startswith("mlflowha/_core.") and name.endswith(".so"))
+        archive.extract(module, raw)
+    stand_ins = raw / "unused"
+    run([BUILDER, ROOT / "tools/unused_protocols.py", raw / module, stand_ins])
+    tools = {
+        **os.environ,
+        "PATH": f"{BUILDER.parent}{os.pathsep}{os.environ['PATH']}",
+        "LD_LIBRARY_PATH": f"{stand_ins}{os.pathsep}{os.environ.get('LD_LIBRARY_PATH', '')}".rstrip(os.pathsep),
+    }
     run([BUILDER, "-m", "auditwheel", "repair", "--strip", "--wheel-dir", dist, wheel], env=tools)
     (repaired,) = dist.glob(f"*-{tag}-*.whl")
     say(f"{repaired.name}: {repaired.stat().st_size / 1e6:.1f} MB after {time.monotonic() - began:.0f} s")

@@ -54,13 +54,14 @@ def types_agree(python: Path) -> bool:
     package = ROOT / "bindings/python"
     allowed = ["--allowlist", str(Path(__file__).with_name("stubtest.allow"))]
     modules = ["mlflowha._core", "mlflowha._testing"]
+    settings = ["--no-cache", "--quiet", "--config", str(package / "pyproject.toml")]
     good = True
     with tempfile.TemporaryDirectory() as folder:
         cache = ["--cache-dir", folder]
         for command, where in (
             (["-m", "mypy.stubtest", *modules, "--ignore-disjoint-bases", *allowed], folder),
             (["-m", "mypy", *cache, "--config-file", str(package / "pyproject.toml")], str(package)),
-            (["-m", "ruff", "check", "--no-cache", "--quiet", str(package), str(ROOT / "tests/python")], folder),
+            (["-m", "ruff", "check", *settings, str(package), str(ROOT / "tests/python")], folder),
         ):
             environment = {**plain_environment(), "PYTHONPATH": str(site)} if where == folder else plain_environment()
             done = subprocess.run([str(wheels.BUILDER), *command], cwd=where, env=environment, check=False)
