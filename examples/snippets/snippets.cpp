@@ -103,6 +103,7 @@ int main() {
     std::puts(explain(client, "0123456789abcdef0123456789abcdef").c_str());
     std::printf("%zu runs\n", count_runs(client));
     if (!past_the_table(client)) std::puts("no such thing");
+    move_files(client, "0123456789abcdef0123456789abcdef");
     trace_and_judge(client, "tr-0123456789abcdef0123456789abcdef", mlflowha::WallTime(1767323045678ms));
     at_the_end(client);
     std::puts(to_json(client.health()).c_str());

@@ -38,7 +38,10 @@ class Replay(unittest.TestCase):
 
         seen = self.run_program("mlflowha", "replay", "mlflowha-spool", "--dry-run", "--json")
         self.assertEqual(seen.returncode, 0, seen.stderr)
-        self.assertEqual(json.loads(seen.stdout)["waiting"], 10_003)
+        self.assertEqual(json.loads(seen.stdout)["waiting"], 10_004)
+        self.assertEqual(json.loads(seen.stdout)["spools"][0]["artifacts_waiting"], 1)
+        self.assertEqual(json.loads(seen.stdout)["spools"][0]["artifact_bytes_waiting"], len("the model"))
+        self.assertIn("artifacts waiting: 1", self.run_program("mlflowha", "replay", "mlflowha-spool", "--dry-run").stdout)
 
         server = subprocess.Popen([str(BUILD / "mlflowha-fake-server")], stdout=subprocess.PIPE, text=True)
         try:
@@ -51,7 +54,7 @@ class Replay(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         report = json.loads(done.stdout)
         self.assertTrue(report["complete"])
-        self.assertEqual(report["delivered"], 10_003)
+        self.assertEqual(report["delivered"], 10_004)
         self.assertEqual(list((self.folder / "mlflowha-spool").iterdir()), [])
 
     def test_a_damaged_spool_is_named(self) -> None:

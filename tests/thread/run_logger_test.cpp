@@ -2,6 +2,7 @@
 #include <mlflowha/testing/fake_server.hpp>
 
 #include <filesystem>
+#include <fstream>
 #include <memory>
 #include <set>
 #include <string>
@@ -144,4 +145,34 @@ TEST_CASE("close() keeps its deadline with a server that is silent", "[thread][l
   replaying.directory = f.directory.path();
   CHECK(replay(f.client(), replaying).value().complete());
   CHECK(stored_points(*f.backend) == 1);
+}
+
+TEST_CASE("many threads log files into one run", "[thread][logging]") {
+  Fixture f;
+  f.options.durability = GENERATE(Durability::interval, Durability::each, Durability::none);
+  f.options.verify_on_close = true;
+  f.options.linger = 1ms;
+  const TemporaryDirectory files;
+  auto logger = RunLogger::start(f.client(), f.options).value();
+  std::vector<std::thread> threads;
+  std::atomic<int> failures{0};
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&, t] {
+      for (int i = 0; i < 5; ++i) {
+        const std::string path = files / (std::to_string(t) + "-" + std::to_string(i));
+        std::ofstream(path) << t << i;
+        if (!logger.log_artifact(path, "d") || !logger.log_metric("m", i, i)) ++failures;
+        std::filesystem::remove(path);
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  const CloseReport report = logger.close(60s).value();
+  CHECK(failures == 0);
+  CHECK(report.drained);
+  REQUIRE(report.verified);
+  CHECK(report.verified->done);
+  CHECK(report.verified->different == 0);
+  CHECK(f.client().list_artifacts({.run_id = report.run_id, .path = "d"}).value().files.size() == 20);
+  CHECK(std::filesystem::is_empty(f.directory.path()));
 }

@@ -153,7 +153,7 @@ class MLFLOWHA_EXPORT Spool {
   [[nodiscard]] Result<RunArtifact> take_artifact(const std::string& local_path, std::string_view path,
                                                   ArtifactKeep keep, std::uint64_t max_bytes);
   /// Removes what take_artifact() gave and no row will ever have.
-  void drop_artifact(const RunArtifact& artifact) noexcept;
+  void drop_artifact(const RunArtifact& artifact);
   /// Where the bytes of an artifact lie; Errc::storage_corrupt when its record names no file of this spool.
   [[nodiscard]] Result<std::string> artifact_file(const RunArtifact& artifact) const;
   /// Appends all rows or none, in one commit. Errc::storage_full when the disk or a cap is full.
@@ -192,7 +192,7 @@ class MLFLOWHA_EXPORT Spool {
   Result<void> check_room(std::uint64_t bytes) const;
   Result<std::string> make_files_directory();
   Result<void> remove_orphans();
-  void remove_artifacts(const std::vector<std::string>& files) noexcept;
+  void remove_artifacts(const std::vector<std::string>& files);
   [[nodiscard]] Result<std::vector<SpoolRun>> read_runs(std::int64_t id) const;
 
   const SpoolOptions options_;

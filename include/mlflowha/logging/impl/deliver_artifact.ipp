@@ -5,6 +5,7 @@
 #include <mlflowha/logging/impl/fault_point.hpp>
 #include <mlflowha/logging/impl/sha256.hpp>
 
+#include <errno.h>
 #include <fmt/format.h>
 #include <unistd.h>
 

@@ -122,7 +122,7 @@ MLFLOWHA_INLINE Result<RunArtifact> Spool::take_artifact(const std::string& loca
   return artifact;
 }
 
-MLFLOWHA_INLINE void Spool::drop_artifact(const RunArtifact& artifact) noexcept {
+MLFLOWHA_INLINE void Spool::drop_artifact(const RunArtifact& artifact) {
   const std::lock_guard<std::mutex> lock(mutex_);
   held_ -= artifact.size < held_ ? artifact.size : held_;
   remove_artifacts({artifact.file});
@@ -138,7 +138,7 @@ MLFLOWHA_INLINE Result<std::string> Spool::artifact_file(const RunArtifact& arti
 }
 
 /// Under the lock. What can't be removed now is an orphan for the next one who adopts the spool.
-MLFLOWHA_INLINE void Spool::remove_artifacts(const std::vector<std::string>& files) noexcept {
+MLFLOWHA_INLINE void Spool::remove_artifacts(const std::vector<std::string>& files) {
   for (const std::string& file : files) {
     if (detail::is_plain_name(file)) ::unlink((files_directory() + '/' + file).c_str());
     MLFLOWHA_FAULT_POINT("artifact: removed");

@@ -40,6 +40,7 @@ MLFLOWHA_INLINE std::vector<SpoolRow> rows_of(std::int64_t run, const RunValues&
 MLFLOWHA_INLINE Result<void> LogHub::check_artifacts(const SentBook& book, const Run& run, Deadline deadline,
                                                      VerifyReport& report) {
   constexpr std::size_t most_directories = 100;
+  constexpr std::size_t most_notes = 40;
   const Result<ArtifactRoot> root = parse_artifact_root(run.info.artifact_uri, client_.config().endpoints());
   if (!root || !root->proxied) {  // in the reach of this machine, not of the servers
     report.unchecked += book.artifacts().size();
@@ -71,6 +72,7 @@ MLFLOWHA_INLINE Result<void> LogHub::check_artifacts(const SentBook& book, const
         continue;
       }
       ++report.different;
+      if (report.notes.size() == most_notes) continue;
       report.notes.push_back(file == there.end() ? fmt::format("artifact \"{}\" isn't there", sanitize(path, 100))
                                                  : fmt::format("artifact \"{}\" has {} bytes instead of {}",
                                                                sanitize(path, 100), file->second->file_size, size));
