@@ -13,6 +13,7 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -67,8 +68,9 @@ class MLFLOWHA_EXPORT Deliverer {
 
   struct Sent {
     std::vector<QuarantinedRow> refused;
-    std::optional<Error> refusal;  // what was said to the first of them
-    std::optional<Error> stop;     // not now
+    std::set<std::string> refused_tags;  // keys
+    std::optional<Error> refusal;        // what was said to the first of them
+    std::optional<Error> stop;           // not now
     bool run_gone = false;
   };
 

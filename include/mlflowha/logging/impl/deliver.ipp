@@ -251,6 +251,7 @@ MLFLOWHA_INLINE void Deliverer::send_values(const SpoolRun& run, RunValues value
     row.run = run.id;
     row.entries = 1;
     row.reason = reason_of(error);
+    if (!values.tags.empty()) sent.refused_tags.insert(values.tags.front().key);
     Result<std::string> bytes = encode(std::move(values));
     if (bytes) row.data = std::move(*bytes);
     sent.refused.push_back(std::move(row));
@@ -357,19 +358,21 @@ MLFLOWHA_INLINE DeliveryStep Deliverer::step(Spool& spool, std::int64_t id, cons
   std::int64_t through = first.seq;
   std::unordered_set<std::string> keys;
   const auto admit = [&](const RunValues& more) {
-    // A request must not name a param or tag twice, and keeps to the limits.
+    // A request must not name a param twice, and keeps to the limits.
     std::unordered_set<std::string> fresh = keys;
     std::size_t metric_keys = 0;
     bool good = true;
     for (const Metric& m : more.metrics) fresh.insert('m' + m.key);
     for (const Param& p : more.params) good = fresh.insert('p' + p.key).second && good;
-    for (const RunTag& t : more.tags) good = fresh.insert('t' + t.key).second && good;
     for (const std::string& key : fresh) metric_keys += key.front() == 'm' ? 1U : 0U;
     if (!good || metric_keys > BatchEncoder::most_keys) return false;
     keys = std::move(fresh);
     return true;
   };
   static_cast<void>(admit(*values));
+  std::size_t entries = values->size();
+  // A tag that is set again and again, a progress for instance, would else make a request of each row.
+  std::vector<RunTag> superseded;
   for (std::size_t i = 1; i < rows->size() && values->size() < BatchEncoder::most_entries; ++i) {
     const StoredRow& row = (*rows)[i];
     if (row.kind != RecordKind::values || values->size() + row.entries > BatchEncoder::most_entries) break;
@@ -381,14 +384,29 @@ MLFLOWHA_INLINE DeliveryStep Deliverer::step(Spool& spool, std::int64_t id, cons
     }
     std::move(more->metrics.begin(), more->metrics.end(), std::back_inserter(values->metrics));
     std::move(more->params.begin(), more->params.end(), std::back_inserter(values->params));
-    std::move(more->tags.begin(), more->tags.end(), std::back_inserter(values->tags));
+    entries += more->size();
+    for (RunTag& tag : more->tags) {
+      const auto older =
+          std::find_if(values->tags.begin(), values->tags.end(), [&](const RunTag& one) { return one.key == tag.key; });
+      if (older != values->tags.end()) {
+        superseded.push_back(std::move(*older));
+        values->tags.erase(older);
+      }
+      values->tags.push_back(std::move(tag));
+    }
     through = row.seq;
   }
-  const std::size_t entries = values->size();
   drop_repeated_nans(values->metrics);
   Sent sent;
   const bool believed = doubts_.contains({spool.path(), first.seq}) && doubts_[{spool.path(), first.seq}] >= patience;
   if (entries != 0) send_values(*run, std::move(*values), believed, options, sent);
+  // Where the newest value was refused, the one before it holds.
+  std::erase_if(superseded, [&](const RunTag& tag) { return !sent.refused_tags.contains(tag.key); });
+  for (RunTag& tag : superseded) {
+    RunValues one;
+    one.tags.push_back(std::move(tag));
+    if (!sent.stop) send_values(*run, std::move(one), believed, options, sent);
+  }
   if (sent.stop && judge(*sent.stop) == Verdict::doubtful) static_cast<void>(believe(spool, first.seq));
   return finish(spool, *run, through, entries, std::move(sent));
 }
