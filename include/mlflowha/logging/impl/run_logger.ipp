@@ -357,8 +357,9 @@ MLFLOWHA_INLINE Result<void> RunLogger::end(RunStatus status, std::int64_t end_t
   end.status = std::move(status);
   end.end_time = end_time != now_at_call ? end_time : (*core)->clock->wall_now().time_since_epoch().count();
   const Record record = std::move(end);
-  (*core)->ended.store(true);
-  return handle_->accept(**core, [&] { return (*core)->buffer->put(record); });
+  Result<void> taken = handle_->accept(**core, [&] { return (*core)->buffer->put(record); });
+  if (taken) (*core)->ended.store(true);
+  return taken;
 }
 
 MLFLOWHA_INLINE Result<void> RunLogger::commit() {
@@ -382,7 +383,13 @@ MLFLOWHA_INLINE Result<CloseReport> RunLogger::close(Duration timeout) {
   detail::LoggerCore& core = **found;
   const Deadline deadline = Deadline::after(core.clock->now(), timeout);
   if (!core.ended.load()) {
-    if (Result<void> ended = end(); !ended) return std::move(ended).error();
+    Result<void> ended = end();
+    if (!ended && ended.error().code == Errc::storage_full) {
+      // Writing makes room in memory, delivering makes room in the spool.
+      if (!core.hub->commit()) static_cast<void>(core.hub->flush(core.buffer->run(), deadline));
+      ended = end();
+    }
+    if (!ended) return std::move(ended).error();
   }
   core.buffer->shut();  // whoever logs now is told; whatever was taken will be written
   Result<FlushReport> flushed = core.hub->flush(core.buffer->run(), deadline);

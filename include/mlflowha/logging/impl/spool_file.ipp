@@ -260,7 +260,7 @@ MLFLOWHA_INLINE Result<void> Spool::open_database(bool existing) {
       if (!tables) return std::move(tables).error();
       if (*tables != "0" || *application != "0") return corrupt("a SQLite file, but no spool");
     }
-    auto check = database_->query("PRAGMA quick_check(1)");
+    auto check = database_->query("PRAGMA integrity_check(1)");
     if (!check) return std::move(check).error();
     if (*check != "ok") return corrupt(*check);
   }
