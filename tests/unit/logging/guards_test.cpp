@@ -1,0 +1,272 @@
+// The small promises of a RunLogger that only matter on a bad day.
+
+#include <sqlite3.h>
+
+#include <chrono>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "support/catch.hpp"
+#include "unit/logging/fixture.hpp"
+
+using namespace mlflowha;
+using namespace mlflowha::testing;
+using namespace mlflowha_tests;
+using namespace std::chrono_literals;
+
+namespace {
+
+std::int64_t now_of(const LoggerFixture& f) { return f.cluster.clock->wall_now().time_since_epoch().count(); }
+
+/// Bodies of the requests to a path, in order.
+std::vector<std::string> bodies(const LoggerFixture& f, const std::string& path) {
+  std::vector<std::string> found;
+  const std::vector<Exchange> exchanges = f.cluster.transport->exchanges();
+  for (const Exchange& exchange : exchanges) {
+    if (exchange.request.target.find(path) != std::string::npos) found.push_back(exchange.request.body);
+  }
+  return found;
+}
+
+std::string ask_file(const std::string& path, const char* sql) {
+  sqlite3* database = nullptr;
+  REQUIRE(sqlite3_open_v2(path.c_str(), &database, SQLITE_OPEN_READWRITE, nullptr) == SQLITE_OK);
+  sqlite3_stmt* statement = nullptr;
+  REQUIRE(sqlite3_prepare_v2(database, sql, -1, &statement, nullptr) == SQLITE_OK);
+  REQUIRE(sqlite3_step(statement) == SQLITE_ROW);
+  const std::string answer = reinterpret_cast<const char*>(sqlite3_column_text(statement, 0));
+  sqlite3_finalize(statement);
+  sqlite3_close(database);
+  return answer;
+}
+
+}  // namespace
+
+TEST_CASE("a clock that steps back loses and reorders nothing", "[logging][clock]") {
+  LoggerFixture f;
+  const bool down = GENERATE(false, true);
+  CAPTURE(down);
+  f.cluster.clock->set_wall(WallTime(1'800'000'000s));
+  if (down) f.take_down();
+  RunLogger logger = f.start();
+  for (int i = 0; i < 100; ++i) {
+    if (i == 50) f.cluster.clock->set_wall(WallTime(1'700'000'000s));  // three years back
+    REQUIRE(logger.log_metric("m", i, i));
+    if (i % 10 == 0) REQUIRE(logger.set_tag("seq", std::to_string(i)));
+    REQUIRE(logger.commit());
+    CHECK(logger.status().lag >= Duration::zero());
+  }
+  CHECK(logger.status().lag < 1h);  // not three years
+  f.bring_up();
+  const CloseReport report = logger.close(10min).value();
+  REQUIRE(report.drained);
+  CHECK(report.quarantined == 0);
+  const StoredRun run = f.only_run();
+  CHECK(run.tags.at("seq") == "90");
+  CHECK(run.status == "FINISHED");
+  REQUIRE(run.metrics.at("m").size() == 100);
+  for (const StoredPoint& point : run.metrics.at("m")) {
+    CHECK(point.value == static_cast<double>(point.step));
+    CHECK((point.timestamp > 1'750'000'000'000) == (point.step < 50));  // as the calls saw it
+  }
+  CHECK(*run.end_time < 1'750'000'000'000);
+}
+
+TEST_CASE("metrics of a thread are sent in the order of the calls", "[logging][run_logger]") {
+  LoggerFixture f(1);
+  RunLogger logger = f.start();
+  REQUIRE(logger.flush(1min).value().drained);
+  f.set_faults({when().path("/runs/log-batch").share(0.3).drop_before()});
+  for (int i = 0; i < 300; ++i) {
+    REQUIRE(logger.log_metric("m", i, 100'000 + i));
+    if (i % 7 == 0) REQUIRE(logger.commit());
+    if (i % 50 == 49) REQUIRE(logger.flush(10min).value().drained);
+  }
+  REQUIRE(logger.close(10min).value().drained);
+  int last = 0;
+  const auto sent = bodies(f, "/runs/log-batch");
+  for (const std::string& body : sent) {
+    int in_body = 0;
+    for (std::size_t at = body.find("\"step\":1"); at != body.npos; at = body.find("\"step\":1", at + 1)) {
+      const int step = std::stoi(body.substr(at + 7, 6));
+      CHECK(step > in_body);
+      in_body = step;
+    }
+    CHECK(in_body >= last);  // the same again, or later ones
+    last = in_body;
+  }
+  CHECK(last == 100'299);
+}
+
+TEST_CASE("what many small rows hold goes out within the limits of a request", "[logging][run_logger]") {
+  LoggerFixture f;
+  RunLogger logger = f.start();
+  REQUIRE(logger.flush(1min).value().drained);
+  SECTION("a hundred metric keys: an older server fails on more when it has to look which points it has") {
+    for (int i = 0; i < 250; ++i) {
+      REQUIRE(logger.log_metric("k" + std::to_string(i), i));
+      REQUIRE(logger.commit());  // a row each
+    }
+    REQUIRE(logger.close(1min).value().drained);
+    CHECK(bodies(f, "/runs/log-batch").size() == 3);
+    CHECK(f.only_run().metrics.size() == 250);
+  }
+  SECTION("a param once: MLflow refuses a batch that names one twice, even with one value") {
+    for (int i = 0; i < 6; ++i) {
+      REQUIRE(logger.log_param("p", "same"));
+      REQUIRE(logger.commit());
+    }
+    const CloseReport report = logger.close(1min).value();
+    CHECK(report.drained);
+    CHECK(report.quarantined == 0);
+    const auto sent = bodies(f, "/runs/log-batch");
+    for (const std::string& body : sent) CHECK(body.find("\"p\"") == body.rfind("\"p\""));
+  }
+  SECTION("a hundred params and a hundred tags") {
+    for (int i = 0; i < 130; ++i) {
+      REQUIRE(logger.log_param("p" + std::to_string(i), "1"));
+      REQUIRE(logger.set_tag("t" + std::to_string(i), "1"));
+      REQUIRE(logger.commit());
+    }
+    const CloseReport report = logger.close(1min).value();
+    CHECK(report.drained);
+    CHECK(report.quarantined == 0);
+    CHECK(bodies(f, "/runs/log-batch").size() == 2);
+  }
+  SECTION("a tag that is set again and again: its newest value") {
+    for (int i = 0; i < 200; ++i) {
+      REQUIRE(logger.log_metric("m", i, i));
+      REQUIRE(logger.set_tag("progress", std::to_string(i)));
+      REQUIRE(logger.set_tag(i % 2 == 0 ? "even" : "odd", std::to_string(i)));
+      REQUIRE(logger.commit());
+    }
+    const CloseReport report = logger.close(1min).value();
+    CHECK(report.drained);
+    CHECK(report.quarantined == 0);
+    CHECK(bodies(f, "/runs/log-batch").size() == 1);
+    CHECK(f.only_run().metrics.at("m").size() == 200);
+    CHECK(f.only_run().tags.at("progress") == "199");
+    CHECK(f.only_run().tags.at("even") == "198");
+    CHECK(f.only_run().tags.at("odd") == "199");
+  }
+  SECTION("a thousand entries") {
+    for (int i = 0; i < 1100; ++i) {
+      REQUIRE(logger.log_metric("m", i, i));
+      if (i % 2 == 0) REQUIRE(logger.commit());
+    }
+    REQUIRE(logger.close(1min).value().drained);
+    CHECK(bodies(f, "/runs/log-batch").size() == 2);
+  }
+}
+
+TEST_CASE("where a tag's newest value is refused, the one before it holds", "[logging][run_logger]") {
+  LoggerFixture f(1);
+  RunLogger logger = f.start();
+  REQUIRE(logger.flush(1min).value().drained);
+  for (const char* value : {"1", "2", "refused"}) {
+    REQUIRE(logger.set_tag("t", value));
+    REQUIRE(logger.commit());
+  }
+  f.cluster.transport->reply(Cluster::name(0), Method::post, "/api/2.0/mlflow/runs/log-batch",
+                             Response{400, {}, R"({"error_code": "INVALID_PARAMETER_VALUE", "message": "no"})"}, 1);
+  const CloseReport report = logger.close(1min).value();
+  CHECK(report.drained);
+  CHECK(report.quarantined == 1);
+  CHECK(f.only_run().tags.at("t") == "2");
+}
+
+TEST_CASE("a buffer's limit holds for what isn't a metric, too", "[logging][run_logger]") {
+  LoggerFixture f;
+  f.options.max_buffer_bytes = 65'536;
+  f.options.when_full = WhenFull::reject;
+  RunLogger logger = f.start();
+  int taken = 0;
+  Result<void> result;
+  while (result && taken < 1000) {
+    result = logger.set_tag("t", std::string(1000, 'x'));
+    taken += result ? 1 : 0;
+  }
+  REQUIRE_FALSE(result);
+  CHECK(result.error().code == Errc::storage_full);
+  CHECK(taken > 2);
+  REQUIRE(logger.commit());
+  CHECK(logger.set_tag("t", "room again"));
+  // One entry that is larger than the limit alone isn't refused for ever.
+  REQUIRE(logger.commit());
+  CHECK(logger.log_params(
+      {{.key = "p", .value = std::string(6000, 'x')}, {.key = "q", .value = std::string(6000, 'x')}}));
+  // Nor does a full buffer keep close() from ending the run.
+  REQUIRE(logger.close(1min).value().drained);
+  CHECK(f.only_run().status == "FINISHED");
+}
+
+TEST_CASE("a logger that is dropped writes what it has, whoever else uses the spool", "[logging][run_logger]") {
+  LoggerFixture f;
+  f.take_down();
+  f.options.background = true;
+  f.options.gather = 1h;  // the writer wouldn't come in time
+  f.options.linger = 1h;
+  RunLogger other = f.start();
+  REQUIRE(other.commit());
+  const std::uint64_t before = other.status().waiting;
+  {
+    RunLogger logger = f.start();
+    for (int i = 0; i < 7; ++i) REQUIRE(logger.log_metric("m", i, i));
+    CHECK(other.status().waiting == before);
+  }
+  CHECK(other.status().waiting == before + 7);
+}
+
+TEST_CASE("what a crash of the machine may take is younger than the sync interval", "[logging][run_logger]") {
+  LoggerFixture f;
+  f.take_down();
+  f.options.sync_interval = 5s;
+  std::string path;
+  {
+    RunLogger logger = f.start();
+    path = Spool::list(f.options.directory).value().at(0).path;
+    for (int i = 0; i < 12; ++i) {
+      REQUIRE(logger.log_metric("m", i, i));
+      f.cluster.clock->advance(1s);
+      REQUIRE(logger.commit());
+    }
+  }
+  CHECK(ask_file(path, "SELECT value FROM meta WHERE key = 'syncs'") == "3");  // after 5 s, 10 s, and at the end
+}
+
+TEST_CASE("a spool that has failed for a while is written as soon as it can be", "[logging][run_logger]") {
+  LoggerFixture f;
+  f.take_down();
+  f.options.max_spool_bytes = 20'000;
+  RunLogger logger = f.start();
+  int taken = 0;
+  while (logger.log_metric("m", taken, taken) && logger.commit()) ++taken;
+  const std::int64_t stuck = taken;  // was taken, but not written
+  REQUIRE(logger.log_metric("m", -1, stuck + 1));
+  CHECK(logger.commit().error().code == Errc::storage_full);
+  f.bring_up();
+  // flush() delivers what is there, which makes room for what is not.
+  const FlushReport report = logger.flush(10min).value();
+  CHECK(report.drained);
+  CHECK(f.only_run().metrics.at("m").size() == static_cast<std::size_t>(taken) + 2);
+  REQUIRE(logger.commit());
+  REQUIRE(logger.close(1min).value().drained);
+  CHECK(f.only_run().status == "FINISHED");
+  CHECK(*f.only_run().end_time <= now_of(f));
+}
+
+TEST_CASE("close() ends a run whose spool is full when delivering makes room", "[logging][run_logger]") {
+  LoggerFixture f;
+  f.options.durability = GENERATE(Durability::interval, Durability::each);
+  f.options.max_spool_bytes = 20'000;
+  f.take_down();
+  RunLogger logger = f.start();
+  int step = 0;
+  while (logger.log_metric("m", step, step) && logger.commit()) ++step;
+  f.bring_up();
+  const CloseReport report = logger.close(10min).value();
+  CHECK(report.drained);
+  CHECK(f.only_run().status == "FINISHED");
+  CHECK(f.only_run().metrics.at("m").size() >= static_cast<std::size_t>(step));
+}
