@@ -1,7 +1,7 @@
 #ifndef MLFLOWHA_TESTS_CRASH_FAULT_POINTS_HPP
 #define MLFLOWHA_TESTS_CRASH_FAULT_POINTS_HPP
 
-// Included before everything else in this suite, whose library is header-only: the library's fault points call back.
+// Included before everything else in this suite and in its copy of the logging library: the fault points call back.
 
 #include <string>
 

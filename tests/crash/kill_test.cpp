@@ -3,41 +3,25 @@
 // in the style of Jepsen's total queue: acknowledged entries are all stored, nothing was invented, nothing is there
 // twice, and the order within the run was kept.
 
-#include <mlflowha/logging.hpp>
-#include <mlflowha/testing/fake_server.hpp>
-
-#include <sys/mman.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <atomic>
 #include <csignal>
 #include <cstring>
 #include <filesystem>
-#include <new>
-#include <set>
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "crash/total_queue.hpp"
 #include "support/catch.hpp"
 #include "support/temporary_directory.hpp"
 
 using namespace mlflowha;
 using namespace mlflowha::testing;
-using mlflowha_tests::TemporaryDirectory;
-using namespace std::chrono_literals;
+using namespace mlflowha_tests;
 
 namespace {
-
-/// What a killed process leaves for the judge: shared memory survives it.
-struct Ledger {
-  std::atomic<int> points_tried{0};
-  std::atomic<int> points_acknowledged{0};
-  std::atomic<int> tag_tried{-1};
-  std::atomic<int> tag_acknowledged{-1};
-  std::atomic<bool> end_acknowledged{false};
-};
 
 struct Target {
   char name[64] = "";
@@ -54,63 +38,6 @@ void aim(const std::string& name, int turn) {
   target().seen = 0;
 }
 
-constexpr int points = 60;
-
-/// The workload. Never returns.
-[[noreturn]] void log_and_exit(const std::vector<std::string>& urls, const std::string& directory, Durability mode,
-                               Ledger& ledger) {
-  ClientOptions options;
-  options.endpoints = urls;
-  const Client client = Client::create(options).value();
-  RunLoggerOptions logging;
-  logging.directory = directory;
-  logging.experiment = "crash";
-  logging.durability = mode;
-  logging.linger = 2ms;
-  logging.gather = 1ms;
-  auto logger = RunLogger::start(client, logging).value();
-  const auto acknowledged = [&](const Result<void>& taken) {
-    // With `each` a log call's success is the promise; with `interval` commit()'s is.
-    return taken && (mode == Durability::each || logger.commit());
-  };
-  for (int i = 0; i < points; ++i) {
-    ledger.points_tried = i + 1;
-    if (acknowledged(logger.log_metric("m", i, i, 1'000 + i))) ledger.points_acknowledged = i + 1;
-    if (i % 6 == 5) {
-      ledger.tag_tried = i;
-      if (acknowledged(logger.set_tag("seq", std::to_string(i)))) ledger.tag_acknowledged = i;
-    }
-    if (i % 10 == 9) static_cast<void>(logger.flush(5s));
-  }
-  if (acknowledged(logger.end())) ledger.end_acknowledged = true;
-  static_cast<void>(logger.close(5s));
-  ::_exit(0);
-}
-
-[[noreturn]] void replay_and_exit(const std::vector<std::string>& urls, const std::string& directory) {
-  ClientOptions options;
-  options.endpoints = urls;
-  ReplayOptions replaying;
-  replaying.directory = directory;
-  replaying.patience = 5s;
-  static_cast<void>(replay(Client::create(options).value(), replaying));
-  ::_exit(0);
-}
-
-/// Runs `work` in a child; true when it was killed.
-template <class Work>
-bool dies(const Work& work) {
-  const pid_t child = ::fork();
-  if (child == 0) {
-    work();
-    ::_exit(0);
-  }
-  REQUIRE(child > 0);
-  int status = 0;
-  REQUIRE(::waitpid(child, &status, 0) == child);
-  return WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
-}
-
 struct Tally {
   int kills = 0;
   int rounds = 0;
@@ -123,63 +50,26 @@ void round_of(const std::string& point, int turn, Durability mode, const FaultSc
   FakeServer one(backend);
   FakeServer two(backend);
   one.set_faults(faults);
-  const std::vector<std::string> urls = {one.url(), two.url()};
-  void* memory = ::mmap(nullptr, sizeof(Ledger), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  REQUIRE(memory != MAP_FAILED);
-  auto& ledger = *new (memory) Ledger();
+  Workload work;
+  work.urls = {one.url(), two.url()};
+  work.directory = directory.path();
+  work.durability = mode;
+  work.flush_every = 6;
+  const SharedLedger ledger;
 
   ++tally.rounds;
   aim(point, turn);
-  tally.kills += dies([&] { log_and_exit(urls, directory.path(), mode, ledger); }) ? 1 : 0;
+  tally.kills += dies([&] { log_all(work, *ledger); }) ? 1 : 0;
   aim(point, 1 + turn % 3);
-  tally.kills += dies([&] { replay_and_exit(urls, directory.path()); }) ? 1 : 0;
+  tally.kills += dies([&] { replay_all(work.urls, work.directory, std::chrono::seconds(5)); }) ? 1 : 0;
   aim("", 0);
   one.set_faults({});
-  ClientOptions options;
-  options.endpoints = urls;
-  ReplayOptions replaying;
-  replaying.directory = directory.path();
-  const ReplayReport report = replay(Client::create(options).value(), replaying).value();
+  const ReplayReport report = replay_all(work.urls, work.directory);
   INFO(to_json(report));
   CHECK(report.complete());
   CHECK(std::filesystem::is_empty(directory.path()));
-
-  const std::vector<StoredRun> runs = backend->runs();
-  std::vector<StoredRun> active;
-  for (const StoredRun& run : runs) {
-    if (run.lifecycle_stage == "active") active.push_back(run);
-  }
-  CHECK(backend->runs_sharing_tag(api::request_tag_key).empty());
-  CHECK(active.size() <= 1);
-  CHECK(runs.size() <= 1);  // nor was a twin made and removed again
-  std::size_t experiments = 0;
-  const std::vector<StoredExperiment> all = backend->experiments();
-  for (const StoredExperiment& experiment : all) experiments += experiment.name == "crash" ? 1U : 0U;
-  CHECK(experiments <= 1);
-  if (active.empty()) {
-    CHECK(ledger.points_acknowledged == 0);
-  } else {
-    const StoredRun& run = active.front();
-    std::set<std::int64_t> steps;
-    const auto found = run.metrics.find("m");
-    if (found != run.metrics.end()) {
-      for (const StoredPoint& stored : found->second) {
-        CHECK(steps.insert(stored.step).second);   // nothing twice
-        CHECK(stored.step < ledger.points_tried);  // nothing invented
-        CHECK(stored.timestamp == 1'000 + stored.step);
-        CHECK(stored.value == static_cast<double>(stored.step));
-      }
-    }
-    for (int i = 0; i < ledger.points_acknowledged; ++i) CHECK(steps.count(i) == 1);  // nothing lost
-    if (ledger.tag_acknowledged >= 0) {
-      REQUIRE(run.tags.count("seq") == 1);
-      const int last = std::stoi(run.tags.at("seq"));
-      CHECK(last >= ledger.tag_acknowledged);  // the order was kept: no older value came last
-      CHECK(last <= ledger.tag_tried);
-    }
-    if (ledger.end_acknowledged) CHECK(run.status == "FINISHED");
-  }
-  ::munmap(memory, sizeof(Ledger));
+  judge_creates(*backend);
+  judge(*ledger, *backend);
 }
 
 const std::vector<std::string>& fault_points() {
