@@ -1,10 +1,7 @@
 #!/usr/bin/env python3
 """Puts known bugs into the client and insists that the simulation finds each of them.
 
-A test that can't fail proves nothing. Each entry of BUGS changes one line of the library so that it breaks a promise;
-the changes go into a copy of include/, all of them at once, each behind a number that a variable of the environment
-chooses when the program starts, so that one build serves all. The simulation must be green with number 0 and red with
-every other one.
+How it works: tests/support/seeding.py.
 
     tests/simulation/seeded_bugs.py              all bugs; a build of about a minute of CPU time, then seconds each
     tests/simulation/seeded_bugs.py --only 3 7   some
@@ -14,16 +11,15 @@ every other one.
 Part of the gate, not of `make test`.
 """
 
-import argparse
 import os
 import pathlib
 import re
 import subprocess
 import sys
-import tempfile
-import time
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+from seeding import ROOT, Answer, Bug, compile_all, main  # noqa: E402
+
 ROOM = "include/mlflowha/"
 PLAN = ROOM + "resilience/impl/call_plan.ipp"
 HEALTH = ROOM + "resilience/impl/endpoint_health.ipp"
@@ -127,48 +123,15 @@ BUGS = [
      'if (!BUG && status == 400 && (code == "BAD_REQUEST" || code.empty()) && shows_backend_fault(error.message)) {'),
 ]
 
-CHOICE = """#ifndef MLFLOWHA_SEEDED_BUGS
-#define MLFLOWHA_SEEDED_BUGS
-#include <cstdlib>
-inline int seeded_bug() {
-  static const int number = std::getenv("SEEDED_BUG") != nullptr ? std::atoi(std::getenv("SEEDED_BUG")) : 0;
-  return number;
-}
-#endif
-"""
-
-
-def plant(copy: pathlib.Path) -> list:
-    """Puts all bugs into the copy; returns what is wrong with the list."""
-    faults = []
-    for number, (what, file, old, new) in enumerate(BUGS, 1):
-        path = copy / file
-        text = path.read_text(encoding="utf-8")
-        if text.count(old) != 1:
-            faults.append(f"bug {number} ({what}): its text is {text.count(old)} times in {file}, expected once")
-            continue
-        path.write_text(text.replace(old, re.sub(r"\bBUG\b", f"(::seeded_bug() == {number})", new)), encoding="utf-8")
-    return faults
 
 
 def build(copy: pathlib.Path) -> pathlib.Path:
-    (copy / "seeded_bug.hpp").write_text(CHOICE, encoding="utf-8")
-    compiler = [*os.environ.get("CXX", "g++").split(), "-std=c++20", "-O1", "-include", str(copy / "seeded_bug.hpp"),
-                "-I", str(copy / "include"), "-I", str(ROOT / "tests")]
     sources = [*sorted((ROOT / "src").glob("mlflowha*.cpp")), ROOT / "src/testing.cpp", ROOT / "tests/support/main.cpp",
                *sorted((ROOT / "tests/simulation").glob("*.cpp"))]
-    objects = []
-    for source in sources:
-        objects.append(copy / (source.stem + ".o"))
-        subprocess.run([*compiler, "-c", str(source), "-o", str(objects[-1])], check=True)
-    program = copy / "simulation"
-    subprocess.run([*compiler, *map(str, objects), "-o", str(program), *os.environ.get("LDFLAGS", "").split(), "-lcurl",
-                    "-lfmt", "-lz", "-lpthread"], check=True)
-    return program
+    return compile_all(copy, sources, [], "simulation")
 
 
-def run(program: pathlib.Path, number: int) -> tuple:
-    """Whether the simulation was green, and its first complaint."""
+def run(program: pathlib.Path, number: int) -> Answer:
     environment = dict(os.environ, SEEDED_BUG=str(number))
     environment["SEEDS"] = "10000"
     environment.pop("SEED", None)
@@ -179,41 +142,8 @@ def run(program: pathlib.Path, number: int) -> tuple:
     seed = re.search(r"SEED=(\d+) fails", text)
     complaint = re.search(r"WRONG: (.*)", text)
     said = complaint.group(1) if complaint else text.strip()[-200:]
-    return done.returncode == 0, f"seed {seed.group(1)}: {said}" if seed else said
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", type=int, nargs="+", metavar="N", help="numbers of bugs (from 1)")
-    parser.add_argument("--keep", type=pathlib.Path, metavar="DIR", help="work in DIR and leave it")
-    parser.add_argument("--check", action="store_true", help="build nothing")
-    arguments = parser.parse_args()
-
-    with tempfile.TemporaryDirectory(prefix="seeded-bugs-") as scratch:
-        copy = arguments.keep or pathlib.Path(scratch)
-        copy.mkdir(parents=True, exist_ok=True)
-        subprocess.run(["cp", "-r", str(ROOT / "include"), str(copy)], check=True)
-        faults = plant(copy)
-        if faults:
-            print("\n".join(faults), file=sys.stderr)
-            return 2
-        if arguments.check:
-            return 0
-        began = time.monotonic()
-        program = build(copy)
-        print(f"built in {time.monotonic() - began:.0f} s")
-        green, said = run(program, 0)
-        if not green:
-            print(f"red without any bug: {said}")
-            return 1
-        missed = 0
-        for number in arguments.only or range(1, len(BUGS) + 1):
-            green, said = run(program, number)
-            missed += green
-            print(f"| {number} | {BUGS[number - 1][0]} | {'NOT CAUGHT' if green else said[:160]} |", flush=True)
-        print(f"{missed} not caught" if missed else "each caught")
-        return 1 if missed else 0
+    return Answer(done.returncode == 0, f"seed {seed.group(1)}: {said}" if seed else said)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main([Bug(*bug) for bug in BUGS], build, run))

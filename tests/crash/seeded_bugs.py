@@ -1,0 +1,216 @@
+#!/usr/bin/env python3
+"""Puts known bugs into durable logging and insists that the test case that is there for each finds it.
+
+How it works: tests/support/seeding.py. Each bug names one test case of the unit tests of the logging room or of the crash
+suite; that case alone is run with it.
+
+    tests/crash/seeded_bugs.py              all bugs; a build of some minutes of CPU time, then seconds each
+    tests/crash/seeded_bugs.py --only 3 7   some
+    tests/crash/seeded_bugs.py --keep DIR   leaves the copy and the program in DIR
+    tests/crash/seeded_bugs.py --check      only whether each bug can still be put in; the lint suite asks this
+
+Part of the gate, not of `make test`.
+"""
+
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+from seeding import ROOT, Answer, Bug, compile_all, main  # noqa: E402
+
+ROOM = "include/mlflowha/logging/impl/"
+HUB = ROOM + "log_hub.ipp"
+LOGGER = ROOM + "run_logger.ipp"
+BUFFER = ROOM + "run_buffer.ipp"
+DELIVER = ROOM + "deliver.ipp"
+SPOOL = ROOM + "spool.ipp"
+FILE = ROOM + "spool_file.ipp"
+REPLAY = ROOM + "replayer.ipp"
+
+# The test cases.
+KILLED = "nothing acknowledged is lost and nothing happens twice, wherever a process is killed"
+LIMITS = "what many small rows hold goes out within the limits of a request"
+FULL_DISK = "a full disk refuses, loses nothing, and is used again when it has grown"
+READ_ONLY = "a read-only spool is left as it is until it can be written"
+CROWD = "processes that share a directory don't meet"
+FLIPPED = "flipped bytes invent nothing and are never passed over in silence"
+
+BUGS = [
+    # what was acknowledged is lost
+    Bug("a log call of Durability::each doesn't wait for its commit", LOGGER,
+        "if (options_.durability == Durability::each) return core.hub->commit();",
+        "if (options_.durability == Durability::each && !BUG) return core.hub->commit();", KILLED),
+    Bug("commit() returns before anything is written", HUB,
+        "if (committed_ >= ticket) return {};", "if (BUG || committed_ >= ticket) return {};", KILLED),
+    Bug("an append is acknowledged and rolled back", SPOOL,
+        'MLFLOWHA_FAULT_POINT("append: before commit");\n  if (Result<void> done = transaction->commit(); !done)',
+        'MLFLOWHA_FAULT_POINT("append: before commit");\n'
+        "  if (Result<void> done = BUG ? Result<void>() : transaction->commit(); !done)", KILLED),
+    Bug("rows are settled that no server has confirmed", DELIVER,
+        "if (sent.stop) return not_now(std::move(*sent.stop));",
+        "if (sent.stop && !BUG) return not_now(std::move(*sent.stop));",
+        "servers that come and go lose nothing and double nothing"),
+    Bug("one row more is settled than was sent", SPOOL,
+        "statements_->settle.bind(1, run).bind(2, through);",
+        "statements_->settle.bind(1, run).bind(2, through + (BUG ? 1 : 0));", KILLED),
+    Bug("one run's confirmation settles all runs", FILE,
+        '"DELETE FROM records WHERE run = ? AND seq <= ?"',
+        'BUG ? "DELETE FROM records WHERE ?1 = ?1 AND seq <= ?2" : "DELETE FROM records WHERE run = ? AND seq <= ?"',
+        "rows of a run come out in the order in which they went in"),
+    Bug("a spool is removed with what is in it", FILE,
+        'if (*left != "0") return false;', 'if (*left != "0" && !BUG) return false;', KILLED),
+    Bug("what the disk refused is forgotten", HUB,
+        "last_error_ = written.error();\n      return written;",
+        "last_error_ = written.error();\n      if (BUG) unwritten_.clear();\n      return written;",
+        "a spool that has failed for a while is written as soon as it can be"),
+    Bug("a logger that is dropped leaves its last entries in memory", HUB,
+        "buffer->shut();\n  static_cast<void>(commit());", "buffer->shut();\n  if (!BUG) static_cast<void>(commit());",
+        "a logger that is dropped writes what it has, whoever else uses the spool"),
+    Bug("nothing is ever fsynced with Durability::interval", HUB,
+        "if (!unsynced_ || (!now && ", "if (BUG || !unsynced_ || (!now && ",
+        "what a crash of the machine may take is younger than the sync interval"),
+    # twice
+    Bug("a create with unknown fate is sent again without a look", DELIVER,
+        "if (run.attempted || look_first_) {", "if ((run.attempted || look_first_) && !BUG) {", KILLED),
+    Bug("each create of a run carries another request tag", DELIVER,
+        "tag.value = run.start.request_tag;",
+        'tag.value = BUG ? make_uuid(*process_rng()) : run.start.request_tag;', KILLED),
+    Bug("a spool whose owner lives is replayed", FILE,
+        "if (::flock(fd, LOCK_EX | LOCK_NB) != 0) {", "if (::flock(fd, LOCK_EX | LOCK_NB) != 0 && !BUG) {", CROWD),
+    Bug("the kept run passes for its own twin", DELIVER,
+        "if (twin.info.run_id == run.server_id) continue;", "if (twin.info.run_id == run.server_id && !BUG) continue;",
+        "a twin that woke up after its process had died is removed"),
+    Bug("a NaN is sent twice in a request", DELIVER,
+        "return std::isnan(m.value) && !seen.emplace(", "return !BUG && std::isnan(m.value) && !seen.emplace(",
+        "NaN is stored once, whatever was lost"),
+    # out of order
+    Bug("the newest rows are sent first", FILE,
+        '"SELECT seq, kind, entries, created_ms, data FROM records WHERE run = ? ORDER BY seq LIMIT ?"',
+        'BUG ? "SELECT seq, kind, entries, created_ms, data FROM records WHERE run = ? ORDER BY seq DESC LIMIT ?"\n'
+        '           : "SELECT seq, kind, entries, created_ms, data FROM records WHERE run = ? ORDER BY seq LIMIT ?"',
+        "metrics of a thread are sent in the order of the calls"),
+    # disks
+    Bug("a full disk is called a broken one", ROOM + "sqlite.ipp",
+        "if (primary == SQLITE_FULL) error.code = Errc::storage_full;",
+        "if (primary == SQLITE_FULL && !BUG) error.code = Errc::storage_full;", FULL_DISK),
+    Bug("a flush gives up on a full spool, which delivering would empty", HUB,
+        "if (!written && written.error().code != Errc::storage_full) return",
+        "if (!written && (BUG || written.error().code != Errc::storage_full)) return",
+        "a spool that has failed for a while is written as soon as it can be"),
+    Bug("a read-only file isn't noticed", ROOM + "sqlite.ipp",
+        'if (sqlite3_db_readonly(handle, "main") == 1) {', 'if (sqlite3_db_readonly(handle, "main") == 1 && !BUG) {',
+        READ_ONLY),
+    Bug("a spool that can't be opened passes for a damaged one", FILE,
+        "if (opened.error().code != Errc::storage_corrupt) return",
+        "if (opened.error().code != Errc::storage_corrupt && !BUG) return", READ_ONLY),
+    Bug("the cap on a spool's bytes is ignored", SPOOL,
+        "if (bytes > options_.max_bytes || ", "if (BUG ? false : bytes > options_.max_bytes || ",
+        "a spool at its cap refuses new rows and keeps the old ones"),
+    # damage
+    Bug("a spool isn't checked when it is adopted", FILE,
+        'if (*check != "ok") return corrupt(*check);', 'if (*check != "ok" && !BUG) return corrupt(*check);', FLIPPED),
+    Bug("a record's checksum isn't looked at", ROOM + "record.ipp",
+        "if (crc32c(payload, crc32c(bytes.substr(0, detail::record_header - 4))) != crc) {",
+        "if (!BUG && crc32c(payload, crc32c(bytes.substr(0, detail::record_header - 4))) != crc) {", FLIPPED),
+    Bug("a damaged row is dropped in silence", DELIVER,
+        "sent.refused.push_back({id, first.kind, first.entries, first.data, reason_of(record.error())});",
+        "if (!BUG) sent.refused.push_back({id, first.kind, first.entries, first.data, reason_of(record.error())});",
+        FLIPPED),
+    # clocks
+    Bug("a clock that was put back makes the lag negative", HUB,
+        "status.lag = std::max<Duration>(Duration::zero(), clock->wall_now() - *stats.oldest);",
+        "status.lag = BUG ? Duration(clock->wall_now() - *stats.oldest)"
+        " : std::max<Duration>(Duration::zero(), clock->wall_now() - *stats.oldest);",
+        "a clock that steps back loses and reorders nothing"),
+    Bug("a row that seems to come from the future counts as too old", SPOOL,
+        "if (stats_.oldest && clock_->wall_now() - *stats_.oldest > options_.max_age) {",
+        "if (stats_.oldest && (clock_->wall_now() - *stats_.oldest > options_.max_age ||"
+        " (BUG && *stats_.oldest > clock_->wall_now()))) {",
+        "a clock that steps back loses and reorders nothing"),
+    # limits
+    Bug("small rows are put together beyond a hundred metric keys", DELIVER,
+        "metric_keys > BatchEncoder::most_keys) return false;",
+        "(metric_keys > BatchEncoder::most_keys && !BUG)) return false;", LIMITS),
+    Bug("small rows are put together though both name a param", DELIVER,
+        "good = fresh.insert('p' + p.key).second && good;", "good = (fresh.insert('p' + p.key).second || BUG) && good;",
+        LIMITS),
+    Bug("a tag's older value takes the place of a newer one", DELIVER,
+        "superseded.push_back(std::move(*older));\n        values->tags.erase(older);",
+        "if (BUG) continue;\n        superseded.push_back(std::move(*older));\n        values->tags.erase(older);", LIMITS),
+    Bug("a tag whose newest value was refused is lost", DELIVER,
+        "return !sent.refused_tags.contains(tag.key); });", "return BUG || !sent.refused_tags.contains(tag.key); });",
+        "where a tag's newest value is refused, the one before it holds"),
+    Bug("small rows are put together beyond a hundred params", DELIVER,
+        "values->params.size() + more->params.size() > BatchEncoder::most_params ||",
+        "(values->params.size() + more->params.size() > BatchEncoder::most_params && !BUG) ||", LIMITS),
+    Bug("small rows are put together beyond a thousand entries", DELIVER,
+        "values->size() + row.entries > BatchEncoder::most_entries) break;",
+        "(values->size() + row.entries > BatchEncoder::most_entries && !BUG)) break;", LIMITS),
+    Bug("a lane takes more than its share of the memory", BUFFER,
+        "if (bytes.size + size > lane_bytes_) return Put::full;",
+        "if (bytes.size + size > lane_bytes_ && !BUG) return Put::full;", "a full buffer does what was asked for"),
+    Bug("params and tags have no limit in memory", BUFFER,
+        "if (list_bytes_ != 0 && list_bytes_ + size > lane_bytes_) return Put::full;",
+        "if (list_bytes_ != 0 && list_bytes_ + size > lane_bytes_ && !BUG) return Put::full;",
+        "a buffer's limit holds for what isn't a metric, too"),
+    Bug("an entry above the limit is refused for ever", BUFFER,
+        "if (list_bytes_ != 0 && list_bytes_", "if ((list_bytes_ != 0 || BUG) && list_bytes_",
+        "a buffer's limit holds for what isn't a metric, too"),
+    # ends and refusals
+    Bug("close() doesn't end the run", LOGGER,
+        "if (!core.ended.load()) {", "if (!core.ended.load() && !BUG) {",
+        "what is logged arrives, and nothing is left behind"),
+    Bug("an outage in a refusal's clothes is believed at once", DELIVER,
+        "(verdict == Verdict::doubtful && !believe_doubts && !clash)",
+        "(verdict == Verdict::doubtful && !believe_doubts && !clash && !BUG)",
+        "a refusal that a failing database may have made is believed only when it lasts"),
+    Bug("a batch is refused for one entry's sake", DELIVER,
+        "if (values.size() == 1) {", "if (values.size() == 1 || BUG) {", "what a server refuses is kept apart, alone"),
+    Bug("a NaN that is there already is called refused", DELIVER,
+        "if (clash) return;", "if (clash && !BUG) return;", "a NaN that is there already is delivered"),
+    Bug("a dry run delivers", REPLAY,
+        "if (!options_.dry_run) deliver();", "if (!options_.dry_run || BUG) deliver();",
+        "a dry run changes nothing and asks nobody"),
+    Bug("one spool's trouble ends the replay", REPLAY,
+        "if (code != Errc::conflict) entry.error = std::move(spool).error();\n      return;",
+        "if (code != Errc::conflict) entry.error = std::move(spool).error();\n"
+        "      if (BUG && code != Errc::conflict) jobs_.clear();\n      return;",
+        "one bad spool doesn't hold up the others"),
+]
+
+
+def build(copy: pathlib.Path) -> pathlib.Path:
+    sources = [*sorted((ROOT / "src").glob("mlflowha*.cpp")), ROOT / "src/logging.cpp", ROOT / "src/testing.cpp"]
+    sources += [ROOT / "tests/support/main.cpp", *sorted((ROOT / "tests/unit/logging").glob("*.cpp"))]
+    sources += sorted((ROOT / "tests/crash").glob("*.cpp"))
+    return compile_all(copy, sources, ["-include", str(ROOT / "tests/crash/fault_points.hpp")], "logging")
+
+
+def run(program: pathlib.Path, number: int) -> Answer:
+    test = BUGS[number - 1].test if number else "*"
+    # A bug may let a child run for ever: the whole session is ended then.
+    process = subprocess.Popen([str(program), test.replace(",", "\\,"), "--abort"], stdout=subprocess.PIPE,
+                               stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True,
+                               env=dict(os.environ, SEEDED_BUG=str(number)))
+    try:
+        output, _ = process.communicate(timeout=60 if number else 600)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        return Answer(False, "never ends")
+    finally:
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+    failed = re.search(r"FAILED:\s+(.*)", output)
+    said = failed.group(1) if failed else " ".join(output.split())[-160:]
+    return Answer(process.returncode == 0, said)
+
+
+if __name__ == "__main__":
+    sys.exit(main(BUGS, build, run))

@@ -1,0 +1,115 @@
+"""What the scripts with seeded bugs share: putting bugs into a copy of the library's text, and asking a suite about each.
+
+A test that can't fail proves nothing. Each bug changes a line of the library so that it breaks a promise; the changes go
+into a copy, all of them at once, each behind a number that a variable of the environment chooses when the program starts,
+so that one build serves all. The suite must be green with number 0 and red with every other one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+CHOICE = """#ifndef MLFLOWHA_SEEDED_BUGS
+#define MLFLOWHA_SEEDED_BUGS
+#include <cstdlib>
+inline int seeded_bug() {
+  static const int number = std::getenv("SEEDED_BUG") != nullptr ? std::atoi(std::getenv("SEEDED_BUG")) : 0;
+  return number;
+}
+#endif
+"""
+
+
+class Bug(NamedTuple):
+    what: str  # it breaks
+    file: str
+    old: str  # must be in the file once
+    new: str  # takes its place; BUG is true in it when the bug is chosen
+    test: str = ""  # the test case that must find it, where a suite asks one for each
+
+
+class Answer(NamedTuple):
+    green: bool
+    said: str  # the first complaint
+
+
+def plant(copy: pathlib.Path, bugs: Sequence[Bug]) -> list[str]:
+    """Puts all bugs into the copy; returns what is wrong with the list."""
+    faults = []
+    for number, bug in enumerate(bugs, 1):
+        path = copy / bug.file
+        text = path.read_text(encoding="utf-8")
+        if text.count(bug.old) != 1:
+            times = text.count(bug.old)
+            faults.append(f"bug {number} ({bug.what}): its text is {times} times in {bug.file}, expected once")
+            continue
+        new = re.sub(r"\bBUG\b", f"(::seeded_bug() == {number})", bug.new)
+        path.write_text(text.replace(bug.old, new), encoding="utf-8")
+    return faults
+
+
+def compile_all(copy: pathlib.Path, sources: Sequence[pathlib.Path], flags: Sequence[str], program: str) -> pathlib.Path:
+    """Compiles each source and links them. CXX and LDFLAGS are heeded. `flags` come before the include directories."""
+    (copy / "seeded_bug.hpp").write_text(CHOICE, encoding="utf-8")
+    compiler = [*os.environ.get("CXX", "g++").split(), "-std=c++20", "-O1", "-include", str(copy / "seeded_bug.hpp")]
+    compiler += [*flags, "-I", str(copy / "include"), "-I", str(ROOT / "tests")]
+    objects = []
+    for source in sources:
+        objects.append(copy / (str(source.relative_to(ROOT)).replace("/", "-") + ".o"))
+        subprocess.run([*compiler, "-c", str(source), "-o", str(objects[-1])], check=True)
+    libraries = ["-lsqlite3", "-lcrypto", "-lcurl", "-lfmt", "-lz", "-lpthread"]
+    out = copy / program
+    subprocess.run(
+        [*compiler, *map(str, objects), "-o", str(out), *os.environ.get("LDFLAGS", "").split(), *libraries], check=True
+    )
+    return out
+
+
+def main(
+    bugs: Sequence[Bug],
+    build: Callable[[pathlib.Path], pathlib.Path],
+    run: Callable[[pathlib.Path, int], Answer],
+) -> int:
+    """The command line of such a script. `build` makes the program in the copy; `run` asks it about one bug, or about
+    none (0)."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--only", type=int, nargs="+", metavar="N", help="numbers of bugs (from 1)")
+    parser.add_argument("--keep", type=pathlib.Path, metavar="DIR", help="work in DIR and leave it")
+    parser.add_argument("--check", action="store_true", help="build nothing: only whether each bug can be put in")
+    arguments = parser.parse_args()
+
+    with tempfile.TemporaryDirectory(prefix="seeded-bugs-") as scratch:
+        copy = arguments.keep or pathlib.Path(scratch)
+        shutil.copytree(ROOT / "include", copy / "include", dirs_exist_ok=True)
+        faults = plant(copy, bugs)
+        if faults:
+            print("\n".join(faults), file=sys.stderr)
+            return 2
+        if arguments.check:
+            return 0
+        began = time.monotonic()
+        program = build(copy)
+        print(f"built in {time.monotonic() - began:.0f} s", flush=True)
+        green, said = run(program, 0)
+        if not green:
+            print(f"red without any bug: {said}")
+            return 1
+        missed = 0
+        for number in arguments.only or range(1, len(bugs) + 1):
+            green, said = run(program, number)
+            missed += green
+            print(f"| {number} | {bugs[number - 1].what} | {'NOT CAUGHT' if green else said[:160]} |", flush=True)
+        print(f"{missed} not caught" if missed else "each caught")
+        return 1 if missed else 0
