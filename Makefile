@@ -35,7 +35,7 @@ help: ## this list
 # ---- what users of the repository run -------------------------------------------------------------------------------
 
 .PHONY: demo
-demo: ## three MLflow servers, killed and stopped under load, nothing lost (BACKEND=postgres, PEER=1)
+demo: ## three MLflow servers and a logging process, killed under load, nothing lost (BACKEND=postgres, PEER=1)
 	@$(SETUP) build mlflow-3 $(if $(filter postgres,$(BACKEND)),postgres) $(if $(PEER),haproxy)
 	$(call build,release,-DMLFLOWHA_BUILD_TESTS=OFF)
 	@mkdir -p build/demo
@@ -53,11 +53,11 @@ venvs:
 	@$(SETUP) versitygw mlflow-3 mlflow-2 wheel
 
 .PHONY: bench
-bench: ## the figures, into build/bench/report.json
+bench: ## the figures, into build/bench/report.json (MINUTES=10: of the outage under which memory is watched)
 	@$(SETUP) build extension mlflow-3 wheel
 	$(call build,bench)
 	$(PYTHON) tools/python_wheel.py build --library build/bench --out build/bench/wheel
-	$(PYTHON) tests/bench/run.py --build build/bench --report build/bench/report.json
+	$(PYTHON) tests/bench/run.py --build build/bench --report build/bench/report.json $(if $(MINUTES),--minutes $(MINUTES))
 
 .PHONY: wheel
 wheel: ## the Python package, built and tested, into build/wheel/dist (ALL=1: for every Python of this machine)
@@ -66,11 +66,12 @@ wheel: ## the Python package, built and tested, into build/wheel/dist (ALL=1: fo
 	$(PYTHON) tests/python/installed.py build/wheel
 
 .PHONY: chaos
-chaos: ## the demo's faults on both databases, again and again (ROUNDS=4); build/chaos/report.json
+chaos: ## the demo with faults drawn from a seed, both databases in turn (MINUTES=10, SEED=n); build/chaos/report.json
 	@$(SETUP) build mlflow-3 postgres
 	$(call build,release,-DMLFLOWHA_BUILD_TESTS=OFF)
 	@mkdir -p build/chaos
-	$(PYTHON) tests/chaos/run.py --build build/release --report build/chaos/report.json --rounds $(or $(ROUNDS),4)
+	$(PYTHON) tests/chaos/run.py --build build/release --report build/chaos/report.json \
+	  --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED))
 
 .PHONY: docs
 docs: ## checks links, generated pages and quoted code of the manual; build/docs/report.json

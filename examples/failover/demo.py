@@ -3,8 +3,9 @@
 
 Starts three `mlflow server` processes on one database, puts a proxy in front of each that drops 5 % of the replies
 after the server has applied the request, runs failover_demo (C++) against the three addresses for about a minute,
-does a script of faults to the servers meanwhile, and then counts what the database holds. Ends with 1 unless every
-acknowledged record is there once.
+does a script of faults to the servers meanwhile, and then counts what the database holds. In a second act RunLoggers log
+while all servers are dead for 20 s, one of their processes is killed in the middle of it, and `mlflowha replay` delivers
+what it left. Ends with 1 unless every acknowledged record is there once.
 
     BACKEND=postgres   Debian's PostgreSQL instead of SQLite, and a restart of the database in the script
     PEER=1             afterwards the same with MLflow's own Python client behind HAProxy, side by side
@@ -17,10 +18,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import signal
-import subprocess
 import sys
-import threading
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
@@ -33,12 +31,15 @@ REPOSITORY = HERE.parents[1]
 sys.path[:0] = [str(HERE), str(REPOSITORY / "tools")]
 
 import counting  # noqa: E402
+import schedule as schedules  # noqa: E402
 import screen  # noqa: E402
+import second_act  # noqa: E402
 import story as stories  # noqa: E402
 import workload  # noqa: E402
-from faults import FaultProxy, FaultScript, Host, names_by_url  # noqa: E402
+from faults import FaultProxy, FaultScript, Host, expected_seconds, names_by_url  # noqa: E402
 from mlflow_stack import HAProxy, Stack, ending_on_signals, server_environment  # noqa: E402
-from process_group import Guard, ProcessError, free_port, signal_group  # noqa: E402
+from process_group import ProcessError, free_port  # noqa: E402
+from program import Program, find_program  # noqa: E402
 
 OURS, PEER = "mlflowha", "MLflow's client + HAProxy"
 SETTLE = 1.0  # seconds between the program's end and the count: a request still in a server would be a late twin
@@ -47,71 +48,23 @@ SETTLE = 1.0  # seconds between the program's end and the count: a request still
 class Result(NamedTuple):
     report: dict[str, object]
     timeline: list[dict[str, object]]
-    faults_missed: list[str]  # faults that began only after the program had ended
-
-
-class Program:
-    """The program under test as a child process whose output goes into a story."""
-
-    def __init__(self, command: Sequence[str], env: dict[str, str], story: stories.Story, log: Path) -> None:
-        """Keeps the lines in `log`, and what goes to stderr beside it."""
-        self._story = story
-        self._log = log
-        self._errors = errors = log.with_suffix(".errors")
-        with open(errors, "wb") as stderr:
-            self._popen = subprocess.Popen(
-                list(command),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=stderr,
-                env=env,
-                start_new_session=True,
-            )
-        Guard.get().add_group(self._popen.pid, signal.SIGKILL)
-        self._reader = threading.Thread(target=self._read, name="reader", daemon=True)
-        self._reader.start()
-
-    @property
-    def running(self) -> bool:
-        return self._popen.poll() is None
-
-    def check(self) -> None:
-        """After the end: raises unless all went as it should."""
-        self._reader.join(10)
-        errors = self._errors.read_text(errors="replace").strip()[-2000:]
-        if self._popen.returncode != 0 or not self._story.finished:
-            raise ProcessError(f"the program ended with {self._popen.returncode} before it was done\n{errors}")
-        if self._story.strange_lines:
-            raise ProcessError(f"the program wrote what README.md doesn't know: {self._story.strange_lines[0]}")
-
-    def close(self) -> None:
-        signal_group(self._popen.pid, signal.SIGKILL)
-        self._popen.wait()
-        Guard.get().remove_group(self._popen.pid)
-
-    def _read(self) -> None:
-        assert self._popen.stdout is not None
-        with self._popen.stdout as lines, open(self._log, "wb") as log:
-            for line in lines:
-                log.write(line)
-                self._story.add_line(line.decode(errors="replace"))
+    faults_missed: list[str]  # the program had ended before their turn
 
 
 class Demo:
-    def __init__(self, args: argparse.Namespace, stack: Stack, boot_seconds: float) -> None:
+    def __init__(
+        self, args: argparse.Namespace, stack: Stack, schedule: schedules.Schedule, boot_seconds: float
+    ) -> None:
         self._args = args
         self._stack = stack
-        postgres = stack.postgres is not None
-        self._seconds: float = args.seconds or max(60.0, FaultScript.expected_seconds(boot_seconds, postgres))
+        self._schedule = schedule
+        self._seconds: float = args.seconds or max(60.0, expected_seconds(schedule.steps, boot_seconds))
         self._deadline = max(30.0, 4 * boot_seconds)  # of a call: longer than three servers need to boot together
 
     def ours(self) -> Result:
         """failover_demo against the three addresses."""
         with ExitStack() as cleanup:
-            hosts = []
-            for number, server in enumerate(self._stack.servers):
-                proxy = self._fault_proxy(cleanup, server.port, number)
-                hosts.append(Host("ABC"[number], server, proxy))
+            hosts = self._hosts(cleanup)
             env = {**server_environment(), "MLFLOW_TRACKING_URI": ",".join(host.url for host in hosts)}
             command = [str(self._args.logger), f"--deadline={self._deadline:g}"]
             return self._run(OURS, "failover-demo", command, env, hosts)
@@ -128,9 +81,31 @@ class Demo:
             python = str(self._stack.venv / "bin" / "python")
             return self._run(PEER, "failover-peer", [python, str(HERE / "peer.py")], env, hosts)
 
+    def second_act(self) -> dict[str, object]:
+        """Durable logging, with the same servers."""
+        script = self._schedule.second
+        dead = ", then ".join(f"{outage.seconds:.2g} s" for outage in script.outages)
+        print(f"\nSecond act: two jobs log into a spool, all servers are dead for {dead}, and job 1 is killed")
+        with ExitStack() as cleanup:
+            hosts = self._hosts(cleanup)
+            for host in hosts:
+                host.mark_well()
+            programs = second_act.Programs(self._args.durable_logger, self._args.cli)
+            act = second_act.SecondAct(self._stack, hosts, programs, script, self._args.out, 120 + self._args.patience)
+            return act.run()
+
+    def _hosts(self, cleanup: ExitStack) -> list[Host]:
+        """The servers, each with a fault proxy in front."""
+        hosts = []
+        for number, server in enumerate(self._stack.servers):
+            proxy = self._fault_proxy(cleanup, server.port, number)
+            hosts.append(Host("ABC"[number], server, proxy))
+        return hosts
+
     def _fault_proxy(self, cleanup: ExitStack, upstream: int, number: int) -> FaultProxy:
         log = self._args.out / f"fault-proxy-{number}.log"
-        proxy = FaultProxy(self._args.fault_proxy, free_port(), upstream, self._args.seed + number, log)
+        faults = self._schedule.proxy
+        proxy = FaultProxy(self._args.fault_proxy, free_port(), upstream, faults, self._args.seed + number, log)
         cleanup.callback(proxy.process.kill)
         proxy.start()
         return proxy
@@ -153,9 +128,9 @@ class Demo:
         for host in hosts:
             host.mark_well()
         story = stories.Story()
-        script = FaultScript(self._stack, hosts, story.busiest)
+        script = FaultScript(self._stack, hosts, self._schedule.steps, story.busiest)
         live = screen.LiveLine(hosts, story, script, records)
-        program = Program(command, env, story, args.out / f"{experiment}.jsonl")
+        program = Program(command, env, args.out / f"{experiment}.jsonl", story.add_line)
         deadline = time.monotonic() + self._seconds + args.patience
         try:
             while program.running:
@@ -169,9 +144,11 @@ class Demo:
                 time.sleep(0.05)
             ended = time.monotonic()
             live.close()
-            program.check()
-            script.join(args.patience)  # all servers must be up for the count: what waits in one may be a twin
+            check(program, story)
+            # All servers must be up for the count: what waits in one may be a twin.
+            left_out = script.finish(args.patience)
             missed = [fault.title for fault in script.faults if fault.start > ended]
+            missed += [f"{step.what} at {step.at:.0f} s" for step in left_out]
             if script.error is not None:
                 raise ProcessError(f"the script of faults broke down: {script.error}")
         finally:
@@ -186,6 +163,15 @@ class Demo:
         errors = sorted({call.error for call in story.calls if not call.ok})
         print("".join(f"  failed: {error}\n" for error in errors[:5]), end="")
         return Result(report_of(story, counts, script, hosts), timeline, missed)
+
+
+def check(program: Program, story: stories.Story) -> None:
+    """After the end: raises unless all went as it should."""
+    program.finish_reading()
+    if program.returncode != 0 or not story.finished:
+        raise ProcessError(f"the program ended with {program.returncode} before it was done\n{program.errors()}")
+    if story.strange_lines:
+        raise ProcessError(f"the program wrote what README.md doesn't know: {story.strange_lines[0]}")
 
 
 def report_of(
@@ -218,15 +204,15 @@ def verdict(result: Result) -> list[str]:
     wrong = [f"{key} is {report[key]}, expected 0" for key in ("lost", "duplicated", "failed_calls") if report[key]]
     if report["runs_stored"] != report["runs_asked"]:
         wrong.append(f"{report['runs_stored']} runs are stored, {report['runs_asked']} were asked for")
-    for title in result.faults_missed:
-        wrong.append(f'this machine is too slow: "{title}" came after the work was done; try a larger --seconds')
     return wrong
 
 
-def find_program(build: Path, name: str) -> Path | None:
-    """The newest file of that name below a build directory."""
-    found = [path for path in build.glob(f"**/{name}") if path.is_file() and os.access(path, os.X_OK)]
-    return max(found, key=lambda path: path.stat().st_mtime, default=None)
+def too_slow(result: Result) -> list[str]:
+    """Faults of the demo's own script that this machine had no time for."""
+    return [
+        f'this machine is too slow: "{title}" came after the work was done; try a larger --seconds'
+        for title in result.faults_missed
+    ]
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -241,14 +227,19 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=4)
     parser.add_argument("--seconds", type=float, help="length of the work; default: 60, more on slow machines")
     parser.add_argument("--patience", type=float, default=60, help="seconds after which an overdue program is given up")
-    parser.add_argument("--seed", type=int, default=1, help="of the dropped replies")
+    parser.add_argument("--seed", type=int, default=1, help="of the dropped replies, and of what --drawn draws")
+    parser.add_argument("--drawn", action="store_true", help="other faults at other times, drawn from the seed")
+    parser.add_argument("--acts", type=int, nargs="+", choices=(1, 2), default=(1, 2), help="default: both")
     parser.add_argument("--report", type=Path, default=REPOSITORY / "build" / "demo" / "report.json")
     args = parser.parse_args()
     args.logger = args.logger or find_program(args.build, "failover_demo")
     args.fault_proxy = args.fault_proxy or find_program(args.build, "mlflowha-fault-proxy")
+    args.durable_logger = find_program(args.build, "logger_demo")
+    args.cli = find_program(args.build, "mlflowha")
     args.out = args.report.resolve().parent
-    if args.logger is None or args.fault_proxy is None:
-        parser.error(f"failover_demo or mlflowha-fault-proxy is not built in {args.build}: run `make demo`")
+    if None in (args.logger, args.fault_proxy) or (2 in args.acts and None in (args.durable_logger, args.cli)):
+        names = "failover_demo, logger_demo, mlflowha or mlflowha-fault-proxy"
+        parser.error(f"{names} is not built in {args.build}: run `make demo`")
     if args.backend not in ("sqlite", "postgres"):
         parser.error(f"the backend is {args.backend!r}, expected sqlite or postgres")
     return args
@@ -272,19 +263,38 @@ def run(args: argparse.Namespace) -> int:
     with Stack(3, backend=args.backend, venv=args.venv) as stack:
         boot_seconds = (time.monotonic() - before) / 2  # the first alone, then two together
         print(f"up after {time.monotonic() - before:.1f} s: {' '.join(stack.urls)}", flush=True)
-        demo = Demo(args, stack, boot_seconds)
-        ours = demo.ours()
-        columns, report = {OURS: ours.report}, dict(ours.report)
-        timelines: dict[str, object] = {"mlflowha": ours.timeline}
-        write_results(args, report, timelines)
+        postgres = stack.postgres is not None
+        schedule = schedules.drawn(args.seed, postgres) if args.drawn else schedules.fixed(postgres)
+        demo = Demo(args, stack, schedule, boot_seconds)
+        report: dict[str, object] = {}
+        if args.drawn:
+            report["schedule"] = schedule.describe()
+            print(json.dumps(report["schedule"], indent=2))
+        columns: dict[str, dict[str, object]] = {}
+        timelines: dict[str, object] = {}
+        wrong: list[str] = []
+        if 1 in args.acts:
+            ours = demo.ours()
+            columns[OURS] = ours.report
+            report.update(ours.report)
+            timelines["mlflowha"] = ours.timeline
+            wrong += verdict(ours) + ([] if args.drawn else too_slow(ours))
+            write_results(args, report, timelines)
+        if 2 in args.acts:
+            report["second_act"] = second = demo.second_act()
+            wrong += second_act.verdict(second)
+            write_results(args, report, timelines)
         if args.peer:
             args.patience += 240  # a single call of the official client may take minutes
             peer = demo.peer()
             columns[PEER] = report["peer"] = peer.report
             timelines["peer"] = peer.timeline
             write_results(args, report, timelines)
-    print("\n" + screen.table(columns) + "\n")
-    wrong = verdict(ours)
+    if columns:
+        print("\n" + screen.table(columns))
+    if 2 in args.acts:
+        print("\nsecond act\n" + screen.second_table(second))
+    print()
     for line in wrong:
         print(f"FAILED: {line}")
     if not wrong:

@@ -15,23 +15,21 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
 from mlflow_stack import MlflowServer, Stack, answers  # noqa: E402
 from process_group import ManagedProcess, ProcessError, wait_for_port  # noqa: E402
 
-DROP_REPLIES = "when share 5% -> apply_then_drop"  # the fault script of every proxy
+from schedule import BUSIEST, Step  # noqa: E402
+
 CALM_AT_THE_END = 4.0  # seconds
 CALM_BETWEEN = 2.0  # at least, where the machine is too slow for the times of the script
-DOWN_FOR = 1.0  # a killed server stays down for that long before it is started again
-STOPPED_FOR = 6.0
-ALL_STOPPED_FOR = 3.0
-DATABASE_DOWN_FOR = 2.0
 
 
 class FaultProxy:
     """mlflowha-fault-proxy in front of one port: passes on, and drops some of the replies."""
 
-    def __init__(self, program: Path, port: int, upstream: int, seed: int, log: Path) -> None:
+    def __init__(self, program: Path, port: int, upstream: int, faults: str, seed: int, log: Path) -> None:
+        """`faults`: the script that it plays."""
         self.port = port
         self.url = f"http://127.0.0.1:{port}"
         script = log.with_suffix(".faults")
-        script.write_text(DROP_REPLIES + "\n")
+        script.write_text(faults + "\n")
         arguments = ["--listen", f"127.0.0.1:{port}", "--upstream", f"127.0.0.1:{upstream}"]
         arguments += ["--script", str(script), "--seed", str(seed)]
         self.process = ManagedProcess(f"fault proxy on port {port}", [str(program), *arguments], log)
@@ -120,6 +118,13 @@ class Fault:
     end: float = float("inf")
 
 
+def expected_seconds(steps: Sequence[Step], boot: float) -> float:
+    """How long the faults take with some calm after them, when a server boots in `boot` seconds on a quiet machine.
+    When all boot at once, under load, each takes longer."""
+    boots = {"kill": 1.2, "kill_all": 2.2}
+    return max(step.at + step.seconds + boots.get(step.what, 0.0) * boot for step in steps) + CALM_AT_THE_END
+
+
 class FaultScript:
     """Does the faults at their times, in threads of its own. `error` holds what went wrong, if anything did.
 
@@ -127,31 +132,22 @@ class FaultScript:
     server waits until another one is well, and those of all servers until all are.
     """
 
-    KILLS_AT = (5.0, 14.0, 23.0)  # one server after the other; all times in seconds from the start
-    STOP_AT = 32.0
-    STOP_ALL_AT = 41.0
-    DATABASE_AT = 46.0  # PostgreSQL only; kills all later by DATABASE_TAKES then
-    DATABASE_TAKES = 5.0
-    KILL_ALL_AT = 48.0
-
-    def __init__(self, stack: Stack, hosts: list[Host], busiest: Callable[[], str | None]) -> None:
+    def __init__(
+        self, stack: Stack, hosts: list[Host], steps: Sequence[Step], busiest: Callable[[], str | None]
+    ) -> None:
         """`busiest`: the url that the program under test has used most of late, None when that isn't known."""
         self.faults: list[Fault] = []
         self.error: BaseException | None = None
         self._stack = stack
         self._hosts = hosts
+        self._steps = steps
         self._busiest = busiest
         self._began = 0.0
+        self._begun = 0  # steps
+        self._no_more = False
         self._cancelled = threading.Event()
         self._thread = threading.Thread(target=self._guarded, args=(self._run,), name="faults", daemon=True)
         self._boots: list[threading.Thread] = []
-
-    @classmethod
-    def expected_seconds(cls, boot: float, postgres: bool) -> float:
-        """How long the script takes with some calm after it, when a server boots in `boot` seconds on a quiet machine.
-        At the end three boot together and under load."""
-        kill_all_at = cls.KILL_ALL_AT + (cls.DATABASE_TAKES if postgres else 0)
-        return kill_all_at + DOWN_FOR + 2.2 * boot + CALM_AT_THE_END
 
     @property
     def started(self) -> bool:
@@ -165,6 +161,13 @@ class FaultScript:
         """Waits for the end of the script, for `timeout` seconds at most. Fine before the start."""
         if self.started:
             self._thread.join(timeout)
+
+    def finish(self, timeout: float) -> list[Step]:
+        """Begins no further fault and returns when the servers are well again, after `timeout` seconds at most. What
+        was left out."""
+        self._no_more = True
+        self.join(timeout)
+        return list(self._steps[self._begun :])
 
     def cancel(self) -> None:
         """Ends the script at its next pause, however the servers are then."""
@@ -186,41 +189,43 @@ class FaultScript:
             self.error = error
 
     def _run(self) -> None:
-        for host, at in zip(self._hosts, self.KILLS_AT):
-            self._wait_for(at, lambda victim=host: self._another_is_well(victim))  # type: ignore[misc]
-            self._kill(f"SIGKILL of {host.name}, started again", [host])
-        self._wait_for(self.STOP_AT, lambda: sum(host.state == "up" for host in self._hosts) >= 2)
-        self._stop([self._busiest_host()], STOPPED_FOR)
-        self._wait_for(self.STOP_ALL_AT, self._all_are_well)
-        self._stop(self._hosts, ALL_STOPPED_FOR)
-        shift = 0.0
-        if self._stack.postgres is not None:
-            shift = self.DATABASE_TAKES
-            self._wait_for(self.DATABASE_AT, self._all_are_well)
-            self._restart_database()
-        self._wait_for(self.KILL_ALL_AT + shift, self._all_are_well)
-        self._kill("SIGKILL of all, started again", self._hosts)
+        for step in self._steps:
+            self._wait_for(step.at, lambda s=step: self._no_more or self._may_begin(s))  # type: ignore[misc]
+            if self._no_more:
+                break
+            self._begun += 1
+            if step.what == "database":
+                self._restart_database(step.seconds)
+                continue
+            hosts = self._hosts if step.of_all else [self._victim(step)]
+            if step.what in ("stop", "stop_all"):
+                self._stop(hosts, step.seconds)
+            else:
+                self._kill(hosts, step.seconds)
         for boot in self._boots:
             boot.join()
 
     def _wait_for(self, at: float, condition: Callable[[], bool]) -> None:
         """Until `at`, and further until the condition holds. Who is late still gets some calm between two faults, as
         the times foresee it; without it, two outages of all servers would become one."""
-        self._pause(max(0.0, self._began + at - time.monotonic()))
+        while time.monotonic() < self._began + at and not self._no_more:
+            self._pause(min(0.2, max(0.0, self._began + at - time.monotonic())))
         late = time.monotonic() - self._began - at > 0.5
         while not condition():
             late = True
             self._pause(0.05)
-        if late:
+        if late and not self._no_more:
             self._pause(CALM_BETWEEN)
 
-    def _another_is_well(self, victim: Host) -> bool:
-        return any(host.state == "up" for host in self._hosts if host is not victim)
+    def _may_begin(self, step: Step) -> bool:
+        well = [host for host in self._hosts if host.state == "up"]
+        if step.of_all:
+            return len(well) == len(self._hosts)
+        return len(well) >= 2 and (step.host == BUSIEST or self._hosts[step.host] in well)
 
-    def _all_are_well(self) -> bool:
-        return all(host.state == "up" for host in self._hosts)
-
-    def _busiest_host(self) -> Host:
+    def _victim(self, step: Step) -> Host:
+        if step.host != BUSIEST:
+            return self._hosts[step.host]
         url = self._busiest()
         well = [host for host in self._hosts if host.state == "up"]
         return next((host for host in well if host.url == url), well[0])
@@ -230,11 +235,11 @@ class FaultScript:
         self.faults.append(fault)
         return fault
 
-    def _kill(self, title: str, hosts: Sequence[Host]) -> None:
-        fault = self._begin(title)
+    def _kill(self, hosts: Sequence[Host], seconds: float) -> None:
+        fault = self._begin(f"SIGKILL of {hosts[0].name if len(hosts) == 1 else 'all'}, started again")
         for host in hosts:
             host.kill()
-        self._pause(DOWN_FOR)
+        self._pause(seconds)
         for host in hosts:
             host.boot()
         boot = threading.Thread(target=self._guarded, args=(self._wait_ready, fault, hosts), name="boot", daemon=True)
@@ -250,7 +255,7 @@ class FaultScript:
     def _stop(self, hosts: Sequence[Host], seconds: float) -> None:
         alone = len(hosts) == 1
         what = (
-            f"SIGSTOP of {hosts[0].name} for {seconds:g} s, then woken" if alone else f"all stopped for {seconds:g} s"
+            f"SIGSTOP of {hosts[0].name} for {seconds:.2g} s, then woken" if alone else f"all stopped for {seconds:.2g} s"
         )
         fault = self._begin(what)
         for host in hosts:
@@ -286,13 +291,13 @@ class FaultScript:
             return bool(self._stack.query(sql))
         return self._stack.sqlite_is_locked(0.15)
 
-    def _restart_database(self) -> None:
+    def _restart_database(self, seconds: float) -> None:
         assert self._stack.postgres is not None
-        fault = self._begin(f"database down for {DATABASE_DOWN_FOR:g} s")
+        fault = self._begin(f"database down for {seconds:.2g} s")
         for host in self._hosts:
             host.mark_ill(host.state)
         self._stack.postgres.stop()
-        self._pause(DATABASE_DOWN_FOR)
+        self._pause(seconds)
         self._stack.postgres.start()
         for host in self._hosts:
             wait_until_answers(host.server)

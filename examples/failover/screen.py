@@ -11,25 +11,18 @@ from faults import FaultScript, Host
 from story import Story, happenings_between, longest
 
 
-class LiveLine:
-    """Redrawn in place on a terminal; a line a second on a pipe."""
+class Line:
+    """One line of text, redrawn in place on a terminal; a line a second on a pipe."""
 
-    def __init__(self, hosts: Sequence[Host], story: Story, script: FaultScript, records: int) -> None:
-        self._hosts = hosts
-        self._story = story
-        self._script = script
-        self._records = records
+    def __init__(self) -> None:
         self._terminal = sys.stdout.isatty()
         self._drawn_at = 0.0
-        self._history: list[list[float]] = []  # [time, acknowledged] of the last seconds, for the rate
 
-    def draw(self) -> None:
-        """Call as often as you like."""
-        now = time.monotonic()
-        if now - self._drawn_at < (0.1 if self._terminal else 1.0) or self._story.started is None:
-            return
-        self._drawn_at = now
-        text = self._text(now, self._story.started)
+    def is_due(self) -> bool:
+        return time.monotonic() - self._drawn_at >= (0.1 if self._terminal else 1.0)
+
+    def draw(self, text: str) -> None:
+        self._drawn_at = time.monotonic()
         if self._terminal:
             width = shutil.get_terminal_size().columns
             print("\r" + text[: width - 1] + "\x1b[K", end="", flush=True)
@@ -39,6 +32,26 @@ class LiveLine:
     def close(self) -> None:
         if self._terminal:
             print("\r\x1b[K", end="", flush=True)
+
+
+class LiveLine:
+    """The first act's line."""
+
+    def __init__(self, hosts: Sequence[Host], story: Story, script: FaultScript, records: int) -> None:
+        self._hosts = hosts
+        self._story = story
+        self._script = script
+        self._records = records
+        self._line = Line()
+        self._history: list[list[float]] = []  # [time, acknowledged] of the last seconds, for the rate
+
+    def draw(self) -> None:
+        """Call as often as you like."""
+        if self._line.is_due() and self._story.started is not None:
+            self._line.draw(self._text(time.monotonic(), self._story.started))
+
+    def close(self) -> None:
+        self._line.close()
 
     def _text(self, now: float, started: float) -> str:
         records, runs, failed, failovers, twins = self._story.progress()
@@ -78,9 +91,34 @@ ROWS = (
 )
 
 
+SECOND_ROWS = (
+    ("acknowledged", "entries acknowledged"),
+    ("stored", "entries in the database"),
+    ("lost", "lost"),
+    ("duplicated", "duplicated"),
+    ("invented", "never logged"),
+    ("out_of_order", "out of order"),
+    ("runs_asked", "runs started"),
+    ("runs_stored", "runs in the database"),
+    ("refused", "log calls or entries that were refused"),
+    ("waited_at_the_kill", "entries that the killed process left in its spool"),
+    ("replayed", "of them delivered by the replay that ended"),
+    ("longest_log_call_ms", "longest log call, ms"),
+    ("replayed_after_s", "replay done after the servers were back, s"),
+    ("closed_after_s", "the living process: end of the job to all delivered, s"),
+    ("files_left", "files left in the spool's directory"),
+)
+
+
+def second_table(report: dict[str, object]) -> str:
+    """The second act's figures."""
+    width = max(len(label) for _, label in ROWS + SECOND_ROWS)
+    return "\n".join(f"{label:<{width}}  {_cell(report, key):>12}" for key, label in SECOND_ROWS)
+
+
 def table(columns: dict[str, dict[str, object]]) -> str:
     """The reports side by side, one column for each program."""
-    label_width = max(len(label) for _, label in ROWS)
+    label_width = max(len(label) for _, label in ROWS + SECOND_ROWS)
     widths = {title: max(12, len(title)) for title in columns}
     lines = [" " * label_width + "".join(f"  {title:>{widths[title]}}" for title in columns)]
     for key, label in ROWS:
