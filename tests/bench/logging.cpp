@@ -1,10 +1,12 @@
-// Durable logging: what a log call costs its thread, how fast the spool takes points, and, given the address of a real
-// server, how many points a second a RunLogger gets stored there beside a bare loop of 1,000-point log_batch calls.
-// Usage: mlflowha_bench_logging DIRECTORY [URL]
+// Durable logging: what a log call costs its thread and how fast the spool takes points. Given the address of a real
+// server it takes turns with others instead: reads "ours N" (N points through a RunLogger), "bare N" (the same by a
+// loop of 1,000-point log_batch calls) and "close" (a close() with everything delivered, beside one such call), and
+// answers each line. Usage: mlflowha_bench_logging DIRECTORY [URL]
 
 #include <mlflowha/logging.hpp>
 
-#include <atomic>
+#include <cstdio>
+#include <iostream>
 #include <string>
 #include <thread>
 #include <vector>
@@ -106,6 +108,39 @@ double bare_rate(const Client& client, int points) {
   return points / Seconds(SteadyClock::now() - before).count();
 }
 
+double milliseconds_since(SteadyClock::time_point before) { return 1e3 * Seconds(SteadyClock::now() - before).count(); }
+
+/// close() ends the run, which is one small request; it may take as long as a batch and 10 ms more.
+bench::Json close_times(const Client& client, const std::string& directory) {
+  RunLoggerOptions options;
+  options.directory = directory;
+  auto logger = RunLogger::start(client, options).value();
+  for (int i = 0; i < 1000; ++i) logger.log_metric("m", i, i).value();
+  if (!logger.flush(std::chrono::minutes(1)).value().drained) throw std::runtime_error("not drained");
+  auto before = SteadyClock::now();
+  if (!logger.close(std::chrono::minutes(1)).value().drained) throw std::runtime_error("not drained");
+  const double close = milliseconds_since(before);
+  const double batch = 1e3 * 1000 / bare_rate(client, 1000);
+  return {{"close_ms", close}, {"batch_ms", batch}};
+}
+
+void take_turns(const Client& client, const std::string& directory) {
+  std::string what;
+  while (std::cin >> what) {
+    bench::Json answer;
+    int points = 0;
+    if (what == "close") {
+      answer = close_times(client, directory);
+    } else if (std::cin >> points; what == "ours") {
+      answer = {{"rate", logger_rate(client, directory, points)}};
+    } else {
+      answer = {{"rate", bare_rate(client, points)}};
+    }
+    std::printf("%s\n", answer.dump().c_str());
+    (void)std::fflush(stdout);
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -113,14 +148,8 @@ int main(int argc, char** argv) {
     if (argc < 2) throw std::runtime_error("usage: mlflowha_bench_logging DIRECTORY [URL]");
     const std::string directory = argv[1];
     if (argc > 2) {
-      const Client client = client_for(argv[2]);
-      std::vector<double> ratios, ours, bare;
-      for (int i = 0; i < 5; ++i) {
-        ours.push_back(logger_rate(client, directory, 20'000));
-        bare.push_back(bare_rate(client, 20'000));
-        ratios.push_back(ours.back() / bare.back());
-      }
-      return {{"ratio", bench::spread(ratios)}, {"ours", bench::spread(ours)}, {"bare", bench::spread(bare)}};
+      take_turns(client_for(argv[2]), directory);
+      return bench::Json::object();
     }
     return {{"one_thread", enqueue(directory, 1)},
             {"threads_4", enqueue(directory, 4)},

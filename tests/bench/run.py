@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs the benchmarks, prints a table and writes report.json. `make bench` calls it; see tests/bench/CMakeLists.txt.
 
-    run.py --build build/bench --report build/bench/report.json [--only GROUP ...] [--with-demo] [--strict]
+    run.py --build build/bench --report build/bench/report.json [--only GROUP ...] [--with-demo] [--minutes M] [--strict]
 
 report.json: {"figures": [{"id", "what", "value", "unit", "bar", "op", "holds", "runs", "detail", "note"}], "machine": {...}}.
 `holds` is value op bar, or null where nothing was measured (`note` says why). `runs` is how many runs the median is of.
@@ -27,98 +27,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Optional
+from typing import Any, Callable, Dict, List, Optional
 
-REPOSITORY = Path(__file__).resolve().parent.parent.parent
-sys.path.insert(0, str(REPOSITORY / "tools"))
-import mlflow_stack  # noqa: E402
+sys.path.insert(0, str(Path(__file__).resolve().parent))
 import python_package  # noqa: E402
-
-MIB = 1024.0 * 1024.0
-
-
-class BenchError(RuntimeError):
-    """A benchmark could not be run. The message says which and why."""
-
-
-@dataclass
-class Figure:
-    """One entry of the report."""
-
-    id: str
-    what: str
-    value: Optional[float]
-    unit: str
-    bar: float
-    op: str = "<="
-    holds: Optional[bool] = None
-    runs: int = 0
-    detail: Dict[str, Any] = field(default_factory=dict)
-    note: str = ""
-
-    def __post_init__(self) -> None:
-        if self.value is None:
-            return
-        self.value = float(f"{self.value:.4g}")
-        if self.holds is None:
-            self.holds = {"<=": self.value <= self.bar, ">=": self.value >= self.bar, "==": self.value == self.bar}[self.op]
-
-
-def missing(id: str, what: str, unit: str, bar: float, op: str, note: str) -> Figure:
-    return Figure(id, what, None, unit, bar, op, note=note)
-
-
-def clean_environment() -> Dict[str, str]:
-    """Ours without what would send loopback traffic elsewhere or configure a client behind our back."""
-    return mlflow_stack.server_environment()
-
-
-@dataclass
-class Bench:
-    """What the groups below need: the programs, and the ports of the fast server."""
-
-    build: Path
-    venv: Path
-    cxx: str
-    demo_report: Path
-    ports: Dict[str, int] = field(default_factory=dict)
-
-    def program(self, name: str) -> Path:
-        path = self.build / "tests" / "bench" / f"mlflowha_bench_{name}"
-        if not path.exists():
-            raise BenchError(f"{path} is not there: build the `bench` preset first")
-        return path
-
-    def run(self, name: str, *arguments: object, timeout: float = 300) -> Dict[str, Any]:
-        """One benchmark program and the JSON that it prints."""
-        command = [str(self.program(name)), *map(str, arguments)]
-        try:
-            done = subprocess.run(
-                command, env=clean_environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=timeout
-            )
-        except subprocess.TimeoutExpired:
-            raise BenchError(f"{name} did not end within {timeout:.0f} s") from None
-        if done.returncode != 0:
-            raise BenchError(f"{name} exited with {done.returncode}: {done.stderr.strip()[-500:]}")
-        return json.loads(done.stdout)
-
-    def url(self, port: str) -> str:
-        return f"http://127.0.0.1:{self.ports[port]}"
-
-
-@contextlib.contextmanager
-def fast_server(bench: Bench) -> Iterator[None]:
-    process = subprocess.Popen([str(bench.program("fast_server"))], stdout=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout is not None
-        bench.ports = json.loads(process.stdout.readline())
-        yield
-    finally:
-        process.kill()
-        process.wait()
-
+from figures import MIB, REPOSITORY, Bench, BenchError, Figure, Side, fast_server, missing, mlflow_stack  # noqa: E402
+from logging_figures import group_logging  # noqa: E402
 
 # ---- the groups: each returns entries of the report -----------------------------------------------------------------
 
@@ -236,32 +152,6 @@ def group_memory(bench: Bench) -> List[Figure]:
     ]  # fmt: skip
 
 
-class Side:
-    """One of two clients that take turns on a real server."""
-
-    def __init__(self, command: List[str]) -> None:
-        self.process = subprocess.Popen(
-            command, env=clean_environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
-        )
-
-    def read(self) -> Dict[str, Any]:
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        if not line:
-            raise BenchError(f"{self.process.args[0]} ended early with {self.process.wait()}")  # type: ignore[index]
-        return json.loads(line)
-
-    def block(self, *words: object) -> Dict[str, Any]:
-        assert self.process.stdin is not None
-        self.process.stdin.write(" ".join(map(str, words)) + "\n")
-        self.process.stdin.flush()
-        return self.read()
-
-    def close(self) -> None:
-        self.process.kill()
-        self.process.wait()
-
-
 def group_real(bench: Bench) -> List[Figure]:
     what = "client CPU per log_metric on a real MLflow 3 server / official Python client"
     if not (bench.venv / "bin" / "python").exists():
@@ -367,39 +257,6 @@ def group_search(bench: Bench) -> List[Figure]:
     ]  # fmt: skip
 
 
-def group_logging(bench: Bench) -> List[Figure]:
-    with tempfile.TemporaryDirectory() as directory:
-        r = bench.run("logging", directory)
-    one, four = r["one_thread"], r["threads_4"]
-    figures = [
-        Figure("log_call_p50_ns", "RunLogger::log_metric, 1 thread, with two looks at the clock", one["p50_ns"], "ns", 100,
-               runs=one["calls"], detail={"p99": round(one["p99_ns"])}),
-        Figure("log_call_4_p50_ns", "the same, 4 threads", four["p50_ns"], "ns", 250, runs=four["calls"],
-               detail={"p99": round(four["p99_ns"])}),
-        Figure("log_call_p999_us", "the same, the slowest of a thousand (worse of 1 and 4 threads)",
-               max(one["p999_ns"], four["p999_ns"]) / 1000, "us", 20, runs=one["calls"] + four["calls"]),
-        Figure("spool_interval_rate", "points a second into the spool, durability interval", r["interval"]["value"], "1/s",
-               500_000, ">=", runs=r["interval"]["runs"]),
-        Figure("spool_each_rate", "points a second into the spool, every commit of 1,000 fsynced", r["each"]["value"], "1/s",
-               100_000, ">=", runs=r["each"]["runs"]),
-    ]  # fmt: skip
-    what = "points a second stored on a real MLflow 3: RunLogger / bare log_batch of 1,000"
-    if not (bench.venv / "bin" / "python").exists():
-        return [*figures, missing("logged_rate_ratio", what, "ratio", 0.95, ">=", f"no MLflow in {bench.venv}")]
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(mlflow_stack.ending_on_signals())
-        directory = stack.enter_context(tempfile.TemporaryDirectory())
-        servers = stack.enter_context(mlflow_stack.Stack(1, version="3", venv=bench.venv))
-        r = bench.run("logging", directory, servers.urls[0])
-    ratio = r["ratio"]
-    return [
-        *figures,
-        Figure("logged_rate_ratio", what, ratio["value"], "ratio", 0.95, ">=", runs=ratio["runs"],
-               detail={"min": round(ratio["min"], 3), "max": round(ratio["max"], 3),
-                       "ours": round(r["ours"]["value"]), "bare": round(r["bare"]["value"])}),
-    ]  # fmt: skip
-
-
 def group_compile(bench: Bench) -> List[Figure]:
     cpu, wall = [], []
     with tempfile.TemporaryDirectory() as directory:
@@ -458,6 +315,9 @@ def group_demo(bench: Bench) -> List[Figure]:
         ("demo_failed_calls", "demo: calls that failed"),
         ("demo_runs_missing", "demo: runs asked for minus runs stored"),
         ("demo_longest_call_over_ms", "demo: longest call with a healthy server, beyond its attempt timeout"),
+        ("demo_spool_lost", "demo, second act: entries acknowledged by a RunLogger that are not stored"),
+        ("demo_spool_wrong", "demo, second act: entries stored twice, out of order, or never logged"),
+        ("demo_spool_runs_missing", "demo, second act: runs started minus runs stored"),
     )  # fmt: skip
     bars = {"demo_longest_call_over_ms": (200, "<=", "ms")}
     try:
@@ -477,6 +337,11 @@ def group_demo(bench: Bench) -> List[Figure]:
             "demo_runs_missing": lambda: abs(report["runs_asked"] - report["runs_stored"]),
             "demo_longest_call_over_ms": lambda: max(
                 0, report["longest_call_ms_with_a_healthy_server"] - report["attempt_timeout_ms"]
+            ),
+            "demo_spool_lost": lambda: report["second_act"]["lost"],
+            "demo_spool_wrong": lambda: sum(report["second_act"][key] for key in ("duplicated", "out_of_order", "invented")),
+            "demo_spool_runs_missing": lambda: abs(
+                report["second_act"]["runs_asked"] - report["second_act"]["runs_stored"]
             ),
         }
         try:
@@ -549,7 +414,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--build", type=Path, required=True, help="build tree of the `bench` preset")
     parser.add_argument("--report", type=Path, required=True)
     parser.add_argument("--only", nargs="+", choices=sorted(GROUPS), help="these groups of figures only")
-    parser.add_argument("--with-demo", action="store_true", help="run `make demo` first (2.5 minutes)")
+    parser.add_argument("--with-demo", action="store_true", help="run `make demo` first (3 minutes)")
+    parser.add_argument("--minutes", type=float, default=0.75, help="of the outage under which memory is watched")
     parser.add_argument("--strict", action="store_true", help="exit 1 when a bar doesn't hold")
     parser.add_argument("--venv", type=Path, default=mlflow_stack.venv_for("3"), help="venv with MLflow 3")
     parser.add_argument("--demo-report", type=Path, default=REPOSITORY / "build" / "demo" / "report.json")
@@ -559,7 +425,9 @@ def parse_arguments() -> argparse.Namespace:
 
 def main() -> int:
     arguments = parse_arguments()
-    bench = Bench(arguments.build.resolve(), arguments.venv, arguments.cxx, arguments.demo_report)
+    bench = Bench(
+        arguments.build.resolve(), arguments.venv, arguments.cxx, arguments.demo_report, outage_minutes=arguments.minutes
+    )
     info = machine(bench)
     print(f"{info['cpu']}, {info['cpus']} cpus, libcurl {info['libcurl']}, {info['compiler']}, commit {info['commit']}")
     if info["load_at_start"] > 0.5 * info["cpus"]:
