@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import pickle
 from datetime import datetime, timedelta, timezone
+from importlib import metadata
 
 import mlflowha
 import pytest
@@ -214,6 +215,10 @@ def test_objects_of_mlflow_can_be_logged_as_they_are(client: Client) -> None:
     assert len(found.metrics) == 1500 and found.params == {"p": "1"}
     with pytest.raises(TypeError, match=r"metrics\[0\]"):
         client.log_batch(run_id, ["x"])
+
+
+def test_the_package_and_the_library_have_one_version() -> None:
+    assert mlflowha.__version__ == metadata.version("mlflowha") == mlflowha._core.build_info()["version"]
 
 
 def test_every_name_of_the_package_is_there() -> None:

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
-from mlflowha import Client, RunLogger
+from mlflowha import Client, RunLogger, replay
 from mlflowha.testing import FakeServer
 
 
@@ -124,6 +124,25 @@ def test_children_of_a_fork_go_on_using_what_their_parent_had(mlflowha_server: F
     assert client.get_run(run_id).info.status == "FINISHED"
 
 
+def log_and_end(logger: RunLogger) -> None:
+    for step in range(500):
+        logger.log_metric("late", step, step)
+
+
+def test_a_child_that_just_ends_leaves_nothing_in_memory(mlflowha_server: FakeServer, tmp_path: Path) -> None:
+    client = Client(mlflowha_server.url)
+    logger = RunLogger(client, directory=str(tmp_path))
+    logger.log_metric("first", 0)
+    assert logger.flush(20).drained
+    child = multiprocessing.get_context("fork").Process(target=log_and_end, args=(logger,))
+    child.start()
+    child.join(60)
+    assert child.exitcode == 0
+    run_id = logger.close(20).run_id
+    assert replay(str(tmp_path), client)["waiting"] == 0
+    assert len(mlflowha_server.backend.points(run_id, "late")) == 500
+
+
 def test_ctrl_c_works_in_a_child_of_a_fork(mlflowha_server: FakeServer) -> None:
     client = Client(mlflowha_server.url)
     client.get_experiment("0")
@@ -169,8 +188,6 @@ def test_what_was_logged_survives_a_program_that_just_ends(mlflowha_server: Fake
         str(tmp_path),
     )
     mlflowha_server.start()
-    from mlflowha import replay
-
     report = replay(str(tmp_path), Client(mlflowha_server.url))
     assert report["waiting"] == 0
     run_id = mlflowha_server.backend.runs()[0]

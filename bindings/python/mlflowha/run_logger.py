@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import atexit
 import json
+import os
+import sys
 import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -221,7 +223,19 @@ def _at_exit() -> None:
             continue  # closed, or a forked child that hasn't logged
 
 
+def _before_fork() -> None:
+    """Children of multiprocessing end without atexit: there it is one of their finalizers that commits."""
+    global _knows_multiprocessing
+    util = sys.modules.get("multiprocessing.util")
+    if util is None or _knows_multiprocessing:
+        return
+    _knows_multiprocessing = True
+    util.register_after_fork(RunLogger, lambda _: util.Finalize(None, _at_exit, exitpriority=10))
+
+
+_knows_multiprocessing = False
 atexit.register(_at_exit)
+os.register_at_fork(before=_before_fork)
 
 
 class Spool:
