@@ -109,6 +109,7 @@ TEST_CASE("the latest point is MLflow's: by step, timestamp and value", "[loggin
       {{point("m", nan_value, 5, 1), point("m", 1, 5, 1)}, point("m", 1, 5, 1), false},
       {{point("m", nan_value, 5, 1), point("m", -1, 5, 1)}, point("m", nan_value, 5, 1), false},
       {{point("m", nan_value, 5, 2)}, point("m", 3, 5, 1), true},
+      {{point("m", nan_value, 5, 1)}, point("m", -1, 5, 1), true},  // NaN counts as 0
       {{point("m", infinity, 5, 1)}, point("m", largest, 5, 1), false},
       {{point("m", -infinity, 5, 1)}, point("m", -largest, 5, 1), false},
       {{point("m", 0.1 + 0.2, 5, 1)}, point("m", 0.3, 5, 1), false},  // a digit that a database doesn't keep

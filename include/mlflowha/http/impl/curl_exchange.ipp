@@ -299,7 +299,7 @@ MLFLOWHA_INLINE void CurlExchange::set_method(const Request& request) {
     if (sends == Sends::stream || sends == Sends::file) {
       set(CURLOPT_POSTFIELDS, static_cast<const char*>(nullptr));
     }
-    // libcurl's own 64 KiB halve the speed of a large upload.
+    // With libcurl's own 64 KiB a large upload takes a fifth longer.
     if (sends == Sends::file) set(CURLOPT_UPLOAD_BUFFERSIZE, 512L << 10U);
     if (sends_ == Sends::file && sends != Sends::file) set(CURLOPT_UPLOAD_BUFFERSIZE, 64L << 10U);
     method_ = request.method;
