@@ -315,7 +315,7 @@ TEST_CASE("a call goes on to the next server with the file's first byte", "[faul
   CHECK(second.requests()[0].body == bytes);
   CHECK_THAT(second.requests()[0].head,
              starts_with("PUT /api/2.0/mlflow-artifacts/artifacts/0/r/artifacts/d/f.bin HTTP/1.1\r\n"));
-  CHECK(first.connections() == 1);
+  CHECK(first.connections() >= 1);  // later ones are side probes
 }
 
 // --- answers into files

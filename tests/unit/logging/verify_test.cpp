@@ -59,6 +59,7 @@ struct VerifyFixture : LoggerFixture {
     REQUIRE(logger.log_metric("inf", -infinity));
     REQUIRE(logger.log_params({{.key = "p", .value = "1"}, {.key = "q", .value = ""}}));
     REQUIRE(logger.set_tag("t", "1"));
+    REQUIRE(logger.flush(1min).value().drained);  // a request of its own for the older value
     REQUIRE(logger.set_tag("t", "2"));
     REQUIRE(logger.end());
     REQUIRE(logger.flush(1min).value().drained);

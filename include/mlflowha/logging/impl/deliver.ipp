@@ -246,7 +246,8 @@ MLFLOWHA_INLINE void Deliverer::send_values(const SpoolRun& run, RunValues value
     return;
   }
   if (values.size() == 1) {
-    if (clash) return note_confirmed(run.id, values);  // this very point is there: an earlier sending was applied
+    if (clash) note_confirmed(run.id, values);  // this very point is there: an earlier sending was applied
+    if (clash) return;
     QuarantinedRow row;
     row.run = run.id;
     row.entries = 1;
