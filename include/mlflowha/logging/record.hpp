@@ -59,17 +59,18 @@ struct RunEnd {
   friend bool operator==(const RunEnd&, const RunEnd&) = default;
 };
 
-/// The order is the number in the bytes: add at the end.
-using Record = std::variant<RunValues, RunStart, DatasetInput, RunArtifact, RunEnd>;
+/// The order is the number in the bytes: add at the end. A Metric by itself is one that belongs to a model or dataset,
+/// for which a batch has no room.
+using Record = std::variant<RunValues, RunStart, DatasetInput, RunArtifact, RunEnd, Metric>;
 
-enum class RecordKind : std::uint8_t { values = 0, start = 1, input = 2, artifact = 3, end = 4 };
+enum class RecordKind : std::uint8_t { values = 0, start = 1, input = 2, artifact = 3, end = 4, metric = 5 };
 [[nodiscard]] inline RecordKind kind_of(const Record& record) noexcept {
   return static_cast<RecordKind>(record.index());
 }
 [[nodiscard]] MLFLOWHA_EXPORT std::string_view to_string(RecordKind kind) noexcept;
 
 /// The record's bytes. Errc::invalid_argument when it can't be written: more than 4 GiB, a text that isn't UTF-8 in a
-/// dataset. Of a metric key, value, timestamp and step are kept; the rest has no place in a batch.
+/// dataset. Of a metric of RunValues key, value, timestamp and step are kept; the rest has no place in a batch.
 [[nodiscard]] MLFLOWHA_EXPORT Result<std::string> encode(const Record& record);
 /// The record that `bytes` hold. Takes any bytes: Errc::storage_corrupt says what is wrong with them, and where.
 [[nodiscard]] MLFLOWHA_EXPORT Result<Record> decode_record(std::string_view bytes);

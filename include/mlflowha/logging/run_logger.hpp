@@ -50,6 +50,10 @@ struct RunLoggerOptions {
   std::string run_name{};       ///< empty: the server makes one up
   std::string user_id{};
   std::vector<RunTag> tags{};
+  std::int64_t start_time = now_at_call;  ///< milliseconds since the epoch
+  /// The request tag (`mlflowha.request_id`) of a create of this very run that has been sent already, with an unknown
+  /// fate: the run is looked for before it is created. Letters, digits, '-' and '_'. Empty: it was never sent.
+  std::string request_tag{};
   std::string run_id{};  ///< a run that exists already, to log into; then nothing above is used
 
   Durability durability = Durability::interval;
@@ -146,7 +150,8 @@ class MLFLOWHA_EXPORT RunLogger {
   /// `timestamp`: milliseconds since the epoch; fixed here and kept through all repetitions.
   Result<void> log_metric(std::string_view key, double value, std::int64_t step = 0,
                           std::int64_t timestamp = now_at_call);
-  /// All or none. Metrics left at now_at_call get one timestamp.
+  /// All or none, except that points of a model or dataset (`model_id`, `dataset_name`) are taken one by one, after the
+  /// others. Metrics left at now_at_call get one timestamp.
   Result<void> log_metrics(std::vector<Metric> metrics);
   Result<void> log_param(std::string_view key, std::string_view value);
   Result<void> log_params(std::vector<Param> params);

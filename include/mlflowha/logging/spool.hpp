@@ -144,9 +144,9 @@ class MLFLOWHA_EXPORT Spool {
 
   // --- what goes in
 
-  /// A new run; `server_id` when it exists already.
+  /// A new run; `server_id` when it exists already, `attempted` when its create may have reached a server.
   [[nodiscard]] Result<std::int64_t> add_run(std::string_view local_id, const RunStart& start,
-                                             std::string_view server_id = {});
+                                             std::string_view server_id = {}, bool attempted = false);
   /// Takes the file `local_path` in; it is on the disk, with a checksum, when this returns. What it gives goes into a
   /// row; room is held for it until then. Errc::storage_full for a file over `max_bytes` and where the disk or the
   /// spool's cap is full. Takes as long as reading the file (and writing it, for a copy).

@@ -48,7 +48,14 @@ std::vector<Record> zoo() {
           RunStart{},
           input,
           RunArtifact{.path = "a/b.pt", .file = "7", .sha256 = std::string(64, 'f'), .size = ~std::uint64_t{0}},
-          RunEnd{.status = RunStatus::failed, .end_time = 5}};
+          RunEnd{.status = RunStatus::failed, .end_time = 5},
+          Metric{.key = "k",
+                 .value = -1.5,
+                 .timestamp = 7,
+                 .step = -3,
+                 .dataset_name = "d",
+                 .dataset_digest = "x",
+                 .model_id = "m"}};
 }
 
 }  // namespace

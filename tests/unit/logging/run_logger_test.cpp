@@ -1,4 +1,5 @@
 #include <mlflowha/api/runs_codec.hpp>
+#include <mlflowha/logging/impl/deliver.hpp>
 
 #include <cmath>
 #include <filesystem>
@@ -387,6 +388,83 @@ TEST_CASE("dataset inputs and a chosen end arrive", "[logging][run_logger]") {
   CHECK(f.cluster.transport->unused_replies().empty());
   CHECK(f.only_run().status == "FAILED");
   CHECK(f.only_run().end_time == 1'800'000'000'000);
+}
+
+TEST_CASE("a create that was sent before the logger was made is looked for", "[logging][run_logger]") {
+  LoggerFixture f;
+  const std::string tag = "00000000-1111-4222-8333-444444444444";
+  const Run earlier =
+      f.client.create_run({.experiment_id = "0", .tags = {{.key = "mlflowha.request_id", .value = tag}}}).value();
+  f.options.request_tag = tag;
+  f.options.start_time = 1'700'000'000'000;
+  RunLogger logger = f.start();
+  REQUIRE(logger.log_metric("m", 1));
+  const CloseReport report = logger.close(1min).value();
+  REQUIRE(report.drained);
+  CHECK(report.run_id == earlier.info.run_id);
+  CHECK(f.cluster.backend->runs().size() == 1);
+
+  f.options.request_tag = "another";
+  REQUIRE(f.start().close(1min).value().drained);
+  REQUIRE(f.cluster.backend->runs().size() == 2);
+  CHECK(f.cluster.backend->runs().back().start_time == 1'700'000'000'000);
+
+  f.options.request_tag = "a' or 1";
+  CHECK(RunLogger::start(f.client, f.options).error().code == Errc::invalid_argument);
+}
+
+TEST_CASE("a child that was started offline finds its parent", "[logging][run_logger]") {
+  LoggerFixture f;
+  const std::shared_ptr<Clock> clock = f.client.config().options().clock;
+  SpoolOptions options;
+  options.directory = f.options.directory;
+  const std::unique_ptr<Spool> spool = Spool::create(options, clock, *f.client.config().options().rng).value();
+  RunStart start;
+  start.experiment_id = "0";
+  start.request_tag = "tag-of-parent";
+  const std::int64_t parent = spool->add_run("local-parent", start).value();
+  start.request_tag = "tag-of-child";
+  start.tags = {{.key = "mlflow.parentRunId", .value = "local-parent"}, {.key = "other", .value = "local-parent"}};
+  const std::int64_t child = spool->add_run("local-child", start).value();
+  start.request_tag = "tag-of-orphan";
+  start.tags = {{.key = "mlflow.parentRunId", .value = "local-of-another-spool"}};
+  const std::int64_t orphan = spool->add_run("local-orphan", start).value();
+
+  mlflowha::detail::Deliverer deliverer(f.client);
+  using What = mlflowha::detail::DeliveryStep::What;
+  const mlflowha::detail::DeliveryStep early = deliverer.step(*spool, child, {});
+  CHECK(early.what == What::later);
+  CHECK(early.error->message.find("local-parent") != std::string::npos);
+  CHECK(f.cluster.backend->runs().empty());
+  CHECK(deliverer.step(*spool, parent, {}).what == What::progress);
+  CHECK(deliverer.step(*spool, child, {}).what == What::progress);
+  CHECK(deliverer.step(*spool, orphan, {}).what == What::progress);
+  const std::vector<StoredRun> runs = f.cluster.backend->runs();
+  REQUIRE(runs.size() == 3);
+  CHECK(runs[1].tags.at("mlflow.parentRunId") == runs[0].run_id);
+  CHECK(runs[1].tags.at("other") == "local-parent");
+  CHECK(runs[2].tags.at("mlflow.parentRunId") == "local-of-another-spool");
+}
+
+TEST_CASE("a point of a model or dataset keeps what it belongs to", "[logging][run_logger]") {
+  LoggerFixture f;
+  RunLogger logger = f.start();
+  REQUIRE(logger.log_metrics({{.key = "plain", .value = 1},
+                              {.key = "linked", .value = 2, .step = 3, .model_id = "m-1"},
+                              {.key = "linked", .value = 4, .dataset_name = "d", .dataset_digest = "x"}}));
+  REQUIRE(logger.close(1min).value().drained);
+  std::vector<LogMetric> sent;
+  for (const Exchange& exchange : f.cluster.transport->exchanges()) {
+    if (exchange.request.target != "/api/2.0/mlflow/runs/log-metric") continue;
+    sent.push_back(api::from_json<LogMetric>(exchange.request.body).value());
+  }
+  REQUIRE(sent.size() == 2);
+  CHECK(sent[0].model_id == "m-1");
+  CHECK(sent[0].step == 3);
+  CHECK(sent[1].dataset_name == "d");
+  CHECK(sent[1].dataset_digest == "x");
+  CHECK(f.only_run().metrics.at("linked").size() == 2);
+  CHECK(f.only_run().metrics.at("plain").size() == 1);
 }
 
 TEST_CASE("an existing run can be logged into", "[logging][run_logger]") {

@@ -74,6 +74,7 @@ class MLFLOWHA_EXPORT Deliverer {
     bool run_gone = false;
   };
 
+  static Result<void> name_parent(Spool& spool, std::vector<RunTag>& tags);
   DeliveryStep create_run(Spool& spool, const SpoolRun& run, const CallOptions& options);
   Result<std::string> experiment_id(Spool& spool, const SpoolRun& run, const CallOptions& options);
   Result<std::vector<Run>> find_by_tag(const std::string& experiment_id, const std::string& tag,

@@ -133,6 +133,27 @@ MLFLOWHA_INLINE Result<std::vector<Run>> Deliverer::find_by_tag(const std::strin
   return std::move(page->items);
 }
 
+/// A run that was started while its parent had no id on a server names it by its local one.
+MLFLOWHA_INLINE Result<void> Deliverer::name_parent(Spool& spool, std::vector<RunTag>& tags) {
+  for (RunTag& tag : tags) {
+    if (tag.key != "mlflow.parentRunId" || tag.value.rfind("local-", 0) != 0) continue;
+    Result<std::vector<SpoolRun>> runs = spool.runs();
+    if (!runs) return std::move(runs).error();
+    for (SpoolRun& parent : *runs) {
+      if (parent.local_id != tag.value) continue;
+      if (parent.server_id.empty() && parent.refused.empty()) {
+        Error error;
+        error.code = Errc::unavailable;
+        error.message = fmt::format("its parent {} isn't on a server yet", parent.local_id);
+        return error;
+      }
+      if (!parent.server_id.empty()) tag.value = parent.server_id;
+      break;
+    }
+  }
+  return {};
+}
+
 MLFLOWHA_INLINE DeliveryStep Deliverer::create_run(Spool& spool, const SpoolRun& run, const CallOptions& options) {
   const auto fail = [&](Error error) {
     const Verdict verdict = judge(error);
@@ -161,6 +182,7 @@ MLFLOWHA_INLINE DeliveryStep Deliverer::create_run(Spool& spool, const SpoolRun&
     create.run_name = run.start.run_name;
     create.start_time = run.start.start_time;
     create.tags = run.start.tags;
+    if (Result<void> known = name_parent(spool, create.tags); !known) return not_now(std::move(known).error());
     RunTag& tag = create.tags.emplace_back();
     tag.key = api::request_tag_key;
     tag.value = run.start.request_tag;
@@ -308,12 +330,25 @@ MLFLOWHA_INLINE DeliveryStep Deliverer::send_row(Spool& spool, const SpoolRun& r
     } else {
       note_confirmed(run.id, *end);
     }
+  } else if (const auto* metric = std::get_if<Metric>(&record)) {
+    LogMetric log;
+    log.run_id = run.server_id;
+    log.key = metric->key;
+    log.value = metric->value;
+    log.timestamp = metric->timestamp;
+    log.step = metric->step;
+    log.dataset_name = metric->dataset_name;
+    log.dataset_digest = metric->dataset_digest;
+    log.model_id = metric->model_id;
+    result = client_.log_metric(log, options);
   } else {
     result =
         invalid_argument(fmt::format("a record of kind {} can't be delivered by this version", to_string(row.kind)));
   }
   MLFLOWHA_FAULT_POINT("other: answered");
   Sent sent;
+  const auto* point = std::get_if<Metric>(&record);
+  if (!result && point != nullptr && std::isnan(point->value) && is_key_clash(result.error())) result = {};
   if (!result) {
     Error error = std::move(result).error();
     const Verdict verdict = judge(error);

@@ -33,7 +33,7 @@ class MLFLOWHA_EXPORT LogHub {
   LogHub& operator=(const LogHub&) = delete;
 
   [[nodiscard]] Result<std::shared_ptr<RunBuffer>> add(std::string_view local_id, const RunStart& start,
-                                                       std::string_view server_id);
+                                                       std::string_view server_id, bool attempted = false);
   /// The last one to go takes the hub down.
   void remove(const std::shared_ptr<RunBuffer>& buffer);
   [[nodiscard]] bool stopped() const;

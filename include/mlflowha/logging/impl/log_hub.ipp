@@ -90,7 +90,7 @@ MLFLOWHA_INLINE bool LogHub::stopped() const {
 }
 
 MLFLOWHA_INLINE Result<std::shared_ptr<RunBuffer>> LogHub::add(std::string_view local_id, const RunStart& start,
-                                                               std::string_view server_id) {
+                                                               std::string_view server_id, bool attempted) {
   const std::lock_guard<std::mutex> lock(mutex_);
   if (stopping_) {
     Error error;
@@ -98,7 +98,7 @@ MLFLOWHA_INLINE Result<std::shared_ptr<RunBuffer>> LogHub::add(std::string_view 
     error.message = "the last logger of this directory is being closed";
     return error;
   }
-  Result<std::int64_t> run = spool_->add_run(local_id, start, server_id);
+  Result<std::int64_t> run = spool_->add_run(local_id, start, server_id, attempted);
   if (!run) return std::move(run).error();
   auto buffer = std::make_shared<RunBuffer>(*run, options_.max_buffer_bytes);
   buffers_.push_back(buffer);

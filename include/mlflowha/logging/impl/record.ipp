@@ -209,6 +209,8 @@ MLFLOWHA_INLINE std::string_view to_string(RecordKind kind) noexcept {
       return "artifact";
     case RecordKind::end:
       return "end";
+    case RecordKind::metric:
+      return "metric";
   }
   return "unknown";
 }
@@ -335,6 +337,14 @@ MLFLOWHA_INLINE Result<std::string> encode(const Record& record) {
   } else if (const auto* end = std::get_if<RunEnd>(&record)) {
     detail::put_text(bytes, end->status.name());
     detail::put_fixed(bytes, static_cast<std::uint64_t>(end->end_time), 8);
+  } else if (const auto* metric = std::get_if<Metric>(&record)) {
+    detail::put_text(bytes, metric->key);
+    detail::put_fixed(bytes, std::bit_cast<std::uint64_t>(metric->value), 8);
+    detail::put_fixed(bytes, static_cast<std::uint64_t>(metric->timestamp), 8);
+    detail::put_fixed(bytes, static_cast<std::uint64_t>(metric->step), 8);
+    detail::put_text(bytes, metric->dataset_name);
+    detail::put_text(bytes, metric->dataset_digest);
+    detail::put_text(bytes, metric->model_id);
   }
   if (bytes.size() - detail::record_header > std::numeric_limits<std::uint32_t>::max()) {
     return invalid_argument("a record of more than 4 GiB can't be written");
@@ -397,8 +407,20 @@ MLFLOWHA_INLINE Result<Record> decode_record(std::string_view bytes) {
       record = std::move(end);
       break;
     }
+    case 5: {
+      Metric metric;
+      metric.key = in.text();
+      metric.value = std::bit_cast<double>(in.fixed(8));
+      metric.timestamp = in.number();
+      metric.step = in.number();
+      metric.dataset_name = in.text();
+      metric.dataset_digest = in.text();
+      metric.model_id = in.text();
+      record = std::move(metric);
+      break;
+    }
     default:
-      return corrupt(fmt::format("a record of kind {}; expected 0 to 4", kind));
+      return corrupt(fmt::format("a record of kind {}; expected 0 to 5", kind));
   }
   if (in.bad() || !in.at_end()) {
     return corrupt(

@@ -68,11 +68,11 @@ class LoggerHandle {
   Result<void> open(std::string_view name, const RunStart& start, std::string_view server_id, bool ended) {
     Result<std::shared_ptr<LogHub>> hub = LogHub::open(client_, options_);
     if (!hub) return std::move(hub).error();
-    Result<std::shared_ptr<RunBuffer>> buffer = (*hub)->add(name, start, server_id);
+    Result<std::shared_ptr<RunBuffer>> buffer = (*hub)->add(name, start, server_id, !options_.request_tag.empty());
     for (int i = 0; i < 3 && !buffer && buffer.error().code == Errc::cancelled; ++i) {
       hub = LogHub::open(client_, options_);  // the one found before was just taken down
       if (!hub) return std::move(hub).error();
-      buffer = (*hub)->add(name, start, server_id);
+      buffer = (*hub)->add(name, start, server_id, !options_.request_tag.empty());
     }
     if (!buffer) return std::move(buffer).error();
     auto core = std::make_unique<LoggerCore>();
@@ -192,6 +192,11 @@ MLFLOWHA_INLINE Result<RunLogger> RunLogger::start(Client client, RunLoggerOptio
     return invalid_argument(
         "expected linger >= 0, gather >= 0, sync_interval > 0 and max_buffer_bytes >= 65,536 in RunLoggerOptions");
   }
+  constexpr std::string_view allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
+  if (options.request_tag.size() > 100 || options.request_tag.find_first_not_of(allowed) != std::string::npos) {
+    return invalid_argument(fmt::format("request_tag is \"{}\"; expected up to 100 letters, digits, '-' and '_'",
+                                        sanitize(options.request_tag, 100)));
+  }
   const Config& config = client.config();
   const std::shared_ptr<Rng> rng = config.options().rng ? config.options().rng : process_rng();
   const std::shared_ptr<Clock> clock = config.options().clock ? config.options().clock : system_clock();
@@ -201,9 +206,10 @@ MLFLOWHA_INLINE Result<RunLogger> RunLogger::start(Client client, RunLoggerOptio
   start.experiment_request_tag = make_uuid(*rng);
   start.run_name = options.run_name;
   start.user_id = options.user_id;
-  start.start_time = clock->wall_now().time_since_epoch().count();
+  start.start_time =
+      options.start_time != now_at_call ? options.start_time : clock->wall_now().time_since_epoch().count();
   start.tags = options.tags;
-  start.request_tag = make_uuid(*rng);
+  start.request_tag = options.request_tag.empty() ? make_uuid(*rng) : options.request_tag;
   if (options.run_id.empty()) {  // what the server would refuse later is refused here
     CreateRun create;
     create.experiment_id = start.experiment_id.empty() ? "0" : start.experiment_id;  // a name's id comes later
@@ -234,16 +240,24 @@ MLFLOWHA_INLINE Result<void> RunLogger::log_metric(std::string_view key, double 
 
 namespace detail {
 
+/// Whether a point belongs to a model or dataset, which a batch can't say.
+MLFLOWHA_INLINE bool is_linked(const Metric& metric) {
+  return !metric.model_id.empty() || !metric.dataset_name.empty() || !metric.dataset_digest.empty();
+}
+
 /// All of one call, as one entry of the list, in parts that MLflow's checks accept.
 MLFLOWHA_INLINE Result<void> put_values(LoggerHandle& handle, RunValues values) {
   Result<LoggerCore*> core = handle.core();
   if (!core) return std::move(core).error();
   if (values.size() == 0) return {};
   const std::int64_t now = (*core)->clock->wall_now().time_since_epoch().count();
+  std::vector<Metric> linked;
   for (Metric& metric : values.metrics) {
     if (metric.timestamp == now_at_call) metric.timestamp = now;
     if (Result<void> good = check_metric(metric.key, metric.timestamp); !good) return good;
+    if (is_linked(metric)) linked.push_back(metric);
   }
+  if (!linked.empty()) std::erase_if(values.metrics, [](const Metric& metric) { return is_linked(metric); });
   RunValues one;
   for (const Param& param : values.params) {
     one.params.assign(1, param);
@@ -254,8 +268,16 @@ MLFLOWHA_INLINE Result<void> put_values(LoggerHandle& handle, RunValues values) 
     one.tags.assign(1, tag);
     if (Result<void> good = check_values(one); !good) return good;
   }
-  const Record record = std::move(values);
-  return handle.accept(**core, [&] { return (*core)->buffer->put(record); });
+  const auto take = [&](const Record& record) {
+    return handle.accept(**core, [&] { return (*core)->buffer->put(record); });
+  };
+  if (values.size() != 0) {
+    if (Result<void> taken = take(std::move(values)); !taken) return taken;
+  }
+  for (Metric& metric : linked) {
+    if (Result<void> taken = take(std::move(metric)); !taken) return taken;
+  }
+  return {};
 }
 
 }  // namespace detail

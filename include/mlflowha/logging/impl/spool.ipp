@@ -62,16 +62,18 @@ MLFLOWHA_INLINE Result<void> Spool::check_room(std::uint64_t bytes) const {
 }
 
 MLFLOWHA_INLINE Result<std::int64_t> Spool::add_run(std::string_view local_id, const RunStart& start,
-                                                    std::string_view server_id) {
+                                                    std::string_view server_id, bool attempted) {
   Result<std::string> bytes = encode(start);
   if (!bytes) return std::move(bytes).error();
   const std::lock_guard<std::mutex> lock(mutex_);
   if (!database_) return detail::closed_spool(path_);
   if (Result<void> room = check_room(bytes->size()); !room) return std::move(room).error();
-  auto insert = database_->prepare("INSERT INTO runs(local_id, server_id, start, created_ms) VALUES(?, ?, ?, ?)");
+  auto insert =
+      database_->prepare("INSERT INTO runs(local_id, server_id, start, created_ms, attempted) VALUES(?, ?, ?, ?, ?)");
   if (!insert) return std::move(insert).error();
   insert->bind(1, local_id).bind(2, server_id).bind_blob(3, *bytes);
   insert->bind(4, std::int64_t{clock_->wall_now().time_since_epoch().count()});
+  insert->bind(5, std::int64_t{attempted ? 1 : 0});
   if (Result<void> done = insert->run(); !done) return std::move(done).error();
   return database_->last_insert_id();
 }
