@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Makes the C++ of MLflow's REST surface, the values and calls of the Python package, docs/reference/ and
-docs/idempotency.md from the table.
+"""Makes the C++ of MLflow's REST surface, the values and calls of the Python package with its plugin's routes,
+docs/reference/ and docs/idempotency.md from the table.
 
     generate.py            writes what has changed
     generate.py --check    writes nothing; fails, naming the files, when what is checked in is stale
@@ -22,6 +22,7 @@ import docs_page
 import from_python
 import golden_rows
 import python_package
+import python_routes
 import reference_pages
 from table import TableError, load
 
@@ -64,6 +65,7 @@ def everything() -> dict:
             files[page] = docs_page.idempotency(table)
             files["tests/unit/api/golden_rows.cpp"] = golden_rows.rows(table)
             files["docs/reference/from-python.md"] = from_python.page(table)
+            files["bindings/python/mlflowha/plugin/_routes.py"] = python_routes.routes(table)
             files.update(reference_pages.pages(table))
             files.update(python_package.files(table))
     return files
