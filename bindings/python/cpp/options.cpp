@@ -161,6 +161,8 @@ const Setters<RunLoggerOptions>& logger_setters() {
       {"run_name", text<O>(MEMBER(run_name))},
       {"user_id", text<O>(MEMBER(user_id))},
       {"run_id", text<O>(MEMBER(run_id))},
+      {"start_time", number<O>(MEMBER(start_time))},
+      {"request_tag", text<O>(MEMBER(request_tag))},
       {"directory", text<O>(MEMBER(directory))},
       {"tags",
        [](O& o, py::handle v, const char* n) {

@@ -271,6 +271,24 @@ void add_run_logger(py::module_& module) {
           },
           py::arg("metrics"), py::arg("step") = 0, py::arg("timestamp") = py::none())
       .def(
+          "log_points",
+          [](const Logger& self, const std::vector<py::tuple>& points) {
+            std::vector<mlflowha::Metric> list;
+            list.reserve(points.size());
+            for (const py::tuple& cells : points) {
+              if (cells.size() != 7) throw py::value_error("points: expected tuples of 7");
+              list.push_back({.key = cells[0].cast<std::string>(),
+                              .value = cells[1].cast<double>(),
+                              .timestamp = cells[2].cast<std::int64_t>(),
+                              .step = cells[3].cast<std::int64_t>(),
+                              .dataset_name = cells[4].cast<std::string>(),
+                              .dataset_digest = cells[5].cast<std::string>(),
+                              .model_id = cells[6].cast<std::string>()});
+            }
+            free_of_gil([&] { return self.logger->log_metrics(std::move(list)); });
+          },
+          py::arg("points"), "(key, value, timestamp, step, dataset_name, dataset_digest, model_id) of each")
+      .def(
           "log_params",
           [](const Logger& self, const Pairs& params) {
             std::vector<mlflowha::Param> list;
