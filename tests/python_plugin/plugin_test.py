@@ -1,0 +1,199 @@
+"""When the plugin takes part and when not, and what it says about itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pytest
+from conftest import MLFLOW_3, Door
+from mlflow import MlflowClient
+from mlflow.store.tracking.rest_store import RestStore
+
+_WHAT_IS_THERE = """
+import json, os, sys
+import mlflow
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+from mlflow.tracking._model_registry.utils import _get_store as _get_registry_store
+from mlflow.tracking._tracking_service.utils import _get_store, _tracking_store_registry
+from mlflow.utils import rest_utils
+for uri, variables in json.loads(sys.argv[1]):
+    os.environ.update(variables)
+    mlflow.set_tracking_uri(uri)
+    host = "http://127.0.0.1:" + uri.rpartition(":")[2]
+    found = [_get_store(), _get_registry_store(), get_artifact_repository("mlflow-artifacts:/x"),
+             get_artifact_repository(host + "/api/2.0/mlflow-artifacts/artifacts/x")]
+    print(json.dumps({
+        "types": [f"{type(o).__module__}.{type(o).__name__}" for o in found],
+        "builder": _tracking_store_registry.get_store_builder(uri).__module__,
+        "ours": sorted(m for m in sys.modules if m.startswith("mlflowha")),
+        "transport": rest_utils._get_http_response_with_retries.__module__,
+    }))
+    for name in variables:
+        del os.environ[name]
+"""
+
+_THEIRS = [
+    "mlflow.store.tracking.rest_store.RestStore",
+    "mlflow.store.model_registry.rest_store.RestStore",
+    "mlflow.store.artifact.mlflow_artifacts_repo.MlflowArtifactsRepository",
+    "mlflow.store.artifact.http_artifact_repo.HttpArtifactRepository",
+]
+_OURS = [
+    "mlflowha.plugin.stores.TrackingStore",
+    "mlflowha.plugin.stores.RegistryStore",
+    "mlflowha.plugin.artifacts.LinkedArtifacts",
+    "mlflowha.plugin.artifacts.LinkedHttpArtifacts",
+]
+
+
+def in_one_process(cases: list[tuple[str, dict[str, str]]], folder: Path) -> list[dict[str, Any]]:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOWHA_", "MLFLOW_"))}
+    done = subprocess.run(
+        [sys.executable, "-c", _WHAT_IS_THERE, json.dumps(cases)],
+        env=environment,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_a_plain_address_is_left_to_mlflow_and_the_others_are_ours(tmp_path: Path) -> None:
+    plain: list[tuple[str, dict[str, str]]] = [
+        ("http://127.0.0.1:1", {}),
+        ("http://127.0.0.1:2", {"MLFLOW_ENABLE_RETRY": "false"}),
+    ]
+    asked: list[tuple[str, dict[str, str]]] = [
+        ("mlflowha+http://127.0.0.1:3,127.0.0.1:4", {}),
+        ("http://127.0.0.1:5", {"MLFLOW_ENABLE_RETRY": "true"}),
+        ("http://127.0.0.1:6,http://127.0.0.1:7", {"MLFLOW_ENABLE_RETRY": "1"}),
+        ("http://127.0.0.1:8", {"MLFLOWHA_ENDPOINTS": "http://127.0.0.1:9,http://127.0.0.1:8"}),
+    ]
+    found = in_one_process([*plain, *asked, ("http://127.0.0.1:10", {})], tmp_path)
+    for one in found[:2]:
+        assert one == {
+            "types": _THEIRS,
+            "builder": "mlflow.tracking._tracking_service.utils",
+            "ours": ["mlflowha_mlflow"],
+            "transport": "mlflow.utils.request_utils",
+        }
+    for one in found[2:6]:
+        assert one["types"] == _OURS
+        assert one["transport"] == "mlflowha.plugin.transport"
+    assert found[6]["types"] == _THEIRS
+
+
+def test_mlflows_own_transport_serves_mlflows_own_stores(door: Door, quick: Path) -> None:
+    """Also when a store of ours is in the same process."""
+    door.open()
+    ours = MlflowClient(f"mlflowha+{door.url}")
+    theirs = MlflowClient(f"http://127.0.0.1:{door.upstream}")
+    assert type(theirs._tracking_client.store) is RestStore
+    name = ours.get_experiment("0").name
+    door.shut()
+    assert theirs.get_experiment("0").name == name
+
+
+def test_a_second_server_answers_when_the_first_does_not(door: Door, quick: Path) -> None:
+    closed = Door(0)
+    mlflow.set_tracking_uri(f"mlflowha+{closed.url},{door.url}")
+    door.open()
+    client = MlflowClient()
+    mlflow.set_experiment("second")
+    with mlflow.start_run() as run:
+        mlflow.log_metric("m", 1.0)
+        mlflow.log_text("text", "dir/a.txt")
+    assert [f.path for f in client.list_artifacts(run.info.run_id, "dir")] == ["dir/a.txt"]
+    assert mlflow.artifacts.load_text(f"runs:/{run.info.run_id}/dir/a.txt") == "text"
+    client.create_registered_model("second")
+    assert client.get_registered_model("second").name == "second"
+    client.delete_registered_model("second")
+    if MLFLOW_3:
+        with mlflow.start_span("s") as span:
+            span.set_inputs({"x": 1})
+        mlflow.flush_trace_async_logging()
+        trace = client.get_trace(span.trace_id)
+        assert [s.name for s in trace.data.spans] == ["s"]
+
+
+def test_an_artifact_address_with_one_of_our_hosts_stands_for_all(door: Door, quick: Path) -> None:
+    closed = Door(0)
+    door.open()
+    mlflow.set_tracking_uri(f"mlflowha+{closed.url},{door.url}")
+    with mlflow.start_run() as run:
+        mlflow.log_text("text", "a.txt")
+    path = run.info.artifact_uri.removeprefix("mlflow-artifacts:")
+    for uri in (
+        f"mlflow-artifacts://127.0.0.1:{closed.port}{path}/a.txt",
+        f"{closed.url}/api/2.0/mlflow-artifacts/artifacts{path}/a.txt",
+    ):
+        assert mlflow.artifacts.load_text(uri) == "text"
+
+
+def test_stores_can_be_pickled(door: Door, quick: Path) -> None:
+    door.open()
+    client = MlflowClient(f"mlflowha+{door.url}")
+    for store in (client._tracking_client.store, client._get_registry_client().store):
+        copy = pickle.loads(pickle.dumps(store))
+        assert copy.link is store.link
+
+
+def test_errors_can_be_pickled(quick: Path) -> None:
+    with pytest.raises(mlflow.MlflowException) as caught:
+        MlflowClient("mlflowha+http://127.0.0.1:9").search_experiments()
+    copy = pickle.loads(pickle.dumps(caught.value))
+    assert (str(copy), copy.error_code, copy.kind) == (str(caught.value), caught.value.error_code, caught.value.kind)
+
+
+def test_credentials_may_change_while_the_program_runs(
+    door: Door, quick: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflowha.plugin.link import link_to
+
+    link = link_to(f"mlflowha+{door.url}")
+    first = link.client()
+    assert link.client() is first
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "new")
+    link._looked = 0.0
+    assert link.client() is not first
+
+
+def test_releases_that_are_known() -> None:
+    from mlflowha.plugin import versions
+
+    for version, expected in {
+        "2.22.5": True,
+        "2.22.0": True,
+        "3.0.0": True,
+        "3.17.2": True,
+        "3.17.3": False,
+        "2.21.0": False,
+        "4.0.0": False,
+        "3.9.1.dev0": True,
+    }.items():
+        assert versions.known(version) is expected
+    assert versions.known(mlflow.__version__)
+
+
+def test_an_unknown_release_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    from mlflowha.plugin import versions
+
+    monkeypatch.setattr(versions, "_warned", False)
+    monkeypatch.setattr(versions.mlflow, "__version__", "9.0.0")
+    with pytest.warns(
+        RuntimeWarning, match=r"tested with MLflow 2\.22\.0 to 2\.22\.5 and 3\.0\.0 to .*this is 9\.0\.0"
+    ):
+        versions.warn_if_unknown()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        versions.warn_if_unknown()
