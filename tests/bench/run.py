@@ -33,6 +33,7 @@ from typing import Any, Callable, Dict, List, Optional
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import python_package  # noqa: E402
+import python_plugin  # noqa: E402
 from figures import MIB, REPOSITORY, Bench, BenchError, Figure, Side, fast_server, missing, mlflow_stack  # noqa: E402
 from logging_figures import group_logging  # noqa: E402
 
@@ -308,6 +309,10 @@ def group_python(bench: Bench) -> List[Figure]:
         return python_package.figures(Figure, bench.build, directory)
 
 
+def group_plugin(bench: Bench) -> List[Figure]:
+    return python_plugin.figures(Figure, Side, bench.build, bench.venv)
+
+
 def group_demo(bench: Bench) -> List[Figure]:
     rows = (
         ("demo_lost", "demo: acknowledged points that are not stored"),
@@ -364,6 +369,7 @@ GROUPS: Dict[str, Callable[[Bench], List[Figure]]] = {
     "compile": group_compile,
     "library": group_library,
     "python": group_python,
+    "plugin": group_plugin,
 }
 
 
