@@ -48,7 +48,7 @@ def play(seed: int, arguments: argparse.Namespace) -> Round:
     report.unlink(missing_ok=True)
     print(f"\n== seed {seed}, {backend}", flush=True)
     command = [sys.executable, str(ROOT / "examples/failover/demo.py"), "--build", str(arguments.build), "--drawn"]
-    command += ["--seed", str(seed), "--backend", backend, "--report", str(report)]
+    command += ["--seed", str(seed), "--backend", backend, "--patience", "180", "--report", str(report)]
     if arguments.venv is not None:
         command += ["--venv", str(arguments.venv)]
     began = time.monotonic()

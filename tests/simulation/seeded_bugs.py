@@ -125,7 +125,7 @@ BUGS = [
 
 
 
-def build(copy: pathlib.Path) -> pathlib.Path:
+def build(copy: pathlib.Path, _tree: pathlib.Path | None) -> pathlib.Path:
     sources = [*sorted((ROOT / "src").glob("mlflowha*.cpp")), ROOT / "src/testing.cpp", ROOT / "tests/support/main.cpp",
                *sorted((ROOT / "tests/simulation").glob("*.cpp"))]
     return compile_all(copy, sources, [], "simulation")

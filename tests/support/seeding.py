@@ -60,7 +60,13 @@ def plant(copy: pathlib.Path, bugs: Sequence[Bug]) -> list[str]:
     return faults
 
 
-def compile_all(copy: pathlib.Path, sources: Sequence[pathlib.Path], flags: Sequence[str], program: str) -> pathlib.Path:
+def compile_all(
+    copy: pathlib.Path,
+    sources: Sequence[pathlib.Path],
+    flags: Sequence[str],
+    program: str,
+    archives: Sequence[pathlib.Path] = (),
+) -> pathlib.Path:
     """Compiles each source and links them. CXX and LDFLAGS are heeded. `flags` come before the include directories."""
     (copy / "seeded_bug.hpp").write_text(CHOICE, encoding="utf-8")
     compiler = [*os.environ.get("CXX", "g++").split(), "-std=c++20", "-O1", "-include", str(copy / "seeded_bug.hpp")]
@@ -69,7 +75,7 @@ def compile_all(copy: pathlib.Path, sources: Sequence[pathlib.Path], flags: Sequ
     for source in sources:
         objects.append(copy / (str(source.relative_to(ROOT)).replace("/", "-") + ".o"))
         subprocess.run([*compiler, "-c", str(source), "-o", str(objects[-1])], check=True)
-    libraries = ["-lsqlite3", "-lcrypto", "-lcurl", "-lfmt", "-lz", "-lpthread"]
+    libraries = [*map(str, archives), "-lsqlite3", "-lcrypto", "-lcurl", "-lfmt", "-lz", "-lpthread"]
     out = copy / program
     subprocess.run(
         [*compiler, *map(str, objects), "-o", str(out), *os.environ.get("LDFLAGS", "").split(), *libraries], check=True
@@ -79,15 +85,17 @@ def compile_all(copy: pathlib.Path, sources: Sequence[pathlib.Path], flags: Sequ
 
 def main(
     bugs: Sequence[Bug],
-    build: Callable[[pathlib.Path], pathlib.Path],
+    build: Callable[[pathlib.Path, pathlib.Path | None], pathlib.Path],
     run: Callable[[pathlib.Path, int], Answer],
 ) -> int:
-    """The command line of such a script. `build` makes the program in the copy; `run` asks it about one bug, or about
+    """The command line of such a script. `build` makes the program in the copy, perhaps with
+    libraries from a build tree; `run` asks it about one bug, or about
     none (0)."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--only", type=int, nargs="+", metavar="N", help="numbers of bugs (from 1)")
     parser.add_argument("--keep", type=pathlib.Path, metavar="DIR", help="work in DIR and leave it")
     parser.add_argument("--check", action="store_true", help="build nothing: only whether each bug can be put in")
+    parser.add_argument("--build", type=pathlib.Path, metavar="DIR", help="a build tree with what has no bugs in it")
     arguments = parser.parse_args()
 
     with tempfile.TemporaryDirectory(prefix="seeded-bugs-") as scratch:
@@ -100,7 +108,7 @@ def main(
         if arguments.check:
             return 0
         began = time.monotonic()
-        program = build(copy)
+        program = build(copy, arguments.build)
         print(f"built in {time.monotonic() - began:.0f} s", flush=True)
         green, said = run(program, 0)
         if not green:

@@ -3,11 +3,13 @@
 // another run, and what it calls complete is complete.
 
 #include <algorithm>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
-#include <functional>
 #include <iterator>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "support/catch.hpp"
@@ -138,6 +140,14 @@ TEST_CASE("flipped bytes invent nothing and are never passed over in silence", "
     flip(page + 4096, 0x01);  // the middle
     flip(page + 8190, 0xFF);  // the end, where cells begin
   }
+  for (const int i : {0, 57, steps - 1}) {  // values, of which a record holds the bytes as they are
+    const double value = 1000 + i;
+    char bytes[sizeof value];
+    std::memcpy(bytes, &value, sizeof value);
+    const std::size_t at = left.spool.find(std::string_view(bytes, sizeof bytes));
+    REQUIRE(at != std::string::npos);
+    flip(at + 6, 0x01);
+  }
   for (std::size_t at = 17; at < left.spool.size(); at += 1009) flip(at, at % 2 == 0 ? 0x01 : 0x80);
   CHECK(refused > 10);
 }
@@ -160,7 +170,6 @@ TEST_CASE("a damaged log takes at most what is behind the damage with it", "[log
   const Left left(true);
   REQUIRE(left.log.size() > 30'000);
   std::vector<std::pair<std::string, bool>> logs;
-  std::vector<std::size_t> at_least;
   const auto add = [&](std::string log, bool there) { logs.emplace_back(std::move(log), there); };
   add("", true);
   add("", false);
