@@ -26,6 +26,9 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+import wheel_licenses
+
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "bindings" / "python"
 BUILDER = ROOT / "build" / "venv" / "wheel" / "bin" / "python"
@@ -165,6 +168,9 @@ def build_wheel(source: Path, package: Path, out: Path, version: str, python: st
     }
     run([BUILDER, "-m", "auditwheel", "repair", "--strip", "--wheel-dir", dist, wheel], env=tools)
     (repaired,) = dist.glob(f"*-{tag}-*.whl")
+    headers = next(builder.parent.parent.glob("lib/python*/site-packages/pybind11-*.dist-info/licenses/LICENSE"), raw)
+    notices = {"pybind11": headers, "nlohmann-json": Path("/usr/share/doc/nlohmann-json3-dev/copyright")}
+    wheel_licenses.add(repaired, raw / module, stand_ins, notices)
     say(f"{repaired.name}: {repaired.stat().st_size / 1e6:.1f} MB after {time.monotonic() - began:.0f} s")
     return repaired
 
