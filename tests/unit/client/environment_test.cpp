@@ -137,6 +137,12 @@ TEST_CASE("every variable that can't be used is named with value and range", "[c
   }
 }
 
+TEST_CASE("an address for the Python plugin is an endpoint list", "[config][environment]") {
+  const FakeEnvironment environment{{"MLFLOW_TRACKING_URI", "mlflowha+https://a:1,b:2"}};
+  const ClientOptions options = ClientOptions::from_env(environment).value();
+  CHECK(options.endpoints == std::vector<std::string>{"https://a:1", "https://b:2"});
+}
+
 TEST_CASE("our own endpoint list wins over the tracking URI", "[client][environment]") {
   const FakeEnvironment environment{{"MLFLOW_TRACKING_URI", "http://a"}, {"MLFLOWHA_ENDPOINTS", "http://b,http://c"}};
   const ClientOptions options = ClientOptions::from_env(environment).value();

@@ -120,7 +120,10 @@ MLFLOWHA_INLINE void read_endpoints(EnvironmentReader& in, ClientOptions& option
   for (std::string_view name : {"MLFLOWHA_ENDPOINTS", "MLFLOW_TRACKING_URI"}) {
     const auto value = in.text(name);
     if (!value) continue;
-    const auto list = parse_endpoint_list(*value);
+    // What the plugin of the Python package is addressed by: the commands of the same environment are to work, too.
+    constexpr std::string_view plugin = "mlflowha+";
+    const bool prefixed = std::string_view(*value).substr(0, plugin.size()) == plugin;
+    const auto list = parse_endpoint_list(prefixed ? std::string_view(*value).substr(plugin.size()) : *value);
     if (!list) {
       in.fault(fmt::format("{}: {}", name, list.error().message));
       return;
