@@ -411,7 +411,8 @@ class Keeper:
                 run.logger.commit()
         if left:
             _logger.warning(
-                "%d run%s not yet on an MLflow server: what was logged is kept. Deliver it with: mlflowha replay '%s'",
+                "%d run%s not yet on an MLflow server: what was logged is kept. Deliver it with: "
+                "python -m mlflowha replay '%s'",
                 left,
                 " is" if left == 1 else "s are",
                 self._directory,

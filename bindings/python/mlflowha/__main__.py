@@ -1,0 +1,42 @@
+"""`python -m mlflowha replay DIRECTORY`: delivers what processes left behind that ended in an outage.
+
+The servers are those of MLFLOWHA_ENDPOINTS or MLFLOW_TRACKING_URI. 0: all delivered, 3: something is left, 5: no server
+could be reached; what was done is printed as JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+
+from . import Client, MlflowhaError, errors, replay
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m mlflowha", description=(__doc__ or "").splitlines()[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    command = commands.add_parser("replay", help="deliver the spools of dead processes")
+    command.add_argument("directory")
+    command.add_argument("--dry-run", action="store_true", help="only say what there is")
+    command.add_argument("--patience", type=float, default=120.0, help="seconds without a delivery until it gives up")
+    options = parser.parse_args()
+    try:
+        report = replay(options.directory, Client(), dry_run=options.dry_run, patience=options.patience)
+    except (
+        errors.UnavailableError,
+        errors.DeadlineExceededError,
+        errors.CircuitOpenError,
+        errors.NoEndpointError,
+    ) as e:
+        print(e, file=sys.stderr)
+        return 5
+    except MlflowhaError as error:
+        print(error, file=sys.stderr)
+        return 3
+    print(json.dumps(report, indent=2))
+    return 0 if report.get("complete") else 3
+
+
+if __name__ == "__main__":
+    sys.exit(main())
