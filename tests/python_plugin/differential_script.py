@@ -7,7 +7,6 @@ What differs from run to run by its nature is masked: ids by the order in which 
 
 from __future__ import annotations
 
-import inspect
 import json
 import os
 import re
@@ -273,21 +272,18 @@ def traces(client: MlflowClient) -> None:
 
     mlflow.set_experiment("traces")
     work(1)
-    if hasattr(mlflow, "flush_trace_async_logging"):
-        mlflow.flush_trace_async_logging()
+    mlflow.flush_trace_async_logging()
     experiment = mlflow.get_experiment_by_name("traces").experiment_id
-    where = "locations" if "locations" in inspect.signature(client.search_traces).parameters else "experiment_ids"
-    found = client.search_traces(**{where: [experiment]})
+    found = client.search_traces(locations=[experiment])
     step("traces", lambda: [len(found), [s.name for s in found[0].data.spans]])
-    tid = found[0].info.trace_id if MLFLOW_3 else found[0].info.request_id
+    tid = found[0].info.trace_id
     step("trace tag", lambda: client.set_trace_tag(tid, "k", "v"))
     step("trace", lambda: client.get_trace(tid).info.tags.get("k"))
     step("trace tag away", lambda: client.delete_trace_tag(tid, "k"))
     step("trace tag twice", lambda: client.delete_trace_tag(tid, "k"))
     step("trace missing", lambda: client.get_trace("tr-" + "0" * 32))
-    if MLFLOW_3:
-        step("feedback", lambda: mlflow.log_feedback(trace_id=tid, name="f", value=True).name)
-        step("assessments", lambda: [a.name for a in client.get_trace(tid).info.assessments])
+    step("feedback", lambda: mlflow.log_feedback(trace_id=tid, name="f", value=True).name)
+    step("assessments", lambda: [a.name for a in client.get_trace(tid).info.assessments])
     step("traces gone", lambda: client.delete_traces(experiment, trace_ids=[tid]))
 
 
@@ -299,7 +295,8 @@ def main() -> None:
     artifacts(client, experiment)
     registry(client)
     fluent(client)
-    traces(client)
+    if MLFLOW_3:  # 2.22.5 itself doesn't find the data of a trace that it has just stored
+        traces(client)
 
 
 if __name__ == "__main__":

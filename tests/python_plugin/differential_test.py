@@ -31,6 +31,7 @@ def transcript(uri: str, folder: Path, spool: Path) -> list[dict[str, Any]]:
         MLFLOW_TRACKING_URI=uri,
         MLFLOWHA_SPOOL_DIR=str(spool),
         MLFLOW_DISABLE_TELEMETRY="true",
+        MLFLOW_HTTP_REQUEST_MAX_RETRIES="1",  # MLflow takes some minutes for seven after an error of the server
         GIT_PYTHON_REFRESH="quiet",
     )
     done = subprocess.run(
@@ -81,6 +82,13 @@ def comparable(line: dict[str, Any]) -> dict[str, Any]:
     return line
 
 
+def alike(ours: dict[str, Any], theirs: dict[str, Any]) -> bool:
+    """MLflow gives up on an error 500 without saying what it was; ours says it, under the same code."""
+    if "too many 500 error responses" not in theirs.get("message", ""):
+        return False
+    return all(ours.get(name) == theirs[name] for name in ("error_code", "status"))
+
+
 def test_same_answers_same_exceptions_same_database(tmp_path: Path) -> None:
     with Stack(1, VERSION, venv=SERVERS) as other, Stack(1, VERSION, venv=SERVERS) as third:
         theirs = transcript(other.urls[0], tmp_path / "theirs", tmp_path / "spool")
@@ -90,7 +98,7 @@ def test_same_answers_same_exceptions_same_database(tmp_path: Path) -> None:
         different = [
             (mine, official)
             for mine, official in zip(map(comparable, ours), map(comparable, theirs), strict=True)
-            if mine != official
+            if mine != official and not alike(mine, official)
         ]
         assert not different, "\n".join(f"ours   {m}\ntheirs {t}\n" for m, t in different[:20])
         mine, official = database(third), database(other)
