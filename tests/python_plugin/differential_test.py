@@ -79,6 +79,7 @@ def comparable(line: dict[str, Any]) -> dict[str, Any]:
         line["message"] = re.sub(r" Error: \(.*", "", line["message"].replace("\\x0A", "\n"), flags=re.DOTALL)
         line["message"] = re.sub(r'<server>/\S+?\?path=\S+|, "sqlstate".*?"error_class": "\w+"', "", line["message"])
         line["message"] = re.sub(r"\{[^{}]*\}", lambda found: "".join(sorted(found.group())), line["message"])
+        line["message"] = line["message"].lower()  # "Bad Request" or "BAD REQUEST", as the server likes it
     return line
 
 
