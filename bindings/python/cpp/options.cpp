@@ -95,6 +95,7 @@ const Setters<ClientOptions>& client_setters() {
       {"timeouts.call", time<O>(MEMBER(timeouts.call))},
       {"timeouts.attempt", time<O>(MEMBER(timeouts.attempt))},
       {"timeouts.connect", time<O>(MEMBER(timeouts.connect))},
+      {"timeouts.slowest_transfer", number<O>(MEMBER(timeouts.slowest_transfer))},
       {"retry.enabled", flag<O>(MEMBER(retry.enabled))},
       {"retry.max_attempts", number<O>(MEMBER(retry.max_attempts))},
       {"retry.backoff.base", time<O>(MEMBER(retry.backoff.base))},
@@ -255,7 +256,9 @@ void drop_scheme_prefix(std::vector<std::string>& endpoints) {
 
 /// Who only says how long a call may last means its attempts, too.
 void fit_timeouts(ClientOptions& options, const py::dict& settings) {
-  auto& [call, attempt, connect] = options.timeouts;
+  auto& call = options.timeouts.call;
+  auto& attempt = options.timeouts.attempt;
+  auto& connect = options.timeouts.connect;
   if (!settings.contains("timeouts.attempt") && attempt > call) attempt = call;
   if (!settings.contains("timeouts.connect") && connect >= attempt) connect = attempt / 2;
   if (!settings.contains("timeouts.call") && call < attempt) call = attempt;
