@@ -109,9 +109,9 @@ fuzz: ## each parser of foreign bytes under libFuzzer (FUZZ_SECONDS=20 each)
 	$(call test,fuzz)
 
 .PHONY: header-only
-header-only: ## the unit tests against the header-only target
+header-only: ## the unit tests against the header-only target, and each header of it alone
 	@$(SETUP) build
-	$(call build,header-only,,--target mlflowha_unit_tests)
+	$(call build,header-only,,--target mlflowha_unit_tests mlflowha_headers_alone_header_only)
 	$(call test,header-only)
 
 .PHONY: compilers
