@@ -56,7 +56,7 @@ venvs:
 bench: ## the figures, into build/bench/report.json (MINUTES=10: of the outage under which memory is watched)
 	@$(SETUP) build extension mlflow-3 wheel
 	$(call build,bench)
-	$(PYTHON) tools/python_wheel.py build --library build/bench --out build/bench/wheel
+	$(PYTHON) tools/python_wheel.py build --out build/bench/wheel
 	$(PYTHON) tests/bench/run.py --build build/bench --report build/bench/report.json $(if $(MINUTES),--minutes $(MINUTES))
 
 .PHONY: wheel

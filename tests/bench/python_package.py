@@ -1,5 +1,5 @@
 """The figures of the Python package; part of run.py. They are those of a wheel that is installed in an environment of its
-own: `make bench` builds it of the library that is measured beside it."""
+own: `make bench` builds it as `make wheel` does."""
 
 from __future__ import annotations
 
