@@ -276,7 +276,7 @@ MLFLOWHA_INLINE Result<std::uint64_t> read_file(const std::string& path, CopyWat
 
 MLFLOWHA_INLINE Result<std::uint64_t> copy_file(const std::string& from, const std::string& to, unsigned mode,
                                                 CopyWatcher* watcher) {
-  const Result<std::uint64_t> size = file_size(from);
+  Result<std::uint64_t> size = file_size(from);
   if (!size) return size;
   const std::string partial = partial_name(to);
   const int target = ::open(partial.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, static_cast<mode_t>(mode));
