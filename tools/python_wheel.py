@@ -15,6 +15,7 @@ Needs build/venv/wheel (tools/setup.sh build extension wheel). Standard library 
 from __future__ import annotations
 
 import argparse
+import filecmp
 import hashlib
 import os
 import shutil
@@ -110,15 +111,32 @@ def unpack_sdist(out: Path) -> Path:
         old.unlink()
     run([BUILDER, "-m", "build", "--sdist", "--no-isolation", "--outdir", dist, PACKAGE])
     (sdist,) = dist.glob("*.tar.gz")
-    source = out / "src"
-    shutil.rmtree(source, ignore_errors=True)
+    source, before = out / "src", out / "src-before"
+    shutil.rmtree(before, ignore_errors=True)
+    if source.is_dir():
+        source.rename(before)
     with tarfile.open(sdist) as archive:
         if hasattr(tarfile, "data_filter"):
             archive.extractall(source, filter="data")
         else:
             archive.extractall(source)
+    date_by_change(source, before)
+    shutil.rmtree(before, ignore_errors=True)
     (folder,) = source.iterdir()
     return folder
+
+
+def date_by_change(source: Path, before: Path) -> None:
+    """An sdist gives all of its files one old date, by which no build tool would see that one has changed: who differs from
+    the last time is of now, the others keep the date that they had."""
+    for file in source.rglob("*"):
+        if not file.is_file():
+            continue
+        previous = before / file.relative_to(source)
+        if previous.is_file() and filecmp.cmp(previous, file, shallow=False):
+            shutil.copystat(previous, file)
+        else:
+            os.utime(file)
 
 
 def install_library(source: Path, out: Path, library: Path | None) -> Path:
