@@ -141,5 +141,6 @@ TEST_CASE("no acknowledged file is lost, wherever a process is killed", "[crash]
       for (const Durability mode : {Durability::each, Durability::interval}) kills += round_of(point, turn, mode);
     }
   }
+  INFO(kills << " kills");
   CHECK(kills >= 60);
 }
