@@ -114,3 +114,36 @@ def test_a_subclass_may_change_log_metric(mlflowha_server: FakeServer, tmp_path:
         logger.log_metric("m", 2.0)
     (run_id,) = mlflowha_server.backend.runs()
     assert client.get_run(run_id).data.metrics == {"m": 4.0}
+
+
+def test_files_go_along_and_close_says_what_it_compared(mlflowha_server: FakeServer, tmp_path: Path) -> None:
+    folder = tmp_path / "files"
+    (folder / "deep").mkdir(parents=True)
+    (folder / "a.txt").write_bytes(b"one")
+    (folder / "deep" / "b.txt").write_bytes(b"two")
+    client = Client(mlflowha_server.url)
+    logger = RunLogger(client, directory=str(tmp_path / "spool"), durability="each", keep_artifacts="copy")
+    logger.log_artifact(folder / "a.txt", "top")
+    (folder / "a.txt").write_bytes(b"written over")
+    logger.log_artifacts(str(folder / "deep"))
+    logger.log_metric("m", 1.5)
+    report = logger.close(30)
+    assert report.drained
+    assert report.verified is not None and report.verified.done, report.verified
+    assert report.verified.checked >= 4 and report.verified.different == 0 and report.verified.error is None
+    found = client.list_artifacts(run_id=report.run_id, path="top")
+    assert [(file.path, file.file_size) for file in found.files] == [("top/a.txt", 3)]
+    unverified = RunLogger(client, directory=str(tmp_path / "spool"), verify_on_close=False).close(30)
+    assert unverified.drained and unverified.verified is None
+
+
+def test_files_that_are_refused(mlflowha_server: FakeServer, tmp_path: Path) -> None:
+    large = tmp_path / "large"
+    large.write_bytes(b"x" * 100)
+    with RunLogger(Client(mlflowha_server.url), directory=str(tmp_path / "spool"), max_artifact_bytes=99) as logger:
+        with pytest.raises(errors.StorageError, match="100"):
+            logger.log_artifact(large)
+        with pytest.raises(errors.StorageError, match="nothing-here"):
+            logger.log_artifact(tmp_path / "nothing-here")
+    with pytest.raises(ValueError, match=r"keep_artifacts.*copy or link"):
+        RunLogger(Client(mlflowha_server.url), keep_artifacts="move")

@@ -197,6 +197,14 @@ const Setters<RunLoggerOptions>& logger_setters() {
            refuse(n, v, "spill, block or reject");
          }
        }},
+      {"keep_artifacts",
+       [](O& o, py::handle v, const char* n) {
+         const std::string word = to_text(v, n);
+         if (word != "copy" && word != "link") refuse(n, v, "copy or link");
+         o.keep_artifacts = word == "copy" ? mlflowha::ArtifactKeep::copy : mlflowha::ArtifactKeep::link;
+       }},
+      {"max_artifact_bytes", number<O>(MEMBER(max_artifact_bytes))},
+      {"verify_on_close", [](O& o, py::handle v, const char* n) { o.verify_on_close = to_flag(v, n); }},
       {"sync_interval", time<O>(MEMBER(sync_interval))},
       {"max_spool_bytes", number<O>(MEMBER(max_spool_bytes))},
       {"max_spool_age", time<O>(MEMBER(max_spool_age))},

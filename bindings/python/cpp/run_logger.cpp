@@ -167,6 +167,20 @@ py::dict to_dict(const mlflowha::FlushReport& report) {
   return made;
 }
 
+py::object dict_or_none(const std::optional<mlflowha::VerifyReport>& report) {
+  if (!report) return py::none();
+  py::dict made;
+  made["done"] = report->done;
+  made["checked"] = report->checked;
+  made["resent"] = report->resent;
+  made["different"] = report->different;
+  made["foreign"] = report->foreign;
+  made["unchecked"] = report->unchecked;
+  made["notes"] = report->notes;
+  made["error"] = to_object(report->error);
+  return std::move(made);
+}
+
 py::dict to_dict(const mlflowha::CloseReport& report) {
   py::dict made;
   made["drained"] = report.drained;
@@ -176,6 +190,7 @@ py::dict to_dict(const mlflowha::CloseReport& report) {
   made["refused"] = report.refused;
   made["spool"] = report.spool;
   made["replay"] = report.replay;
+  made["verified"] = dict_or_none(report.verified);
   made["last_error"] = to_object(report.last_error);
   return made;
 }
@@ -223,7 +238,9 @@ py::dict close(Logger& self, Duration timeout) {
     self.ended = true;
   }
   (void)flush(self, timeout);
-  return to_dict(free_of_gil([&] { return self.logger->close(deadline.remaining(clock->now()) > 0s ? 100ms : 0ms); }));
+  // What time is left is for reading the run back.
+  const Duration left = deadline.remaining(clock->now());
+  return to_dict(free_of_gil([&] { return self.logger->close(left > 0s ? std::max<Duration>(left, 100ms) : left); }));
 }
 
 Logger start(const mlflowha::Client& client, const py::dict& settings) {
@@ -311,6 +328,18 @@ void add_run_logger(py::module_& module) {
             free_of_gil([&] { return self.logger->log_input(std::move(input)); });
           },
           py::arg("dataset"), py::arg("tags") = Pairs())
+      .def(
+          "log_artifact",
+          [](const Logger& self, const std::string& local_path, const std::string& artifact_path) {
+            free_of_gil([&] { return self.logger->log_artifact(local_path, artifact_path); });
+          },
+          py::arg("local_path"), py::arg("artifact_path") = "")
+      .def(
+          "log_artifacts",
+          [](const Logger& self, const std::string& local_dir, const std::string& artifact_path) {
+            free_of_gil([&] { return self.logger->log_artifacts(local_dir, artifact_path); });
+          },
+          py::arg("local_dir"), py::arg("artifact_path") = "")
       .def(
           "end",
           [](Logger& self, const std::string& status, const std::optional<std::int64_t>& end_time) {

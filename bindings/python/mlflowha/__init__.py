@@ -19,7 +19,7 @@ from .errors import MlflowhaError
 
 if TYPE_CHECKING:
     from . import aio, entities
-    from .run_logger import CloseReport, FlushReport, LoggerStatus, RunLogger, Spool, replay
+    from .run_logger import CloseReport, FlushReport, LoggerStatus, RunLogger, Spool, VerifyReport, replay
 
 __all__ = [
     "Cancel",
@@ -31,6 +31,7 @@ __all__ = [
     "Page",
     "RunLogger",
     "Spool",
+    "VerifyReport",
     "__version__",
     "aio",
     "entities",
@@ -45,6 +46,7 @@ _LATER = {
     "LoggerStatus": "run_logger",
     "RunLogger": "run_logger",
     "Spool": "run_logger",
+    "VerifyReport": "run_logger",
     "replay": "run_logger",
 }
 

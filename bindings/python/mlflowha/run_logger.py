@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from ._base import Seconds, Time
 
-__all__ = ["CloseReport", "FlushReport", "LoggerStatus", "RunLogger", "Spool", "replay"]
+__all__ = ["CloseReport", "FlushReport", "LoggerStatus", "RunLogger", "Spool", "VerifyReport", "replay"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,20 @@ class FlushReport:
 
 
 @dataclass(frozen=True, slots=True)
+class VerifyReport:
+    """What close() found when it read the run back."""
+
+    done: bool  #: False: `error` says why
+    checked: int  #: keys, artifacts and the end
+    resent: int  #: what the server had lost of them, sent again
+    different: int  #: what is still not as it was sent
+    foreign: int  #: tags and the end that somebody else has set since; left as they are
+    unchecked: int  #: what was too much to remember, or can't be listed
+    notes: list[str]  #: lines that name them, the first ones
+    error: MlflowhaError | None
+
+
+@dataclass(frozen=True, slots=True)
 class CloseReport:
     """What close() came to."""
 
@@ -48,6 +62,7 @@ class CloseReport:
     refused: str
     spool: str  #: the file that is left; "" when nothing is
     replay: str  #: the command that delivers it; "" when nothing is left
+    verified: VerifyReport | None  #: None where it isn't wanted, and when not all is on a server
     last_error: MlflowhaError | None
 
 
@@ -155,6 +170,17 @@ class RunLogger:
             [(key, str(value)) for key, value in (tags or {}).items()],
         )
 
+    def log_artifact(self, local_path: str | os.PathLike[str], artifact_path: str = "") -> None:
+        """A file, into the directory `artifact_path` of the run's artifacts.
+
+        It is in the spool when this returns, which takes as long as copying it. The setting keep_artifacts="link" is
+        for files that are never written again."""
+        self._core.log_artifact(os.fspath(local_path), artifact_path)
+
+    def log_artifacts(self, local_dir: str | os.PathLike[str], artifact_path: str = "") -> None:
+        """All files below a directory, with their paths below it."""
+        self._core.log_artifacts(os.fspath(local_dir), artifact_path)
+
     def end(self, status: str = "FINISHED", end_time: Time | None = None) -> None:
         """Ends the run once all that was logged before has been delivered."""
         self._core.end(status.upper(), _stamp(end_time))
@@ -169,7 +195,9 @@ class RunLogger:
 
     def close(self, timeout: Seconds | None = None) -> CloseReport:
         """Ends the run, flushes, stops. What a server hasn't confirmed by then stays in the spool."""
-        report = CloseReport(**self._core.close(self._close_timeout if timeout is None else timeout))
+        told = self._core.close(self._close_timeout if timeout is None else timeout)
+        verified = told.pop("verified")
+        report = CloseReport(verified=None if verified is None else VerifyReport(**verified), **told)
         self._closed = True
         _open.discard(self)
         return report
