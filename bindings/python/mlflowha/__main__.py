@@ -1,7 +1,7 @@
 """`python -m mlflowha replay DIRECTORY`: delivers what processes left behind that ended in an outage.
 
-The servers are those of MLFLOWHA_ENDPOINTS or MLFLOW_TRACKING_URI. 0: all delivered, 3: something is left, 5: no server
-could be reached; what was done is printed as JSON.
+The servers are those of MLFLOWHA_ENDPOINTS or MLFLOW_TRACKING_URI. What was done is printed as JSON. Exit codes as
+of `mlflowha replay`: 0 all delivered, 1 failed, 2 usage, 3 something is left, 5 no server could be reached.
 """
 
 from __future__ import annotations
@@ -23,19 +23,16 @@ def main() -> int:
     options = parser.parse_args()
     try:
         report = replay(options.directory, Client(), dry_run=options.dry_run, patience=options.patience)
-    except (
-        errors.UnavailableError,
-        errors.DeadlineExceededError,
-        errors.CircuitOpenError,
-        errors.NoEndpointError,
-    ) as e:
-        print(e, file=sys.stderr)
-        return 5
+    except errors.InvalidArgumentError as error:
+        print(error, file=sys.stderr)
+        return 2
     except MlflowhaError as error:
         print(error, file=sys.stderr)
-        return 3
+        return 1
     print(json.dumps(report, indent=2))
-    return 0 if report.get("complete") else 3
+    if options.dry_run or report["complete"]:
+        return 0
+    return 5 if "unreachable" in report and report["delivered"] == 0 else 3
 
 
 if __name__ == "__main__":
