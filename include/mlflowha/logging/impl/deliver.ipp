@@ -37,6 +37,10 @@ MLFLOWHA_INLINE std::string reason_of(const Error& error) {
 /// same point, and says so for ever.
 MLFLOWHA_INLINE bool is_key_clash(const Error& error) {
   const std::string_view text = error.message;
+  // Another rule of the database was broken: a run or a model that isn't there any more.
+  for (const std::string_view other : {"FOREIGN KEY", "foreign key", "ForeignKey", "NOT NULL", "NotNull", "not-null"}) {
+    if (text.find(other) != text.npos) return false;
+  }
   return text.find("IntegrityError") != text.npos || text.find("UNIQUE constraint") != text.npos ||
          text.find("UniqueViolation") != text.npos || text.find("Duplicate entry") != text.npos;
 }

@@ -1,0 +1,40 @@
+// What one run, one record or one file may not do to everything else.
+
+#include <mlflowha/client/impl/artifact_files.hpp>
+#include <mlflowha/logging/impl/log_hub.hpp>
+
+#include <sqlite3.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <limits>
+#include <string>
+
+#include "support/catch.hpp"
+#include "unit/logging/fixture.hpp"
+
+using namespace mlflowha;
+using namespace mlflowha::testing;
+using namespace mlflowha_tests;
+using namespace std::chrono_literals;
+namespace fs = std::filesystem;
+
+namespace {
+
+
+
+}  // namespace
+
+TEST_CASE("only a clash of keys says that a NaN is there already", "[logging][run_logger]") {
+  // What MLflow 3 says to a point of a model that it doesn't have.
+  const std::string foreign =
+      R"({"error_code": "BAD_REQUEST", "message": "(sqlite3.IntegrityError) FOREIGN KEY constraint failed"})";
+  LoggerFixture f(1);
+  RunLogger logger = f.start();
+  REQUIRE(logger.flush(1min).value().drained);
+  f.set_faults({when().path("/runs/log-metric").status(400, foreign)});
+  REQUIRE(logger.log_metrics({{.key = "m", .value = std::numeric_limits<double>::quiet_NaN(), .model_id = "m-gone"}}));
+  const CloseReport report = logger.close(30min).value();
+  CHECK(report.quarantined == 1);
+}
