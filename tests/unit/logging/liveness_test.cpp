@@ -22,9 +22,31 @@ namespace fs = std::filesystem;
 
 namespace {
 
-
+std::size_t requests(const LoggerFixture& f, const std::string& path) {
+  std::size_t count = 0;
+  const std::vector<Exchange> exchanges = f.cluster.transport->exchanges();
+  for (const Exchange& exchange : exchanges) {
+    if (exchange.request.target.find(path) != std::string::npos) ++count;
+  }
+  return count;
+}
 
 }  // namespace
+
+TEST_CASE("a run that somebody deleted is refused as a whole", "[logging][run_logger]") {
+  LoggerFixture f;
+  RunLogger logger = f.start();
+  const std::string id = logger.flush(1min).value().run_id;
+  REQUIRE(f.client.delete_run({.run_id = id}));
+  for (int i = 0; i < 1000; ++i) REQUIRE(logger.log_metric("m", i, i));
+  const std::size_t before = requests(f, "runs/log-batch");
+  const CloseReport report = logger.close(1min).value();
+  CHECK_FALSE(report.drained);
+  CHECK(report.refused.find("'active' state") != std::string::npos);
+  CHECK(report.quarantined == 0);
+  CHECK(report.waiting == 1001);
+  CHECK(requests(f, "runs/log-batch") == before + 1);
+}
 
 TEST_CASE("only a clash of keys says that a NaN is there already", "[logging][run_logger]") {
   // What MLflow 3 says to a point of a model that it doesn't have.

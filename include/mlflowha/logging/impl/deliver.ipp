@@ -45,6 +45,13 @@ MLFLOWHA_INLINE bool is_key_clash(const Error& error) {
          text.find("UniqueViolation") != text.npos || text.find("Duplicate entry") != text.npos;
 }
 
+/// What servers say to any write to a run that was deleted (2.22 and 3.17): it is no entry's fault.
+MLFLOWHA_INLINE bool says_run_deleted(const Error& error) {
+  const std::string_view text = error.message;
+  return error.error_code == "INVALID_PARAMETER_VALUE" && text.substr(0, 8) == "The run " &&
+         text.find(" must be in the 'active' state. Current state is deleted") != text.npos;
+}
+
 MLFLOWHA_INLINE Deliverer::Verdict Deliverer::judge(const Error& error) {
   switch (error.code) {
     case Errc::invalid_argument:  // refused here, before anything was sent
@@ -54,6 +61,7 @@ MLFLOWHA_INLINE Deliverer::Verdict Deliverer::judge(const Error& error) {
     case Errc::rejected:
     case Errc::conflict:
     case Errc::already_exists:
+      if (says_run_deleted(error)) return Verdict::run_gone;
       // BAD_REQUEST is any database error that isn't "operational" (measured: a read-only standby, pool exhaustion); no
       // code at all is a proxy's.
       return error.error_code.empty() || error.error_code == "BAD_REQUEST" ? Verdict::doubtful : Verdict::refused;
