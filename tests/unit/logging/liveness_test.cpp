@@ -60,3 +60,18 @@ TEST_CASE("only a clash of keys says that a NaN is there already", "[logging][ru
   const CloseReport report = logger.close(30min).value();
   CHECK(report.quarantined == 1);
 }
+
+TEST_CASE("who flushes often doesn't make a doubtful refusal a certain one", "[logging][run_logger]") {
+  LoggerFixture f(1);
+  RunLogger logger = f.start();
+  REQUIRE(logger.flush(1min).value().drained);
+  f.set_faults({when()
+                    .path("/runs/log-batch")
+                    .status(400, R"({"error_code": "BAD_REQUEST", "message": "a database of no known kind"})")});
+  REQUIRE(logger.log_metric("m", 1));
+  for (int i = 0; i < 20; ++i) CHECK_FALSE(logger.flush(100ms).value().drained);
+  CHECK(logger.status().refused == 0);
+  f.bring_up();
+  CHECK(logger.close(1min).value().drained);
+  CHECK(f.only_run().metrics.count("m") == 1);
+}

@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <set>
@@ -41,7 +42,10 @@ class MLFLOWHA_EXPORT Deliverer {
   /// spool that was delivered elsewhere doesn't know.
   /// `keep_books`: remember what servers confirm, for take_book().
   explicit Deliverer(Client client, bool look_first = false, bool keep_books = false)
-      : client_(std::move(client)), look_first_(look_first), keep_books_(keep_books) {}
+      : client_(std::move(client)),
+        clock_(client_.config().options().clock ? client_.config().options().clock : system_clock()),
+        look_first_(look_first),
+        keep_books_(keep_books) {}
 
   /// `left`: the time that the caller has for it. Without a timeout in `options` a call has the client's default, an
   /// upload as much more as its size asks for, but no more than that.
@@ -63,8 +67,14 @@ class MLFLOWHA_EXPORT Deliverer {
   [[nodiscard]] static Verdict judge(const Error& error);
 
  private:
-  /// A doubtful refusal is believed when it has come so often for the same record, over minutes of backoff.
+  /// A doubtful refusal is believed when it has come so often for the same record, and for so long: the backoff between
+  /// two tries makes it longer, but whoever flushes often cuts that short.
   static constexpr int patience = 8;
+  static constexpr Duration endurance = std::chrono::seconds(20);
+  struct Doubt {
+    int times = 0;
+    TimePoint since{};
+  };
 
   struct Sent {
     std::vector<QuarantinedRow> refused;
@@ -91,14 +101,17 @@ class MLFLOWHA_EXPORT Deliverer {
     const std::lock_guard<std::mutex> lock(books_mutex_);
     books_[run].add(what);
   }
+  /// One more doubtful refusal of a row: is it believed now?
   [[nodiscard]] bool believe(const Spool& spool, std::int64_t seq);
+  [[nodiscard]] bool is_believed(const Doubt& doubt) const;
   [[nodiscard]] DeliveryStep finish(Spool& spool, const SpoolRun& run, std::int64_t through, std::uint64_t entries,
                                     Sent sent);
 
   Client client_;
+  const std::shared_ptr<Clock> clock_;
   const bool look_first_;
-  std::map<std::pair<std::string, std::int64_t>, int> doubts_;  // by spool and row
-  std::map<std::string, std::string> roots_;                    // artifact_uri by run
+  std::map<std::pair<std::string, std::int64_t>, Doubt> doubts_;  // by spool and row
+  std::map<std::string, std::string> roots_;                      // artifact_uri by run
   const bool keep_books_;
   std::mutex books_mutex_;
   std::map<std::int64_t, SentBook> books_;  // by run; who keeps books delivers one spool

@@ -80,7 +80,12 @@ MLFLOWHA_INLINE SentBook Deliverer::take_book(std::int64_t run) {
 }
 
 MLFLOWHA_INLINE bool Deliverer::believe(const Spool& spool, std::int64_t seq) {
-  return ++doubts_[{spool.path(), seq}] >= patience;
+  Doubt& doubt = doubts_[{spool.path(), seq}];
+  if (doubt.times++ == 0) doubt.since = clock_->now();
+  return is_believed(doubt);
+}
+MLFLOWHA_INLINE bool Deliverer::is_believed(const Doubt& doubt) const {
+  return doubt.times >= patience && clock_->now() - doubt.since >= endurance;
 }
 
 // --- runs and experiments -------------------------------------------------------------------------------------------
@@ -446,7 +451,8 @@ MLFLOWHA_INLINE DeliveryStep Deliverer::step(Spool& spool, std::int64_t id, cons
   }
   drop_repeated_nans(values->metrics);
   Sent sent;
-  const bool believed = doubts_.contains({spool.path(), first.seq}) && doubts_[{spool.path(), first.seq}] >= patience;
+  const auto doubt = doubts_.find({spool.path(), first.seq});
+  const bool believed = doubt != doubts_.end() && is_believed(doubt->second);
   if (entries != 0) send_values(*run, std::move(*values), believed, options, sent);
   // Where the newest value was refused, the one before it holds.
   std::erase_if(superseded, [&](const RunTag& tag) { return !sent.refused_tags.contains(tag.key); });
@@ -456,7 +462,9 @@ MLFLOWHA_INLINE DeliveryStep Deliverer::step(Spool& spool, std::int64_t id, cons
     if (!sent.stop) send_values(*run, std::move(one), believed, options, sent);
   }
   if (sent.stop && judge(*sent.stop) == Verdict::doubtful) static_cast<void>(believe(spool, first.seq));
-  return finish(spool, *run, through, entries, std::move(sent));
+  const DeliveryStep done = finish(spool, *run, through, entries, std::move(sent));
+  if (done.what == DeliveryStep::What::progress) doubts_.erase({spool.path(), first.seq});
+  return done;
 }
 
 }  // namespace detail
