@@ -30,6 +30,12 @@ std::size_t requests(const LoggerFixture& f, const std::string& path) {
   }
   return count;
 }
+RunStart start_of(const std::string& tag) {
+  RunStart start;
+  start.experiment_id = "0";
+  start.request_tag = tag;
+  return start;
+}
 
 }  // namespace
 
@@ -74,4 +80,24 @@ TEST_CASE("who flushes often doesn't make a doubtful refusal a certain one", "[l
   f.bring_up();
   CHECK(logger.close(1min).value().drained);
   CHECK(f.only_run().metrics.count("m") == 1);
+}
+
+TEST_CASE("a closed logger leaves no book behind", "[logging][verify]") {
+  LoggerFixture f;
+  f.options.verify_on_close = true;
+  f.take_down();
+  const auto hub = mlflowha::detail::LogHub::open(f.client, f.options).value();
+  const auto gone = hub->add("local-gone", start_of("tag-1"), "").value();
+  const auto stays = hub->add("local-stays", start_of("tag-2"), "").value();
+  REQUIRE(gone->put_metric("m", 1, 1, 1) == mlflowha::detail::RunBuffer::Put::taken_first);
+  REQUIRE(stays->put_metric("m", 1, 1, 1) == mlflowha::detail::RunBuffer::Put::taken_first);
+  hub->remove(gone);
+  f.bring_up();
+  const Deadline deadline = Deadline::after(f.cluster.clock->now(), 10min);
+  const FlushReport report = hub->flush(gone->run(), deadline).value();
+  REQUIRE(report.drained);
+  REQUIRE(hub->flush(stays->run(), deadline).value().drained);
+  CHECK(hub->verify(gone->run(), report.run_id, deadline).checked == 0);
+  CHECK(hub->verify(stays->run(), report.run_id, deadline).checked == 1);
+  hub->remove(stays);
 }

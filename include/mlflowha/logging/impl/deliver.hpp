@@ -54,8 +54,12 @@ class MLFLOWHA_EXPORT Deliverer {
   /// Looks for runs with the request tag of `run` besides it, made by a server that woke up late, and removes them.
   [[nodiscard]] Result<std::uint64_t> remove_twins(const SpoolRun& run, const CallOptions& options);
 
-  /// What was confirmed for `run` since the last time. Thread-safe.
+  /// A book is kept of `run` from now on, if any are. Thread-safe, as the next two.
+  void open_book(std::int64_t run);
+  /// What was confirmed for `run` since the last time.
   [[nodiscard]] SentBook take_book(std::int64_t run);
+  /// Nobody will ask any more; what is confirmed later isn't remembered.
+  void close_book(std::int64_t run);
 
   /// What an answer says about the record that it was for.
   enum class Verdict : std::uint8_t {
@@ -99,7 +103,8 @@ class MLFLOWHA_EXPORT Deliverer {
   void note_confirmed(std::int64_t run, const What& what) {
     if (!keep_books_) return;
     const std::lock_guard<std::mutex> lock(books_mutex_);
-    books_[run].add(what);
+    const auto book = books_.find(run);
+    if (book != books_.end()) book->second.add(what);
   }
   /// One more doubtful refusal of a row: is it believed now?
   [[nodiscard]] bool believe(const Spool& spool, std::int64_t seq);
@@ -114,7 +119,7 @@ class MLFLOWHA_EXPORT Deliverer {
   std::map<std::string, std::string> roots_;                      // artifact_uri by run
   const bool keep_books_;
   std::mutex books_mutex_;
-  std::map<std::int64_t, SentBook> books_;  // by run; who keeps books delivers one spool
+  std::map<std::int64_t, SentBook> books_;  // the open ones, by run; who keeps books delivers one spool
 };
 
 }  // namespace detail

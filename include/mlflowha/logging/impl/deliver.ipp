@@ -74,9 +74,17 @@ MLFLOWHA_INLINE Deliverer::Verdict Deliverer::judge(const Error& error) {
 
 MLFLOWHA_INLINE SentBook Deliverer::take_book(std::int64_t run) {
   const std::lock_guard<std::mutex> lock(books_mutex_);
-  SentBook book = std::move(books_[run]);
+  const auto book = books_.find(run);
+  return book != books_.end() ? std::exchange(book->second, SentBook()) : SentBook();
+}
+MLFLOWHA_INLINE void Deliverer::open_book(std::int64_t run) {
+  if (!keep_books_) return;
+  const std::lock_guard<std::mutex> lock(books_mutex_);
+  books_.emplace(run, SentBook());
+}
+MLFLOWHA_INLINE void Deliverer::close_book(std::int64_t run) {
+  const std::lock_guard<std::mutex> lock(books_mutex_);
   books_.erase(run);
-  return book;
 }
 
 MLFLOWHA_INLINE bool Deliverer::believe(const Spool& spool, std::int64_t seq) {

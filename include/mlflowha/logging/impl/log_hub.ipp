@@ -100,6 +100,7 @@ MLFLOWHA_INLINE Result<std::shared_ptr<RunBuffer>> LogHub::add(std::string_view 
   }
   Result<std::int64_t> run = spool_->add_run(local_id, start, server_id, attempted);
   if (!run) return std::move(run).error();
+  deliverer_.open_book(*run);
   auto buffer = std::make_shared<RunBuffer>(*run, options_.max_buffer_bytes);
   buffers_.push_back(buffer);
   sendable_ = true;  // the run itself
@@ -111,7 +112,7 @@ MLFLOWHA_INLINE Result<std::shared_ptr<RunBuffer>> LogHub::add(std::string_view 
 MLFLOWHA_INLINE void LogHub::remove(const std::shared_ptr<RunBuffer>& buffer) {
   buffer->shut();
   static_cast<void>(commit());
-  static_cast<void>(deliverer_.take_book(buffer->run()));
+  deliverer_.close_book(buffer->run());
   bool last = false;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
