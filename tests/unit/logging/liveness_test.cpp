@@ -22,6 +22,11 @@ namespace fs = std::filesystem;
 
 namespace {
 
+std::string write(const std::string& path, const std::string& bytes) {
+  fs::create_directories(fs::path(path).parent_path());
+  std::ofstream(path, std::ios::binary) << bytes;
+  return path;
+}
 std::size_t requests(const LoggerFixture& f, const std::string& path) {
   std::size_t count = 0;
   const std::vector<Exchange> exchanges = f.cluster.transport->exchanges();
@@ -38,6 +43,25 @@ RunStart start_of(const std::string& tag) {
 }
 
 }  // namespace
+
+TEST_CASE("a run that can't be delivered doesn't hold up the others of its process", "[logging][run_logger]") {
+  LoggerFixture f;
+  f.set_faults({when().method(Method::put).status(503)});  // the artifact store is away, nothing else
+  const auto hub = mlflowha::detail::LogHub::open(f.client, f.options).value();
+  const auto stuck = hub->add("local-stuck", start_of("tag-1"), "").value();
+  const auto good = hub->add("local-good", start_of("tag-2"), "").value();
+  const RunArtifact file =
+      hub->spool().take_artifact(write(f.directory / "w/a", "x"), "a", ArtifactKeep::copy, 100).value();
+  REQUIRE(stuck->put(file) == mlflowha::detail::RunBuffer::Put::taken_first);
+  for (int i = 0; i < 3000; ++i) REQUIRE(good->put_metric("m", i, 1, i) != mlflowha::detail::RunBuffer::Put::full);
+  const TimePoint now = f.cluster.clock->now();
+  CHECK(hub->flush(good->run(), Deadline::after(now, 10min)).value().drained);
+  CHECK_FALSE(hub->flush(stuck->run(), Deadline::after(now, 11min)).value().drained);
+  f.bring_up();
+  CHECK(hub->flush(stuck->run(), Deadline::after(f.cluster.clock->now(), 10min)).value().drained);
+  hub->remove(stuck);
+  hub->remove(good);
+}
 
 TEST_CASE("a run that somebody deleted is refused as a whole", "[logging][run_logger]") {
   LoggerFixture f;

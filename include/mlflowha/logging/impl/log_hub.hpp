@@ -68,7 +68,8 @@ class MLFLOWHA_EXPORT LogHub {
   };
   /// Delivers what is there now, a step a run in turn.
   [[nodiscard]] Delivered deliver(Deadline deadline);
-  void note(const DeliveryStep& step);
+  /// `heals`: progress of this run means that what had failed works again.
+  void note(const DeliveryStep& step, bool heals);
   [[nodiscard]] Duration next_backoff();
   [[nodiscard]] Result<FlushReport> report(std::int64_t run);
   Result<void> check_artifacts(const SentBook& book, const Run& run, Deadline deadline, VerifyReport& report);
@@ -88,7 +89,8 @@ class MLFLOWHA_EXPORT LogHub {
   bool unsynced_ = false;
   TimePoint synced_at_;
 
-  std::mutex deliver_mutex_;  // who has it sends
+  std::mutex deliver_mutex_;  // who has it sends; guards what follows
+  std::int64_t stuck_ = 0;    // the run that stopped the last round, 0: none
 
   mutable std::mutex mutex_;         // guards what follows
   std::condition_variable dirtied_;  // for the writer

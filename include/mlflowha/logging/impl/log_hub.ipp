@@ -213,14 +213,14 @@ MLFLOWHA_INLINE void LogHub::write_loop() {
 
 // --- sending --------------------------------------------------------------------------------------------------------
 
-MLFLOWHA_INLINE void LogHub::note(const DeliveryStep& step) {
+MLFLOWHA_INLINE void LogHub::note(const DeliveryStep& step, bool heals) {
   std::optional<Duration> recovered;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     delivered_ += step.delivered;
     refused_ += step.refused;
     if (step.error) last_error_ = step.error;
-    if (step.what == DeliveryStep::What::progress) {
+    if (step.what == DeliveryStep::What::progress && heals) {
       failures_ = 0;
       if (degraded_since_) recovered = clock->now() - *degraded_since_;
       degraded_since_.reset();
@@ -241,6 +241,9 @@ MLFLOWHA_INLINE LogHub::Delivered LogHub::deliver(Deadline deadline) {
   } else {
     std::vector<std::int64_t> active;
     for (const SpoolRun& run : *runs) active.push_back(run.id);
+    // Behind the run that failed last: one that can't be delivered doesn't hold up the others.
+    const auto stuck = std::find(active.begin(), active.end(), stuck_);
+    if (stuck != active.end()) std::rotate(active.begin(), stuck + 1, active.end());
     // What comes in meanwhile waits for its linger, unless it is much.
     std::uint64_t budget = spool_->stats().entries;
     {
@@ -260,11 +263,13 @@ MLFLOWHA_INLINE LogHub::Delivered LogHub::deliver(Deadline deadline) {
         if (left == Duration::zero()) return result;
         if (left < client_.config().options().timeouts.call) call.timeout = left;
         DeliveryStep step = deliverer_.step(*spool_, run, call, left);
-        note(step);
+        note(step, stuck_ == 0 || stuck_ == run);
         if (step.what == DeliveryStep::What::later) {
+          stuck_ = run;
           failure = std::move(step.error);
           break;
         }
+        if (stuck_ == run) stuck_ = 0;
         budget -= std::min(budget, step.delivered + step.refused);
         if (step.what != DeliveryStep::What::progress) continue;
         if (budget > 0 || step.delivered + step.refused == 0 || many()) {
