@@ -63,6 +63,20 @@ TEST_CASE("a run that can't be delivered doesn't hold up the others of its proce
   hub->remove(good);
 }
 
+TEST_CASE("more than a spool may hold at once goes through it in parts", "[logging][run_logger]") {
+  LoggerFixture f;
+  f.options.max_spool_bytes = 60'000;
+  RunLogger logger = f.start();
+  for (int i = 0; i < 10'000; ++i) REQUIRE(logger.log_metric("m", i, i));
+  CHECK(logger.commit().error().code == Errc::storage_full);
+  REQUIRE(logger.log_metric("m", -1, 10'000));
+  const CloseReport report = logger.close(30min).value();
+  CHECK(report.drained);
+  const auto points = f.only_run().metrics.at("m");
+  REQUIRE(points.size() == 10'001);
+  CHECK(f.only_run().status == "FINISHED");
+}
+
 TEST_CASE("a run that somebody deleted is refused as a whole", "[logging][run_logger]") {
   LoggerFixture f;
   RunLogger logger = f.start();

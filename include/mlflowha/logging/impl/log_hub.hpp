@@ -74,6 +74,7 @@ class MLFLOWHA_EXPORT LogHub {
   [[nodiscard]] Result<FlushReport> report(std::int64_t run);
   Result<void> check_artifacts(const SentBook& book, const Run& run, Deadline deadline, VerifyReport& report);
   [[nodiscard]] CallOptions call_within(Deadline deadline) const;
+  Result<void> write_unwritten();
   Result<void> sync_if_due(bool now);
 
   const RunLoggerOptions options_;

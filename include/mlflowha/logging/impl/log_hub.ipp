@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <utility>
 
@@ -153,25 +154,41 @@ MLFLOWHA_INLINE Result<void> LogHub::commit() {
     if (turn == 1) {
       for (const auto& buffer : buffers) buffer->collect(unwritten_);
     }
-    if (Result<void> written = spool_->append(unwritten_); !written) {
+    if (Result<void> written = write_unwritten(); !written) {
       const std::lock_guard<std::mutex> state(mutex_);
       last_error_ = written.error();
       return written;
     }
-    unsynced_ = unsynced_ || !unwritten_.empty();
-    std::uint64_t entries = 0;
-    for (const SpoolRow& row : unwritten_) entries += row.entries;
-    const bool some = !unwritten_.empty();
-    unwritten_.clear();
-    if (some) {
+  }
+  committed_ = through;
+  return sync_if_due(false);
+}
+
+/// Under the lock. What isn't taken as a whole is taken in parts, from the beginning: it may be more than the spool's
+/// cap, and would else never get in.
+MLFLOWHA_INLINE Result<void> LogHub::write_unwritten() {
+  std::vector<SpoolRow> rest;  // what comes after the part that is tried
+  while (!unwritten_.empty()) {
+    Result<void> written = spool_->append(unwritten_);
+    if (written) {
+      unsynced_ = true;
+      std::uint64_t entries = 0;
+      for (const SpoolRow& row : unwritten_) entries += row.entries;
+      unwritten_ = std::exchange(rest, {});
       const std::lock_guard<std::mutex> state(mutex_);
       sendable_ = true;
       fresh_ += entries;
       changed_.notify_all();
     }
+    const bool halve = written.error().code == Errc::storage_full && unwritten_.size() > 1;
+    const auto at = unwritten_.begin() + static_cast<std::ptrdiff_t>(halve ? unwritten_.size() / 2 : unwritten_.size());
+    rest.insert(rest.begin(), std::make_move_iterator(at), std::make_move_iterator(unwritten_.end()));
+    unwritten_.erase(at, unwritten_.end());
+    if (halve) continue;
+    std::move(rest.begin(), rest.end(), std::back_inserter(unwritten_));
+    return written;
   }
-  committed_ = through;
-  return sync_if_due(false);
+  return {};
 }
 
 MLFLOWHA_INLINE Result<void> LogHub::sync_if_due(bool now) {
@@ -363,7 +380,7 @@ MLFLOWHA_INLINE Result<FlushReport> LogHub::flush(std::int64_t run, Deadline dea
       std::unique_lock<std::mutex> lock(mutex_);
       const Duration left = std::min<Duration>(deadline.remaining(now), std::chrono::hours(1));
       changed_.wait_for(lock, left, [&] { return stopping_ || rounds_ != round; });
-    } else if (deliver(deadline).failure) {
+    } else if (deliver(deadline).failure || !written) {
       clock->sleep_until(std::min(deadline.at(), clock->now() + next_backoff()), stop_source_.get_token());
     }
   }
