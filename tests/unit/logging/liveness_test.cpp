@@ -120,6 +120,24 @@ TEST_CASE("who flushes often doesn't make a doubtful refusal a certain one", "[l
   CHECK(f.only_run().metrics.count("m") == 1);
 }
 
+TEST_CASE("the memory for inputs is bounded, too", "[logging][run_logger]") {
+  LoggerFixture f;
+  f.options.when_full = WhenFull::reject;
+  f.options.max_buffer_bytes = std::size_t{8} << 20;  // one of eight shares is 1 MiB
+  RunLogger logger = f.start();
+  DatasetInput input;
+  input.dataset.name = "d";
+  input.dataset.digest = "x";
+  input.dataset.source_type = "local";
+  input.dataset.source = "s";
+  input.dataset.profile = std::string(300'000, 'p');
+  int taken = 0;
+  while (taken < 20 && logger.log_input(input)) ++taken;
+  CHECK(taken < 5);
+  REQUIRE(logger.commit());
+  REQUIRE(logger.log_input(input));
+}
+
 TEST_CASE("a closed logger leaves no book behind", "[logging][verify]") {
   LoggerFixture f;
   f.options.verify_on_close = true;

@@ -55,7 +55,12 @@ MLFLOWHA_INLINE RunBuffer::Put RunBuffer::put(Record record) {
   if (const auto* values = std::get_if<RunValues>(&record)) {
     for (const Param& param : values->params) size += param.key.size() + param.value.size() + 64;
     for (const RunTag& tag : values->tags) size += tag.key.size() + tag.value.size() + 64;
-    size += values->metrics.size() * sizeof(Metric);
+    for (const Metric& metric : values->metrics) size += metric.key.size() + sizeof(Metric);
+  } else if (const auto* input = std::get_if<DatasetInput>(&record)) {
+    const Dataset& dataset = input->dataset;
+    size += dataset.name.size() + dataset.digest.size() + dataset.source_type.size() + dataset.source.size() +
+            dataset.schema.size() + dataset.profile.size();
+    for (const InputTag& tag : input->tags) size += tag.key.size() + tag.value.size() + 64;
   }
   const std::lock_guard<std::mutex> lock(list_mutex_);
   if (list_shut_) return Put::shut;
