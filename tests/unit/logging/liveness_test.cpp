@@ -157,3 +157,25 @@ TEST_CASE("a closed logger leaves no book behind", "[logging][verify]") {
   CHECK(hub->verify(stays->run(), report.run_id, deadline).checked == 1);
   hub->remove(stays);
 }
+
+TEST_CASE("a link in the place of a spool's folder leads nowhere", "[logging][artifacts][hostile]") {
+  LoggerFixture f;
+  f.take_down();
+  std::string path;
+  {
+    RunLogger logger = f.start();
+    REQUIRE(logger.log_metric("m", 1));
+    path = logger.close(1s).value().spool;
+  }
+  const std::string precious = write(f.directory / "home/precious", "p");
+  fs::create_directory_symlink(fs::absolute(f.directory / "home"), path.substr(0, path.size() - 6) + ".files");
+  ReplayOptions replaying;
+  replaying.directory = f.options.directory;
+  replaying.dry_run = true;
+  REQUIRE(replay(f.client, replaying));
+  CHECK(fs::exists(precious));
+  f.bring_up();
+  replaying.dry_run = false;
+  CHECK(replay(f.client, replaying).value().complete());
+  CHECK(fs::exists(precious));
+}

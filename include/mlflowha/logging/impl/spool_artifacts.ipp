@@ -160,7 +160,7 @@ MLFLOWHA_INLINE Result<void> Spool::remove_orphans() {
     if (artifact.file.empty()) return {};
     known.insert(std::move(artifact.file));
   }
-  DIR* listing = ::opendir(files_directory().c_str());
+  DIR* listing = detail::open_own_directory(files_directory());
   if (listing == nullptr) return {};
   while (const dirent* entry = ::readdir(listing)) {
     if (!known.contains(entry->d_name)) ::unlinkat(::dirfd(listing), entry->d_name, 0);  // not "." and ".."

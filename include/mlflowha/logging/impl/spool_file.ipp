@@ -110,9 +110,18 @@ MLFLOWHA_INLINE void unlock_file(int fd) noexcept {
   ::close(fd);
 }
 
+/// Opens a directory, but not what a link of that name points to: files are deleted in it.
+MLFLOWHA_INLINE DIR* open_own_directory(const std::string& path) noexcept {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  if (fd < 0) return nullptr;
+  DIR* listing = ::fdopendir(fd);
+  if (listing == nullptr) ::close(fd);
+  return listing;
+}
+
 /// Deletes a directory of plain files.
 MLFLOWHA_INLINE void remove_files(const std::string& directory) noexcept {
-  DIR* listing = ::opendir(directory.c_str());
+  DIR* listing = open_own_directory(directory);
   if (listing == nullptr) return;
   while (const dirent* entry = ::readdir(listing)) {
     ::unlinkat(::dirfd(listing), entry->d_name, 0);  // fails for "." and "..", as it should
