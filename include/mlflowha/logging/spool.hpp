@@ -190,6 +190,7 @@ class MLFLOWHA_EXPORT Spool {
   Result<void> open_database(bool existing);
   Result<void> load_stats();
   Result<void> check_room(std::uint64_t bytes) const;
+  Result<void> sync_log();
   Result<std::string> make_files_directory();
   Result<void> remove_orphans();
   void remove_artifacts(const std::vector<std::string>& files);

@@ -27,6 +27,17 @@ std::string write(const std::string& path, const std::string& bytes) {
   std::ofstream(path, std::ios::binary) << bytes;
   return path;
 }
+std::string ask_file(const std::string& path, const char* sql) {
+  sqlite3* database = nullptr;
+  REQUIRE(sqlite3_open_v2(path.c_str(), &database, SQLITE_OPEN_READWRITE, nullptr) == SQLITE_OK);
+  sqlite3_stmt* statement = nullptr;
+  REQUIRE(sqlite3_prepare_v2(database, sql, -1, &statement, nullptr) == SQLITE_OK);
+  std::string answer;
+  if (sqlite3_step(statement) == SQLITE_ROW) answer = reinterpret_cast<const char*>(sqlite3_column_text(statement, 0));
+  sqlite3_finalize(statement);
+  sqlite3_close(database);
+  return answer;
+}
 std::size_t requests(const LoggerFixture& f, const std::string& path) {
   std::size_t count = 0;
   const std::vector<Exchange> exchanges = f.cluster.transport->exchanges();
@@ -178,4 +189,20 @@ TEST_CASE("a link in the place of a spool's folder leads nowhere", "[logging][ar
   replaying.dry_run = false;
   CHECK(replay(f.client, replaying).value().complete());
   CHECK(fs::exists(precious));
+}
+
+TEST_CASE("a row's end is on the disk before its file goes", "[logging][artifacts]") {
+  LoggerFixture f;
+  std::string path;
+  {
+    RunLogger logger = f.start();
+    path = Spool::list(f.options.directory).value().at(0).path;
+    REQUIRE(logger.log_artifact(write(f.directory / "w/a", "x")));
+    REQUIRE(logger.flush(1min).value().drained);
+    f.take_down();
+    REQUIRE(logger.log_metric("m", 1));
+    REQUIRE(logger.close(1s));
+  }
+  // Once for the artifact, once at the end.
+  CHECK(ask_file(path, "SELECT value FROM meta WHERE key = 'syncs'") == "2");
 }

@@ -120,6 +120,11 @@ MLFLOWHA_INLINE Result<void> Spool::sync() {
   if (options_.durability != Durability::interval) return {};  // each: done; none: nothing to do
   const std::lock_guard<std::mutex> lock(mutex_);
   if (!database_) return detail::closed_spool(path_);
+  return sync_log();
+}
+
+/// Under the lock.
+MLFLOWHA_INLINE Result<void> Spool::sync_log() {
   // In WAL mode a commit with synchronous=FULL fsyncs the log, and with it all commits before.
   if (Result<void> full = database_->execute("PRAGMA synchronous=FULL"); !full) return full;
   Result<void> done = database_->execute("UPDATE meta SET value = value + 1 WHERE key = 'syncs'");
@@ -257,7 +262,10 @@ MLFLOWHA_INLINE Result<void> Spool::settle(std::int64_t run, std::int64_t throug
   if (Result<void> done = transaction->commit(); !done) return done;
   MLFLOWHA_FAULT_POINT("settle: committed");
   stats_ = after;
-  remove_artifacts(files);  // last: a file without a row is cleaned up, a row without a file would be lost
+  // Last, when it is on the disk, too: a file without a row is cleaned up by the next one, a row without a file is
+  // lost.
+  if (files.empty() || (options_.durability == Durability::interval && !sync_log())) return {};
+  remove_artifacts(files);
   return {};
 }
 
