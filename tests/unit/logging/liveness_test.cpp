@@ -206,3 +206,20 @@ TEST_CASE("a row's end is on the disk before its file goes", "[logging][artifact
   // Once for the artifact, once at the end.
   CHECK(ask_file(path, "SELECT value FROM meta WHERE key = 'syncs'") == "2");
 }
+
+TEST_CASE("a row with an unreadable time ends no process", "[logging][replay][hostile]") {
+  LoggerFixture f;
+  f.take_down();
+  std::string path;
+  {
+    RunLogger logger = f.start();
+    REQUIRE(logger.log_metric("m", 1));
+    path = logger.close(1s).value().spool;
+  }
+  ask_file(path, "UPDATE records SET created_ms = 'yesterday'");
+  f.bring_up();
+  ReplayOptions replaying;
+  replaying.directory = f.options.directory;
+  CHECK(replay(f.client, replaying).value().complete());
+  CHECK(f.only_run().status == "FINISHED");
+}

@@ -255,8 +255,10 @@ MLFLOWHA_INLINE Result<void> Spool::settle(std::int64_t run, std::int64_t throug
   if (after.rows == 0) {
     after.oldest.reset();
   } else {
-    auto oldest = database_->query("SELECT CAST(created_ms AS TEXT) FROM records ORDER BY seq LIMIT 1");
-    if (oldest && !oldest->empty()) after.oldest = detail::wall_of(std::stoll(*oldest));
+    auto oldest = database_->prepare("SELECT created_ms FROM records ORDER BY seq LIMIT 1");
+    if (!oldest) return std::move(oldest).error();
+    const Result<bool> there = oldest->step();
+    if (there && *there) after.oldest = detail::wall_of(oldest->number(0));
   }
   MLFLOWHA_FAULT_POINT("settle: before commit");
   if (Result<void> done = transaction->commit(); !done) return done;
