@@ -223,3 +223,24 @@ TEST_CASE("a row with an unreadable time ends no process", "[logging][replay][ho
   CHECK(replay(f.client, replaying).value().complete());
   CHECK(f.only_run().status == "FINISHED");
 }
+
+TEST_CASE("a spool that was closed is free, whoever has inherited its lock", "[logging][spool]") {
+  LoggerFixture f;
+  SpoolOptions options;
+  options.directory = f.options.directory;
+  auto spool = Spool::create(options, f.cluster.clock, *f.client.config().options().rng).value();
+  const std::string path = spool->path();
+  const std::string lock = fs::absolute(path.substr(0, path.size() - 6) + ".lock").string();
+  int copy = -1;
+  for (const auto& entry : fs::directory_iterator("/proc/self/fd")) {
+    std::error_code failed;
+    if (fs::read_symlink(entry.path(), failed).string() != lock) continue;
+    copy = ::dup(std::stoi(entry.path().filename().string()));  // as a fork at the wrong moment would
+    break;
+  }
+  REQUIRE(copy >= 0);
+  CHECK(Spool::adopt(path, options, f.cluster.clock).error().code == Errc::conflict);
+  spool->close();
+  CHECK(Spool::adopt(path, options, f.cluster.clock));
+  ::close(copy);
+}

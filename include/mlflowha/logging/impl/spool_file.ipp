@@ -106,6 +106,7 @@ MLFLOWHA_INLINE Result<int> lock_file(const std::string& path) {
 }
 MLFLOWHA_INLINE void unlock_file(int fd) noexcept {
   if (fd < 0) return;
+  ::flock(fd, LOCK_UN);  // closing alone leaves it to a child that was forked before it was known as a lock
   forget_in_children(fd);
   ::close(fd);
 }
