@@ -244,3 +244,17 @@ TEST_CASE("a spool that was closed is free, whoever has inherited its lock", "[l
   CHECK(Spool::adopt(path, options, f.cluster.clock));
   ::close(copy);
 }
+
+TEST_CASE("an artifact that can't have its place is refused, not tried for ever", "[client][artifacts]") {
+  LoggerFixture f;
+  const std::string root = "file://" + fs::absolute(f.directory / "root").string();
+  const std::string file = write(f.directory / "w/a", "x");
+  const std::string longest(250, 'n');
+  CHECK(f.client.put_artifact(root, longest, file));  // the name itself is possible
+  CHECK(f.client.fetch_artifact(root, longest, f.directory / ("w/" + longest)));
+  CHECK(f.client.put_artifact(root, std::string(300, 'n'), file).error().code == Errc::invalid_argument);
+  REQUIRE(f.client.put_artifact(root, "a", file));
+  CHECK(f.client.put_artifact(root, "a/b", file).error().code == Errc::invalid_argument);
+  REQUIRE(f.client.put_artifact(root, "d/b", file));
+  CHECK(f.client.put_artifact(root, "d", file).error().code == Errc::invalid_argument);
+}

@@ -56,6 +56,7 @@ MLFLOWHA_INLINE Result<void> ArtifactCalls::put_artifact(std::string_view root_u
   if (!size) return std::move(size).error();
   const std::string place = detail::join_path(root->path, path);
   if (!root->proxied) {
+    if (std::string fault = detail::place_fault(place); !fault.empty()) return invalid_argument(std::move(fault));
     if (Result<void> made = detail::make_parents(place); !made) return made;
     Result<std::uint64_t> copied = detail::copy_file(local_file, place, 0666);
     if (!copied) return std::move(copied).error();

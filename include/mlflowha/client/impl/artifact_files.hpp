@@ -62,6 +62,9 @@ class MLFLOWHA_EXPORT CopyWatcher {
 [[nodiscard]] MLFLOWHA_EXPORT Result<std::uint64_t> read_file(const std::string& path, CopyWatcher& watcher);
 /// Puts the complete file `partial`, fsynced, into the place of `to`; removes it when that fails.
 [[nodiscard]] MLFLOWHA_EXPORT Result<void> put_in_place(const std::string& partial, const std::string& to);
+/// Why no file can ever be at `path`, whoever tries, or "": a directory is there, a file in the place of a directory on
+/// the way, a name that is too long.
+[[nodiscard]] MLFLOWHA_EXPORT std::string place_fault(const std::string& path);
 /// Makes the directory that `path` is in, with all that leads to it.
 [[nodiscard]] MLFLOWHA_EXPORT Result<void> make_parents(const std::string& path);
 

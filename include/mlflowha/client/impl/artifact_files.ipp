@@ -206,7 +206,29 @@ MLFLOWHA_INLINE CopyWatcher::~CopyWatcher() = default;
 
 MLFLOWHA_INLINE std::string partial_name(const std::string& path) {
   static std::atomic<unsigned> next{0};
-  return fmt::format("{}.{}-{}.part", path, ::getpid(), next.fetch_add(1));
+  // A name may have 255 bytes, and so may that of the file itself.
+  constexpr std::size_t most = 200;
+  const std::size_t name = path.size() - base_name(path).size();
+  return fmt::format("{}.{}-{}.part", path.substr(0, name + most), ::getpid(), next.fetch_add(1));
+}
+
+MLFLOWHA_INLINE std::string place_fault(const std::string& path) {
+  constexpr std::size_t longest = 255;  // NAME_MAX of all common file systems
+  for (std::size_t start = 0; start < path.size();) {
+    const std::size_t end = std::min(path.find('/', start), path.size());
+    if (end - start > longest) {
+      return fmt::format("the name \"{}\" has {} bytes; expected at most {}",
+                         sanitize(std::string_view(path).substr(start, end - start), 300), end - start, longest);
+    }
+    const std::string so_far = path.substr(0, end);
+    struct ::stat about{};
+    if (end != start && ::stat(so_far.c_str(), &about) == 0 && S_ISDIR(about.st_mode) != (end < path.size())) {
+      return fmt::format("\"{}\" is {}; expected {}", sanitize(so_far, 300),
+                         end < path.size() ? "a file" : "a directory", end < path.size() ? "a directory" : "a file");
+    }
+    start = end + 1;
+  }
+  return {};
 }
 
 MLFLOWHA_INLINE Result<void> make_parents(const std::string& path) {
