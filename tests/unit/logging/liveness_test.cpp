@@ -258,3 +258,14 @@ TEST_CASE("an artifact that can't have its place is refused, not tried for ever"
   REQUIRE(f.client.put_artifact(root, "d/b", file));
   CHECK(f.client.put_artifact(root, "d", file).error().code == Errc::invalid_argument);
 }
+
+TEST_CASE("what a killed process has left half copied is in nobody's way", "[client][artifacts]") {
+  TemporaryDirectory directory;
+  const std::string from = write(directory / "a", "x");
+  const std::string to = directory / "b";
+  const std::string next = mlflowha::detail::partial_name(to);  // "<to>.<pid>-<n>.part"
+  const std::size_t dash = next.rfind('-');
+  const int number = std::stoi(next.substr(dash + 1));
+  for (int i = 1; i <= 3; ++i) write(next.substr(0, dash + 1) + std::to_string(number + i) + ".part", "half");
+  CHECK(mlflowha::detail::copy_file(from, to, 0600));
+}

@@ -300,8 +300,12 @@ MLFLOWHA_INLINE Result<std::uint64_t> copy_file(const std::string& from, const s
                                                 CopyWatcher* watcher) {
   Result<std::uint64_t> size = file_size(from);
   if (!size) return size;
-  const std::string partial = partial_name(to);
-  const int target = ::open(partial.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, static_cast<mode_t>(mode));
+  std::string partial;
+  int target = -1;
+  do {  // a process that had our number (they repeat in containers) may have been killed over one
+    partial = partial_name(to);
+    target = ::open(partial.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, static_cast<mode_t>(mode));
+  } while (target < 0 && errno == EEXIST);
   if (target < 0) return local_error(to, "can't be made", errno);
   Result<std::uint64_t> copied = for_each_portion(from, *size, [&](const char* data, std::size_t count) {
     if (watcher != nullptr) watcher->on_bytes(data, count);

@@ -179,6 +179,7 @@ MLFLOWHA_INLINE Result<void> LogHub::write_unwritten() {
       sendable_ = true;
       fresh_ += entries;
       changed_.notify_all();
+      continue;
     }
     const bool halve = written.error().code == Errc::storage_full && unwritten_.size() > 1;
     const auto at = unwritten_.begin() + static_cast<std::ptrdiff_t>(halve ? unwritten_.size() / 2 : unwritten_.size());
