@@ -269,3 +269,26 @@ TEST_CASE("what a killed process has left half copied is in nobody's way", "[cli
   for (int i = 1; i <= 3; ++i) write(next.substr(0, dash + 1) + std::to_string(number + i) + ".part", "half");
   CHECK(mlflowha::detail::copy_file(from, to, 0600));
 }
+
+TEST_CASE("a logger that is dropped while its spool is full loses nothing", "[logging][run_logger]") {
+  LoggerFixture f;
+  f.options.max_spool_bytes = 20'000;
+  f.take_down();
+  const auto hub = mlflowha::detail::LogHub::open(f.client, f.options).value();
+  const auto gone = hub->add("local-gone", start_of("tag-1"), "").value();
+  const auto stays = hub->add("local-stays", start_of("tag-2"), "").value();
+  using Put = mlflowha::detail::RunBuffer::Put;
+  int step = 0;
+  do {
+    REQUIRE(stays->put_metric("m", step, 1, step) == Put::taken_first);
+    ++step;
+  } while (hub->commit());
+  REQUIRE(gone->put_metric("m", 1, 1, 1) == Put::taken_first);  // behind what the spool didn't take
+  hub->remove(gone);
+  f.bring_up();
+  const Deadline deadline = Deadline::after(f.cluster.clock->now(), 10min);
+  CHECK(hub->flush(stays->run(), deadline).value().drained);
+  CHECK(hub->flush(gone->run(), deadline).value().drained);
+  CHECK(f.cluster.backend->counts().points == static_cast<std::uint64_t>(step) + 1);
+  hub->remove(stays);
+}

@@ -113,6 +113,11 @@ MLFLOWHA_INLINE Result<std::shared_ptr<RunBuffer>> LogHub::add(std::string_view 
 MLFLOWHA_INLINE void LogHub::remove(const std::shared_ptr<RunBuffer>& buffer) {
   buffer->shut();
   static_cast<void>(commit());
+  {
+    // Where the spool takes nothing just now, this goes in with what the others log: nobody will ask the buffer again.
+    const std::lock_guard<std::mutex> writing(write_mutex_);
+    buffer->collect(unwritten_);
+  }
   deliverer_.close_book(buffer->run());
   bool last = false;
   {
