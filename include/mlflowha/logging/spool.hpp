@@ -189,7 +189,7 @@ class MLFLOWHA_EXPORT Spool {
   Spool(SpoolOptions options, std::shared_ptr<Clock> clock);
   Result<void> open_database(bool existing);
   Result<void> load_stats();
-  Result<void> check_room(std::uint64_t bytes) const;
+  Result<void> check_room(std::uint64_t bytes, std::uint64_t besides = 0) const;
   Result<void> sync_log();
   Result<std::string> make_files_directory();
   Result<void> remove_orphans();
@@ -205,6 +205,7 @@ class MLFLOWHA_EXPORT Spool {
   std::unique_ptr<detail::SpoolStatements> statements_;
   SpoolStats stats_;
   std::uint64_t held_ = 0;       // bytes of artifacts that were taken and are in no row yet
+  std::uint64_t kept_ = 0;       // bytes of artifacts in the quarantine
   std::uint64_t next_file_ = 1;  // names of artifacts
   std::string memory_files_{};   // of Durability::none: a temporary directory, once there is an artifact
 };

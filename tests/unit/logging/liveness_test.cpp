@@ -292,3 +292,31 @@ TEST_CASE("a logger that is dropped while its spool is full loses nothing", "[lo
   CHECK(f.cluster.backend->counts().points == static_cast<std::uint64_t>(step) + 1);
   hub->remove(stays);
 }
+
+TEST_CASE("artifacts that a server refuses count for the cap", "[logging][artifacts]") {
+  LoggerFixture f;
+  CreateExperiment create;
+  create.name = "bucket";
+  create.artifact_location = "s3://bucket/x";
+  REQUIRE(f.client.create_experiment(create));
+  f.options.experiment = "bucket";
+  f.options.max_spool_bytes = 100'000;
+  RunLogger logger = f.start();
+  const std::string file = write(f.directory / "w/a", std::string(30'000, 'x'));
+  int taken = 0;
+  while (taken < 10 && logger.log_artifact(file)) {
+    ++taken;
+    REQUIRE(logger.flush(1min).value().drained);
+  }
+  CHECK(taken == 3);
+  CHECK(logger.log_artifact(file).error().code == Errc::storage_full);
+  REQUIRE(logger.log_metric("m", 1));  // all else goes on
+  const CloseReport report = logger.close(1min).value();
+  CHECK(report.drained);
+  CHECK(report.quarantined == 3);
+  SpoolOptions options;
+  options.directory = f.options.directory;
+  options.max_bytes = 100'000;
+  const auto spool = Spool::adopt(report.spool, options, f.cluster.clock).value();
+  CHECK(spool->take_artifact(file, "a", ArtifactKeep::copy, 50'000).error().code == Errc::storage_full);
+}

@@ -42,12 +42,13 @@ MLFLOWHA_INLINE Error lost_run(std::int64_t id) {
 
 }  // namespace detail
 
-MLFLOWHA_INLINE Result<void> Spool::check_room(std::uint64_t bytes) const {
+MLFLOWHA_INLINE Result<void> Spool::check_room(std::uint64_t bytes, std::uint64_t besides) const {
   Error error;
   error.code = Errc::storage_full;
-  if (bytes > options_.max_bytes || stats_.bytes + held_ > options_.max_bytes - bytes) {
+  const std::uint64_t there = stats_.bytes + held_ + besides;
+  if (bytes > options_.max_bytes || there > options_.max_bytes - bytes) {
     error.message = fmt::format("{}: holds {} of at most {} bytes, no room for {} more (SpoolOptions::max_bytes)",
-                                path_, stats_.bytes + held_, options_.max_bytes, bytes);
+                                path_, there, options_.max_bytes, bytes);
     return error;
   }
   // A clock that was put back makes rows look young, which is the harmless way to be wrong.
@@ -220,6 +221,7 @@ MLFLOWHA_INLINE Result<void> Spool::settle(std::int64_t run, std::int64_t throug
   if (!transaction) return std::move(transaction).error();
   SpoolStats after = stats_;
   std::vector<std::string> files;
+  std::uint64_t kept_bytes = 0;
   detail::Statement& sums = statements_->settled_sums;
   sums.bind(1, run).bind(2, through);
   for (;;) {
@@ -236,6 +238,7 @@ MLFLOWHA_INLINE Result<void> Spool::settle(std::int64_t run, std::int64_t throug
       after.artifacts -= 1;
       after.artifact_bytes -= artifact.size < after.artifact_bytes ? artifact.size : after.artifact_bytes;
       if (!kept) files.push_back(std::move(artifact.file));
+      if (kept) kept_bytes += artifact.size;
     }
     after.rows -= 1;
     after.entries -= static_cast<std::uint64_t>(sums.number(1));
@@ -264,6 +267,7 @@ MLFLOWHA_INLINE Result<void> Spool::settle(std::int64_t run, std::int64_t throug
   if (Result<void> done = transaction->commit(); !done) return done;
   MLFLOWHA_FAULT_POINT("settle: committed");
   stats_ = after;
+  kept_ += kept_bytes;
   // Last, when it is on the disk, too: a file without a row is cleaned up by the next one, a row without a file is
   // lost.
   if (files.empty() || (options_.durability == Durability::interval && !sync_log())) return {};

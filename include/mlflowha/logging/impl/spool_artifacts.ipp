@@ -82,7 +82,8 @@ MLFLOWHA_INLINE Result<RunArtifact> Spool::take_artifact(const std::string& loca
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (!database_) return detail::closed_spool(path_);
-    if (Result<void> room = check_room(*size); !room) return std::move(room).error();
+    // What servers have refused counts here alone: it fills the disk, but keeps no other record out.
+    if (Result<void> room = check_room(*size, kept_); !room) return std::move(room).error();
     Result<std::string> directory = make_files_directory();
     if (!directory) return std::move(directory).error();
     artifact.file = std::to_string(next_file_++);

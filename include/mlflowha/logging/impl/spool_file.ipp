@@ -329,12 +329,17 @@ MLFLOWHA_INLINE Result<void> Spool::load_stats() {
   stats_.quarantined = static_cast<std::uint64_t>(sums->number(3));
   stats_.refused_runs = static_cast<std::uint64_t>(sums->number(4));
   if (stats_.rows > 0) stats_.oldest = WallTime(std::chrono::milliseconds(sums->number(5)));
-  auto files = database_->prepare("SELECT data FROM records WHERE kind = 3");
+  auto files = database_->prepare(
+      "SELECT data, 0 FROM records WHERE kind = 3 UNION ALL SELECT data, 1 FROM quarantine WHERE kind = 3");
   if (!files) return std::move(files).error();
   for (;;) {
     Result<bool> there = files->step();
     if (!there) return std::move(there).error();
     if (!*there) return {};
+    if (files->number(1) != 0) {
+      kept_ += detail::artifact_of(RecordKind::artifact, files->bytes(0)).size;
+      continue;
+    }
     const std::uint64_t size = detail::artifact_of(RecordKind::artifact, files->bytes(0)).size;
     stats_.bytes += size;
     stats_.artifacts += 1;
