@@ -66,7 +66,10 @@ class Replay(unittest.TestCase):
 
     def test_wrong_usage(self) -> None:
         self.assertEqual(self.run_program("mlflowha").returncode, 2)
-        self.assertEqual(self.run_program("mlflowha", "replay", "nowhere").returncode, 2)
+        for options in ((), ("--dry-run",)):  # not "nothing to deliver"
+            mistyped = self.run_program("mlflowha", "replay", "nowhere", *options)
+            self.assertEqual(mistyped.returncode, 2)
+            self.assertIn("Directory does not exist: nowhere", mistyped.stderr)
         self.assertEqual(self.run_program("mlflowha", "replay", ".", servers="").returncode, 2)
 
 

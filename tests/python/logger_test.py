@@ -59,6 +59,22 @@ def test_an_outage_loses_nothing_and_replay_delivers(mlflowha_server: FakeServer
     assert client.get_run(run_id).info.status == "FINISHED"
 
 
+def test_a_replay_of_a_directory_that_is_not_there(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    from mlflowha.__main__ import main
+
+    monkeypatch.setenv("MLFLOWHA_ENDPOINTS", "http://127.0.0.1:9")
+    for wrong in (str(tmp_path / "mistyped"), __file__):
+        monkeypatch.setattr("sys.argv", ["mlflowha", "replay", wrong])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert ended.value.code == 2
+        assert f"directory: value is '{wrong}', expected a directory that exists" in capsys.readouterr().err
+    monkeypatch.setattr("sys.argv", ["mlflowha", "replay", str(tmp_path)])
+    assert main() == 0
+
+
 def test_an_exception_fails_the_run(mlflowha_server: FakeServer, tmp_path: Path) -> None:
     client = Client(mlflowha_server.url)
     with pytest.raises(ZeroDivisionError), RunLogger(client, directory=str(tmp_path)) as logger:

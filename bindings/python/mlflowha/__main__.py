@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 
 from . import Client, MlflowhaError, errors, replay
@@ -21,6 +22,8 @@ def main() -> int:
     command.add_argument("--dry-run", action="store_true", help="only say what there is")
     command.add_argument("--patience", type=float, default=120.0, help="seconds without a delivery until it gives up")
     options = parser.parse_args()
+    if not os.path.isdir(options.directory):  # a mistyped name isn't a directory without spools
+        parser.error(f"directory: value is {options.directory!r}, expected a directory that exists")
     try:
         report = replay(options.directory, Client(), dry_run=options.dry_run, patience=options.patience)
     except errors.InvalidArgumentError as error:
