@@ -21,6 +21,7 @@ from mlflow.exceptions import MlflowException
 import mlflowha
 from mlflowha.plugin.link import link_to
 from mlflowha.plugin.outage import id_for, keeper_of, name_of
+from mlflowha.plugin.spooled_run import SpooledRun, run_view
 
 
 def until(condition: Any, seconds: float = 20) -> None:
@@ -196,6 +197,55 @@ def test_what_a_server_refuses_is_raised_as_ever(door: Door, quick: Path) -> Non
     with pytest.raises(MlflowException) as caught:
         MlflowClient().log_metric("0" * 32, "m", 1.0)
     assert caught.value.error_code == "RESOURCE_DOES_NOT_EXIST"
+
+
+def test_every_outage_is_noted_under_the_lock(door: Door, quick: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    uri = f"mlflowha+{door.url}"
+    keeper = keeper_of(link_to(uri))
+    held: list[bool] = []
+    noted = keeper._note_outage
+
+    def note(cause: Any) -> None:
+        held.append(keeper._lock.locked())
+        noted(cause)
+
+    monkeypatch.setattr(keeper, "_note_outage", note)
+    client = MlflowClient(uri)
+    for trouble in (
+        lambda: client.get_experiment_by_name("x"),
+        lambda: client.create_run("0"),
+        lambda: client.log_metric("0" * 32, "m", 1.0),
+    ):
+        keeper._outage = False
+        trouble()
+    assert held == [True] * 3
+    keeper._runs.clear()
+
+
+def test_a_run_that_this_process_has_never_asked_for(door: Door, quick: Path) -> None:
+    door.open()
+    uri = f"mlflowha+{door.url}"
+    run_id = truth(door).create_run("0").info.run_id
+    client = MlflowClient(uri)
+    door.shut()
+    client.log_metric(run_id, "m", 1.0, step=1)
+    client.log_param(run_id, "p", "x")
+    assert client.get_run(run_id).info.run_id == run_id
+    door.open()
+    until(lambda: drained(uri))
+    client.log_metric(run_id, "m", 2.0, step=2)
+    stored = truth(door).get_run(run_id).data
+    assert (stored.metrics, stored.params) == ({"m": 2.0}, {"p": "x"})
+    assert len(truth(door).get_metric_history(run_id, "m")) == 2
+
+
+def test_a_run_that_is_let_go_meanwhile_tells_no_progress(door: Door, quick: Path) -> None:
+    keeper = keeper_of(link_to(f"mlflowha+{door.url}"))
+    keeper._runs["x"] = SpooledRun(None, run_view("x"))
+    try:
+        assert keeper._progress() == (True, 0, 0)
+    finally:
+        del keeper._runs["x"]
 
 
 @pytest.mark.skipif(not MLFLOW_3, reason="MLflow 2 has no models of metrics")

@@ -73,7 +73,7 @@ class Keeper:
         self._exit_wait = seconds_of("MLFLOWHA_EXIT_WAIT", 10.0)
         self._directory = os.path.abspath(os.environ.get("MLFLOWHA_SPOOL_DIR") or "mlflowha-spool")
         self._local = threading.local()
-        self._lock = threading.Lock()  # guards what follows; before a run's own lock
+        self._lock = threading.Lock()  # guards what follows; after a run's own lock
         self._runs: dict[str, SpooledRun] = {}
         self._server_ids: dict[str, str] = {}  # of runs that had a local id
         self._views: OrderedDict[str, Run] = OrderedDict()
@@ -289,7 +289,8 @@ class Keeper:
                 cause = cause_of(error)
                 if cause is None:
                     raise
-                self._note_outage(cause)
+                with self._lock:
+                    self._note_outage(cause)
         if known is None:
             known = Experiment(id_for(name), name, "", LifecycleStage.ACTIVE)
             self._keep(self._experiments, name, known)
@@ -316,6 +317,7 @@ class Keeper:
     # --- the outage
 
     def _note_outage(self, cause: BaseException | None) -> None:
+        """With the lock held."""
         self._watch_exit()
         self._looked = self._noted = time.monotonic()
         if self._outage:
@@ -335,7 +337,10 @@ class Keeper:
     def _progress(self) -> tuple[bool, int, int]:
         """Whether delivery works, and entries delivered and waiting; all runs share the spool."""
         for run in list(self._runs.values()):
-            status = run.logger.status()
+            logger = run.logger
+            if logger is None:  # let go meanwhile
+                continue
+            status = logger.status()
             return status["state"] == "online", status["delivered"], status["waiting"]
         return True, 0, 0
 
@@ -353,13 +358,17 @@ class Keeper:
             return
         self._looked = now
         if not self._runs:  # nobody who would notice
-            self._outage = self._outage and now - self._noted < self._patience
+            with self._lock:
+                self._outage = self._outage and now - self._noted < self._patience
             return
         online, delivered, waiting = self._progress()
         if not online or (delivered <= self._delivered if waiting else not self._release(0.0)):
             return
-        if self._outage:
-            self._outage = self._warned = False
+        with self._lock:
+            over = self._outage and self._noted <= now  # else a call has failed since we looked
+            if over:
+                self._outage = self._warned = False
+        if over:
             _logger.info("MLflow answers again; %d entries are still being delivered.", waiting)
 
     def _release(self, wait: float) -> int:

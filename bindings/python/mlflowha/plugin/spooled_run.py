@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import Any
 
 from mlflow.entities import LifecycleStage, Run, RunData, RunInfo, RunStatus
@@ -116,7 +117,9 @@ def run_view(
     run_name: str | None = None,
     tags: Any = (),
 ) -> Run:
-    """What this process knows of a run that no server can be asked about."""
+    """What this process knows of a run that no server can be asked about; one without a known start starts now."""
+    if start_time is None:  # MLflow 3 has no runs without one
+        start_time = int(time.time() * 1000)
     data = RunData(tags=list(tags))
     status = RunStatus.to_string(RunStatus.RUNNING)
     # Keeper.artifact_uri() puts the real one in its place when there is one.
