@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pickle
@@ -167,7 +168,47 @@ def test_credentials_may_change_while_the_program_runs(
     assert link.client() is first
     monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "new")
     link._looked = 0.0
-    assert link.client() is not first
+    second = link.client()
+    assert second is not first
+    link._looked = 0.0
+    assert link.client() is second
+    monkeypatch.setenv("HOME", str(quick))
+    for password in ("a", "b"):  # a file that appears, and one that changes
+        file = quick / ".mlflow" / "credentials"
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(f"[mlflow]\nmlflow_tracking_username = u\nmlflow_tracking_password = {password}\n")
+        link._looked = 0.0
+        assert link.client() is not second
+        second = link.client()
+
+
+@pytest.mark.parametrize("name, value", [("MLFLOW_TRACKING_AUTH", "a plugin"), ("MLFLOW_TRACKING_AWS_SIGV4", "TRUE")])
+def test_what_only_mlflow_can_sign_is_sent_by_mlflow(
+    door: Door, quick: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    from mlflowha.plugin.link import link_to
+
+    link = link_to(f"mlflowha+{door.url}")
+    assert link.native() and link.native_client() is link.client()
+    monkeypatch.setenv(name, value)
+    link._looked = 0.0
+    assert link.native_client() is None and not link.native()
+    monkeypatch.delenv(name)
+    link._looked = 0.0
+    assert link.native_client() is link.client()
+
+
+@pytest.mark.skipif(not MLFLOW_3, reason="MLflow 2 has no workspaces")
+def test_a_metric_of_a_workspace_names_it(door: Door, quick: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    door.open()
+    client = MlflowClient(f"mlflowha+{door.url}")
+    run_id = client.create_run("0").info.run_id
+    client.log_metric(run_id, "m", 1.0)
+    assert b"X-MLFLOW-WORKSPACE: here" not in door.requests
+    monkeypatch.setenv("MLFLOW_WORKSPACE", "here")
+    with contextlib.suppress(mlflow.MlflowException):  # this server has none
+        client.log_metric(run_id, "m", 2.0)
+    assert b"X-MLFLOW-WORKSPACE: here" in door.requests
 
 
 def test_releases_that_are_known() -> None:

@@ -288,7 +288,8 @@ void choose_authorities(ClientOptions& options) {
 
 mlflowha::Duration to_duration(py::handle value, const char* name) {
   py::object number = py::reinterpret_borrow<py::object>(value);
-  if (py::hasattr(value, "total_seconds")) number = value.attr("total_seconds")();
+  // What has no such member makes Python raise an error and drop it again: floats aren't asked.
+  if (!PyFloat_CheckExact(value.ptr()) && py::hasattr(value, "total_seconds")) number = value.attr("total_seconds")();
   if (PyBool_Check(number.ptr())) refuse(name, value, "seconds, as a number or a timedelta");
   const double seconds = to<double>(number, name, "seconds, as a number or a timedelta");
   // Past the end of the type the library says what it allows.

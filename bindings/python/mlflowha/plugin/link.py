@@ -23,16 +23,16 @@ from mlflowha.plugin.errors import to_mlflow
 from mlflowha.plugin.transfer import Transfer
 from mlflowha.plugin.uris import base_of, endpoints_of
 
-#: What a client is made from and what people change while a program runs.
+#: What a client is made from and what people change while a program runs; the first two have jobs in this file.
 _WATCHED = (
+    "MLFLOW_TRACKING_AUTH",
+    "MLFLOW_TRACKING_AWS_SIGV4",
     "MLFLOW_TRACKING_USERNAME",
     "MLFLOW_TRACKING_PASSWORD",
     "MLFLOW_TRACKING_TOKEN",
     "MLFLOW_TRACKING_INSECURE_TLS",
     "MLFLOW_TRACKING_SERVER_CERT_PATH",
     "MLFLOW_TRACKING_CLIENT_CERT_PATH",
-    "MLFLOW_TRACKING_AUTH",
-    "MLFLOW_TRACKING_AWS_SIGV4",
 )
 _LOOK_EVERY = 0.1  # seconds
 
@@ -65,28 +65,38 @@ class Link:
 
     def client(self) -> _core.Client:
         """The client for the environment as it is, looked at every now and then."""
+        if time.monotonic() - self._looked > _LOOK_EVERY:
+            self._look()
         client = self._client
-        if client is None or time.monotonic() - self._looked > _LOOK_EVERY:
-            client = self._look()
+        if client is None:
+            with self._lock:
+                client = self._client
+                if client is None:
+                    client = self._client = self._make_client()
         return client
 
     def native(self) -> bool:
         """Whether the C++ client can send this user's requests: it can't sign them as plugins of MLflow do."""
         if time.monotonic() - self._looked > _LOOK_EVERY:
-            signed = os.environ.get("MLFLOW_TRACKING_AWS_SIGV4", "").lower() in ("true", "1")
-            self._native = not signed and not os.environ.get("MLFLOW_TRACKING_AUTH")
-            if self._native:
-                self._look()
+            self._look()
         return self._native
 
-    def _look(self) -> _core.Client:
-        now = _environment()
+    def native_client(self) -> _core.Client | None:
+        """client(); nothing when not native()."""
+        client = self._client
+        if client is not None and self._native and time.monotonic() - self._looked <= _LOOK_EVERY:
+            return client
+        return self.client() if self.native() else None
+
+    def _look(self) -> None:
+        now = _core.surroundings(_WATCHED)
+        _, auth, signed, *_ = now
         with self._lock:
-            if self._client is None or now != self._made_from:
-                self._client = self._make_client()
+            if now != self._made_from:
+                self._native = not auth and (signed or "").lower() not in ("true", "1")
+                self._client = None
                 self._made_from = now
             self._looked = time.monotonic()
-            return self._client
 
     def _make_client(self) -> _core.Client:
         try:
@@ -124,14 +134,6 @@ class Link:
         if route.members:
             body = json.dumps(routes.put_members(json.loads(body) if body else {}, route.members))
         return self.client().call(route.operation, body or "{}", timeout)
-
-
-def _environment() -> tuple[Any, ...]:
-    try:
-        stamp = os.stat(os.path.expanduser("~/.mlflow/credentials")).st_mtime
-    except OSError:
-        stamp = None
-    return (stamp, *map(os.environ.get, _WATCHED))
 
 
 # --- the links of this process

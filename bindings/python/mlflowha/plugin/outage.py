@@ -70,6 +70,8 @@ class Keeper:
             )
         self.spools = mode == "spool"
         self._patience = seconds_of("MLFLOWHA_SPOOL_AFTER", 5.0)
+        #: Of a logging call that log() can go on with; nothing: the client's own.
+        self.limit = self._patience if self.spools else None
         self._exit_wait = seconds_of("MLFLOWHA_EXIT_WAIT", 10.0)
         self._directory = os.path.abspath(os.environ.get("MLFLOWHA_SPOOL_DIR") or "mlflowha-spool")
         self._local = threading.local()
@@ -103,10 +105,24 @@ class Keeper:
 
     # --- logging calls
 
-    def log(self, name: str, live: Callable[..., Any], run_id: str, given: Any, named: Any) -> Any:
-        """One logging call: `live(run_id, ...)`, or the spooled run's method `name`."""
+    def stands_aside(self, run_id: str) -> bool:
+        """Whether a logging call of that run needs nothing of log() as long as it doesn't fail."""
+        return not self._outage and run_id not in self._runs and run_id not in self._server_ids
+
+    def log(
+        self,
+        name: str,
+        live: Callable[..., Any],
+        run_id: str,
+        given: Any,
+        named: Any,
+        cause: BaseException | None = None,
+    ) -> Any:
+        """One logging call: `live(run_id, ...)`, or the spooled run's method `name`.
+
+        `cause`: the outage that an attempt made already has ended with.
+        """
         run_id = self._server_ids.get(run_id, run_id)
-        cause: BaseException | None = None
         while True:
             run = self._runs.get(run_id)
             if run is None and cause is None and not self.down():

@@ -15,6 +15,8 @@ from mlflow.store.tracking import rest_store as tracking_module
 from mlflow.utils import rest_utils
 from mlflow.utils.proto_json_utils import parse_dict
 
+from mlflowha.errors import MlflowhaError
+from mlflowha.plugin.errors import is_outage, to_mlflow
 from mlflowha.plugin.link import Link, link_to
 from mlflowha.plugin.outage import keeper_of, keeps_going
 from mlflowha.plugin.transport import creds, install
@@ -106,23 +108,32 @@ class TrackingStore(_Linked, tracking_module.RestStore):
 
     # --- logging: written here, because MLflow's way through protobuf takes longer than the server
 
-    @keeps_going
     def log_metric(self, run_id: str, metric: Any) -> None:
-        value, timestamp, step = metric.value, metric.timestamp, metric.step
-        if type(value) not in (int, float) or type(timestamp) is not int or type(step) is not int or not self._direct():
+        # The call that is made most. After the milliseconds in which a server worked every Python function costs
+        # microseconds of cold caches, so this goes past the keeper as long as the keeper has nothing to do.
+        keeper = self.keeper
+        cause: MlflowhaError | None = None
+        if self._plain and keeper.stands_aside(run_id) and not _workspace():
+            client = self.link.native_client()
+            body = _metric_json(run_id, metric)
+            if client is not None and body is not None:
+                try:
+                    client.call("log_metric", body, keeper.limit)
+                    return None
+                except MlflowhaError as error:
+                    if not keeper.spools or not is_outage(error):
+                        raise to_mlflow(error) from error
+                    cause = error
+        if not keeper.spools:
+            return self._log_metric(run_id, metric)
+        keeper.log("log_metric", self._log_metric, run_id, (metric,), {}, cause)
+        return None
+
+    def _log_metric(self, run_id: str, metric: Any) -> None:
+        body = _metric_json(run_id, metric) if self._direct() else None
+        if body is None:
             return super().log_metric(run_id, metric)
-        number = repr(float(value)) if math.isfinite(value) else f'"{_WORDS[str(value)]}"'
-        links = "".join(
-            f', "{name}": {_text(more)}'
-            for name in ("model_id", "dataset_name", "dataset_digest")
-            if (more := getattr(metric, name, None)) is not None
-        )
-        self.link.call(
-            "log_metric",
-            f'{{"run_id": {_text(run_id)}, "key": {_text(metric.key)}, "value": {number}, "timestamp": {timestamp}, '
-            f'"step": {step}{links}}}',
-            self.keeper.timeout,
-        )
+        self.link.call("log_metric", body, self.keeper.timeout)
         return None
 
     @keeps_going
@@ -205,3 +216,20 @@ class RegistryStore(_Linked, registry_module.RestStore):
 #: How protobuf's JSON spells what is no number.
 _WORDS = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 _text = json.encoder.encode_basestring_ascii
+
+
+def _metric_json(run_id: str, metric: Any) -> str | None:
+    """The request of log_metric; nothing for values of types that MLflow's own way shall look at."""
+    value, timestamp, step = metric.value, metric.timestamp, metric.step
+    if type(value) not in (int, float) or type(timestamp) is not int or type(step) is not int:
+        return None
+    number = repr(float(value)) if math.isfinite(value) else f'"{_WORDS[str(value)]}"'
+    links = ""
+    for name in ("model_id", "dataset_name", "dataset_digest"):
+        more = getattr(metric, name, None)
+        if more is not None:
+            links += f', "{name}": {_text(more)}'
+    return (
+        f'{{"run_id": {_text(run_id)}, "key": {_text(metric.key)}, "value": {number}, "timestamp": {timestamp}, '
+        f'"step": {step}{links}}}'
+    )
