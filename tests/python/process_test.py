@@ -46,6 +46,21 @@ def test_ctrl_c_ends_a_wait_between_attempts(mlflowha_server: FakeServer) -> Non
     assert best < 0.1
 
 
+def test_ctrl_c_ends_a_transfer(mlflowha_server: FakeServer, tmp_path: Path) -> None:
+    client = Client(mlflowha_server.url)
+    run_id = client.create_run("0").info.run_id
+    (tmp_path / "large").write_bytes(b"x" * 20_000_000)
+    client.log_artifact(run_id, tmp_path / "large")
+    (tmp_path / "back").mkdir()
+    # Slow enough to be on its way when Ctrl-C comes.
+    mlflowha_server.set_faults("when path /mlflow-artifacts/artifacts/ -> delay 20s")
+    best = min(time_to_interrupt(lambda: client.log_artifact(run_id, tmp_path / "large")) for _ in range(2))
+    assert best < 0.1
+    best = min(time_to_interrupt(lambda: client.download_artifacts(run_id, "", tmp_path / "back")) for _ in range(2))
+    assert best < 0.1
+    assert list((tmp_path / "back").iterdir()) == []  # no part of a file is left
+
+
 def test_ctrl_c_ends_a_flush(mlflowha_server: FakeServer, tmp_path: Path) -> None:
     mlflowha_server.stop()
     logger = RunLogger(Client(mlflowha_server.url), directory=str(tmp_path))

@@ -56,6 +56,45 @@ def test_lost_answers_make_nothing_twice(urls: list[str], experiment: str) -> No
     assert sorted(run.info.run_id for run in Client(urls).search_runs_all([experiment])) == sorted(made)
 
 
+def test_files_arrive_whole_while_a_server_fails(urls: list[str], experiment: str, tmp_path: Path) -> None:
+    folder, back = tmp_path / "out", tmp_path / "back"
+    back.mkdir()
+    for i in range(6):
+        (folder / f"d{i % 2}").mkdir(parents=True, exist_ok=True)
+        (folder / f"d{i % 2}" / f"{i} ä+&.bin").write_bytes(os.urandom(1_000_000 * (i % 3)))
+    with FaultProxy(urls[0]) as proxy:
+
+        def failing(rule: str) -> Client:
+            proxy.set_faults(rule)
+            return Client([proxy.url, urls[1]])
+
+        def fired() -> bool:
+            return proxy.fault_counts()[0]["fired"] == 1
+
+        run_id = failing("").create_run(experiment).info.run_id
+        failing("when method PUT nth 2 -> drop_before").log_artifacts(run_id, folder, "all")
+        assert fired()
+        failing("when method PUT nth 1 -> apply_then_drop").log_text(run_id, "größer", "notes/a.txt")
+        assert fired()
+        client = failing("when path /mlflow-artifacts/artifacts/ nth 3 -> truncate 1000")
+        assert client.download_artifacts(run_id, "all", back) == str(back / "all")
+        assert fired()
+        client = failing("")
+        client.get_run(run_id)
+        proxy.kill()
+        assert Path(client.download_artifacts(run_id, "notes/a.txt", back)).read_text(encoding="utf-8") == "größer"
+        with pytest.raises(errors.NotFoundError):
+            client.download_artifacts(run_id, "none", back)
+    sent = {file.relative_to(folder): file.read_bytes() for file in folder.rglob("*.bin")}
+    assert {file.relative_to(back / "all"): file.read_bytes() for file in (back / "all").rglob("*.bin")} == sent
+    model = client.create_logged_model(experiment, "files")
+    client.log_model_artifacts(model.info.model_id, folder, "x")
+    assert {Path(file.path).name for file in client.list_logged_model_artifacts(model.info.model_id, "x").files} == {
+        "d0",
+        "d1",
+    }
+
+
 def test_the_registry_and_asyncio(urls: list[str]) -> None:
     name = f"python-{uuid.uuid4()}"
 

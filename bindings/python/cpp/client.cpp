@@ -211,6 +211,41 @@ void add_client(py::module_& module) {
           },
           py::arg("path"), py::arg("content"), seconds, ends)
       .def(
+          "log_artifact",
+          [](const Client& self, const std::string& run_id, const std::string& local_path,
+             const std::string& artifact_path, Timeout timeout, const Cancel* cancel) {
+            perform(timeout, cancel, [&](const CallOptions& options) {
+              return self.log_artifact(run_id, local_path, artifact_path, options);
+            });
+          },
+          py::arg("run_id"), py::arg("local_path"), py::arg("artifact_path") = "", seconds, ends)
+      .def(
+          "log_artifacts",
+          [](const Client& self, const std::string& run_id, const std::string& local_dir,
+             const std::string& artifact_path, Timeout timeout, const Cancel* cancel) {
+            perform(timeout, cancel, [&](const CallOptions& options) {
+              return self.log_artifacts(run_id, local_dir, artifact_path, options);
+            });
+          },
+          py::arg("run_id"), py::arg("local_dir"), py::arg("artifact_path") = "", seconds, ends)
+      .def(
+          "put_artifact",
+          [](const Client& self, const std::string& root_uri, const std::string& path, const std::string& local_file,
+             Timeout timeout, const Cancel* cancel) {
+            perform(timeout, cancel,
+                    [&](const CallOptions& options) { return self.put_artifact(root_uri, path, local_file, options); });
+          },
+          py::arg("root_uri"), py::arg("path"), py::arg("local_file"), seconds, ends)
+      .def(
+          "fetch_artifact",
+          [](const Client& self, const std::string& root_uri, const std::string& path, const std::string& local_file,
+             Timeout timeout, const Cancel* cancel) {
+            perform(timeout, cancel, [&](const CallOptions& options) {
+              return self.fetch_artifact(root_uri, path, local_file, options);
+            });
+          },
+          py::arg("root_uri"), py::arg("path"), py::arg("local_file"), seconds, ends)
+      .def(
           "log_batch",
           [](const Client& self, const std::string& run_id, const py::sequence& metrics,
              const std::vector<std::pair<std::string, std::string>>& params,

@@ -49,6 +49,38 @@ class Client:
         timeout: float | timedelta | None = None,
         cancel: Cancel | None = None,
     ) -> None: ...
+    def log_artifact(
+        self,
+        run_id: str,
+        local_path: str | bytes,
+        artifact_path: str = "",
+        timeout: float | timedelta | None = None,
+        cancel: Cancel | None = None,
+    ) -> None: ...
+    def log_artifacts(
+        self,
+        run_id: str,
+        local_dir: str | bytes,
+        artifact_path: str = "",
+        timeout: float | timedelta | None = None,
+        cancel: Cancel | None = None,
+    ) -> None: ...
+    def put_artifact(
+        self,
+        root_uri: str,
+        path: str,
+        local_file: str | bytes,
+        timeout: float | timedelta | None = None,
+        cancel: Cancel | None = None,
+    ) -> None: ...
+    def fetch_artifact(
+        self,
+        root_uri: str,
+        path: str,
+        local_file: str | bytes,
+        timeout: float | timedelta | None = None,
+        cancel: Cancel | None = None,
+    ) -> None: ...
     def log_batch(
         self,
         run_id: str,

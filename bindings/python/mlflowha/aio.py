@@ -15,8 +15,10 @@ from .client import Client as SyncClient
 from .errors import NotFoundError
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterable, Mapping, Sequence
     from types import TracebackType
+    from typing import IO
 
     from ._base import Seconds, Time
     from .entities import Experiment, Metric, Run
@@ -111,6 +113,119 @@ class Client(AsyncCalls):
     ) -> None:
         """As Client.log_batch()."""
         await self._run(lambda cancel: self._sync._log_batch(run_id, metrics, params, tags, timeout, cancel))
+
+    async def log_artifact(
+        self,
+        run_id: str,
+        local_path: str | os.PathLike[str],
+        artifact_path: str | None = None,
+        *,
+        timeout: Seconds | None = None,
+    ) -> None:
+        """As Client.log_artifact()."""
+        from . import _files
+
+        await self._run(
+            lambda cancel: _files.log_artifact(self._sync, run_id, local_path, artifact_path, timeout, cancel)
+        )
+
+    async def log_artifacts(
+        self,
+        run_id: str,
+        local_dir: str | os.PathLike[str],
+        artifact_path: str | None = None,
+        *,
+        timeout: Seconds | None = None,
+    ) -> None:
+        """As Client.log_artifacts()."""
+        from . import _files
+
+        await self._run(
+            lambda cancel: _files.log_artifacts(self._sync, run_id, local_dir, artifact_path, timeout, cancel)
+        )
+
+    async def log_text(self, run_id: str, text: str, artifact_file: str, *, timeout: Seconds | None = None) -> None:
+        """As Client.log_text()."""
+        from . import _files
+
+        await self._run(lambda cancel: _files.log_text(self._sync, run_id, text, artifact_file, timeout, cancel))
+
+    async def log_dict(
+        self, run_id: str, dictionary: Mapping[str, Any], artifact_file: str, *, timeout: Seconds | None = None
+    ) -> None:
+        """As Client.log_dict()."""
+        from . import _files
+
+        await self._run(lambda cancel: _files.log_dict(self._sync, run_id, dictionary, artifact_file, timeout, cancel))
+
+    async def log_stream(
+        self, run_id: str, stream: IO[bytes], artifact_file: str, *, timeout: Seconds | None = None
+    ) -> None:
+        """As Client.log_stream()."""
+        from . import _files
+
+        await self._run(lambda cancel: _files.log_stream(self._sync, run_id, stream, artifact_file, timeout, cancel))
+
+    async def download_artifacts(
+        self,
+        run_id: str,
+        path: str,
+        dst_path: str | os.PathLike[str] | None = None,
+        *,
+        timeout: Seconds | None = None,
+    ) -> str:
+        """As Client.download_artifacts()."""
+        from . import _files
+
+        return await self._run(
+            lambda cancel: _files.download_artifacts(self._sync, run_id, path, dst_path, timeout, cancel)
+        )
+
+    async def log_model_artifact(
+        self,
+        model_id: str,
+        local_path: str | os.PathLike[str],
+        artifact_path: str | None = None,
+        *,
+        timeout: Seconds | None = None,
+    ) -> None:
+        """As Client.log_model_artifact()."""
+        from . import _files
+
+        await self._run(
+            lambda cancel: _files.log_model_artifact(self._sync, model_id, local_path, artifact_path, timeout, cancel)
+        )
+
+    async def log_model_artifacts(
+        self,
+        model_id: str,
+        local_dir: str | os.PathLike[str],
+        artifact_path: str | None = None,
+        *,
+        timeout: Seconds | None = None,
+    ) -> None:
+        """As Client.log_model_artifacts()."""
+        from . import _files
+
+        await self._run(
+            lambda cancel: _files.log_model_artifacts(self._sync, model_id, local_dir, artifact_path, timeout, cancel)
+        )
+
+    async def put_artifact(
+        self, root_uri: str, path: str, local_file: str | os.PathLike[str], *, timeout: Seconds | None = None
+    ) -> None:
+        """As Client.put_artifact()."""
+        from . import _files
+
+        await self._run(lambda cancel: _files.put_artifact(self._sync, root_uri, path, local_file, timeout, cancel))
+
+    async def fetch_artifact(
+        self, root_uri: str, path: str, local_file: str | os.PathLike[str], *, timeout: Seconds | None = None
+    ) -> None:
+        """As Client.fetch_artifact()."""
+        from . import _files
+
+        await self._run(lambda cancel: _files.fetch_artifact(self._sync, root_uri, path, local_file, timeout, cancel))
 
     async def upload_artifact(self, artifact_path: str, content: bytes, *, timeout: Seconds | None = None) -> None:
         """As Client.upload_artifact()."""

@@ -11,8 +11,10 @@ from ._calls import Calls
 from .errors import NotFoundError
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterable, Mapping, Sequence
     from types import TracebackType
+    from typing import IO
 
     from ._base import Seconds, Time
     from .entities import Experiment, Metric, Run
@@ -150,11 +152,113 @@ class Client(Calls):
             cancel,
         )
 
-    def log_model_params(
-        self, model_id: str, params: Mapping[str, object], *, timeout: Seconds | None = None
-    ) -> None:
+    def log_model_params(self, model_id: str, params: Mapping[str, object], *, timeout: Seconds | None = None) -> None:
         """Params of a logged model."""
         self.log_logged_model_params(model_id, params, timeout=timeout)
+
+    # --- files of runs and logged models: streamed, with time in proportion to their size unless `timeout` is given
+
+    def log_artifact(
+        self,
+        run_id: str,
+        local_path: str | os.PathLike[str],
+        artifact_path: str | None = None,
+        *,
+        timeout: Seconds | None = None,
+    ) -> None:
+        """A file, into the directory `artifact_path` of the run's artifacts. A directory goes below its own name."""
+        from . import _files
+
+        _files.log_artifact(self, run_id, local_path, artifact_path, timeout, None)
+
+    def log_artifacts(
+        self,
+        run_id: str,
+        local_dir: str | os.PathLike[str],
+        artifact_path: str | None = None,
+        *,
+        timeout: Seconds | None = None,
+    ) -> None:
+        """All files below a directory, with their paths below it. Safe to repeat."""
+        from . import _files
+
+        _files.log_artifacts(self, run_id, local_dir, artifact_path, timeout, None)
+
+    def log_text(self, run_id: str, text: str, artifact_file: str, *, timeout: Seconds | None = None) -> None:
+        """A text, as a file in UTF-8."""
+        from . import _files
+
+        _files.log_text(self, run_id, text, artifact_file, timeout, None)
+
+    def log_dict(
+        self, run_id: str, dictionary: Mapping[str, Any], artifact_file: str, *, timeout: Seconds | None = None
+    ) -> None:
+        """A dict, as YAML where the name ends in .yml or .yaml (needs PyYAML), as JSON elsewhere."""
+        from . import _files
+
+        _files.log_dict(self, run_id, dictionary, artifact_file, timeout, None)
+
+    def log_stream(self, run_id: str, stream: IO[bytes], artifact_file: str, *, timeout: Seconds | None = None) -> None:
+        """What is left to read in a binary stream, through a temporary file."""
+        from . import _files
+
+        _files.log_stream(self, run_id, stream, artifact_file, timeout, None)
+
+    def download_artifacts(
+        self,
+        run_id: str,
+        path: str,
+        dst_path: str | os.PathLike[str] | None = None,
+        *,
+        timeout: Seconds | None = None,
+    ) -> str:
+        """A file or a directory of the run's artifacts ("" for all of them), into the directory `dst_path` (a temporary
+        one) below which it keeps its path; where it is now. A file appears when all of it is there."""
+        from . import _files
+
+        return _files.download_artifacts(self, run_id, path, dst_path, timeout, None)
+
+    def log_model_artifact(
+        self,
+        model_id: str,
+        local_path: str | os.PathLike[str],
+        artifact_path: str | None = None,
+        *,
+        timeout: Seconds | None = None,
+    ) -> None:
+        """A file, into the directory `artifact_path` of a logged model's artifacts."""
+        from . import _files
+
+        _files.log_model_artifact(self, model_id, local_path, artifact_path, timeout, None)
+
+    def log_model_artifacts(
+        self,
+        model_id: str,
+        local_dir: str | os.PathLike[str],
+        artifact_path: str | None = None,
+        *,
+        timeout: Seconds | None = None,
+    ) -> None:
+        """All files below a directory, with their paths below it."""
+        from . import _files
+
+        _files.log_model_artifacts(self, model_id, local_dir, artifact_path, timeout, None)
+
+    def put_artifact(
+        self, root_uri: str, path: str, local_file: str | os.PathLike[str], *, timeout: Seconds | None = None
+    ) -> None:
+        """A file, to `path` below a root: the artifact_uri of a run or of a logged model."""
+        from . import _files
+
+        _files.put_artifact(self, root_uri, path, local_file, timeout, None)
+
+    def fetch_artifact(
+        self, root_uri: str, path: str, local_file: str | os.PathLike[str], *, timeout: Seconds | None = None
+    ) -> None:
+        """The artifact at `path` below a root into the file `local_file`."""
+        from . import _files
+
+        _files.fetch_artifact(self, root_uri, path, local_file, timeout, None)
 
     # --- files through the server's artifact proxy
 

@@ -169,7 +169,7 @@ class ProtocolError(MlflowhaError):
 
 
 class StorageError(MlflowhaError, OSError):
-    """The spool on this machine's disk."""
+    """A file on this machine's disk: of the spool, or one to send or to write."""
 
     kind = "storage"
 
