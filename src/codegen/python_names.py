@@ -20,6 +20,11 @@ RENAMED = {
     "update_workspace": {"workspace_name": "name"},
     "delete_workspace": {"workspace_name": "name"},
     "delete_traces": {"request_ids": "trace_ids"},
+    "delete_logged_model_tag": {"tag_key": "key"},
+    "create_mcp_access_endpoint": {"name": "server_name"},
+    "get_mcp_access_endpoint": {"name": "server_name"},
+    "update_mcp_access_endpoint": {"name": "server_name"},
+    "delete_mcp_access_endpoint": {"name": "server_name"},
 }
 RENAMED_EVERYWHERE = {"filter": "filter_string"}
 
@@ -51,6 +56,8 @@ POSITIONAL = {
     "create_workspace": "name description default_artifact_root",
     "update_workspace": "name description default_artifact_root",
     "delete_traces": "experiment_id max_timestamp_millis max_traces trace_ids",
+    "create_mcp_access_endpoint": "server_name url transport_type server_version server_alias",
+    "update_mcp_access_endpoint": "server_name endpoint_id url transport_type server_version server_alias",
 }
 
 # Texts that Python's client makes of whatever is given.

@@ -1120,17 +1120,17 @@ class AsyncCalls(AsyncBase):
 
     async def create_mcp_access_endpoint(
         self,
-        name: str,
+        server_name: str,
         url: str,
-        *,
         transport_type: str | None = None,
         server_version: str | None = None,
         server_alias: str | None = None,
+        *,
         timeout: Seconds | None = None,
     ) -> McpAccessEndpoint:
         """Creates an address of an MCP server."""
         result: McpAccessEndpoint = await self._call(
-            "create_mcp_access_endpoint", (name, url, transport_type, server_version, server_alias), timeout
+            "create_mcp_access_endpoint", (server_name, url, transport_type, server_version, server_alias), timeout
         )
         return result
 
@@ -1214,37 +1214,43 @@ class AsyncCalls(AsyncBase):
 
     async def get_mcp_access_endpoint(
         self,
-        name: str,
+        server_name: str,
         endpoint_id: str,
         *,
         timeout: Seconds | None = None,
     ) -> McpAccessEndpoint:
         """Reads an address."""
-        result: McpAccessEndpoint = await self._call("get_mcp_access_endpoint", (name, endpoint_id), timeout)
+        result: McpAccessEndpoint = await self._call("get_mcp_access_endpoint", (server_name, endpoint_id), timeout)
         return result
 
     async def update_mcp_access_endpoint(
         self,
-        name: str,
+        server_name: str,
         endpoint_id: str,
-        *,
         url: str | None = None,
         transport_type: str | None = None,
         server_version: str | None = None,
         server_alias: str | None = None,
+        *,
         timeout: Seconds | None = None,
     ) -> McpAccessEndpoint:
         """Changes an address."""
         result: McpAccessEndpoint = await self._call(
             "update_mcp_access_endpoint",
-            (name, endpoint_id, url, transport_type, server_version, server_alias),
+            (server_name, endpoint_id, url, transport_type, server_version, server_alias),
             timeout,
         )
         return result
 
-    async def delete_mcp_access_endpoint(self, name: str, endpoint_id: str, *, timeout: Seconds | None = None) -> None:
+    async def delete_mcp_access_endpoint(
+        self,
+        server_name: str,
+        endpoint_id: str,
+        *,
+        timeout: Seconds | None = None,
+    ) -> None:
         """Deletes an address."""
-        await self._call("delete_mcp_access_endpoint", (name, endpoint_id), timeout)
+        await self._call("delete_mcp_access_endpoint", (server_name, endpoint_id), timeout)
 
     async def create_prompt_optimization_job(
         self,
@@ -2649,9 +2655,9 @@ class AsyncCalls(AsyncBase):
         """Sets tags of a logged model."""
         await self._call("set_logged_model_tags", (model_id, tags), timeout)
 
-    async def delete_logged_model_tag(self, model_id: str, tag_key: str, *, timeout: Seconds | None = None) -> None:
+    async def delete_logged_model_tag(self, model_id: str, key: str, *, timeout: Seconds | None = None) -> None:
         """Removes a tag of a logged model."""
-        await self._call("delete_logged_model_tag", (model_id, tag_key), timeout)
+        await self._call("delete_logged_model_tag", (model_id, key), timeout)
 
     async def list_logged_model_artifacts(
         self,

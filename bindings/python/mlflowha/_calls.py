@@ -1084,17 +1084,17 @@ class Calls(Base):
 
     def create_mcp_access_endpoint(
         self,
-        name: str,
+        server_name: str,
         url: str,
-        *,
         transport_type: str | None = None,
         server_version: str | None = None,
         server_alias: str | None = None,
+        *,
         timeout: Seconds | None = None,
     ) -> McpAccessEndpoint:
         """Creates an address of an MCP server."""
         result: McpAccessEndpoint = self._call(
-            "create_mcp_access_endpoint", (name, url, transport_type, server_version, server_alias), timeout
+            "create_mcp_access_endpoint", (server_name, url, transport_type, server_version, server_alias), timeout
         )
         return result
 
@@ -1178,37 +1178,37 @@ class Calls(Base):
 
     def get_mcp_access_endpoint(
         self,
-        name: str,
+        server_name: str,
         endpoint_id: str,
         *,
         timeout: Seconds | None = None,
     ) -> McpAccessEndpoint:
         """Reads an address."""
-        result: McpAccessEndpoint = self._call("get_mcp_access_endpoint", (name, endpoint_id), timeout)
+        result: McpAccessEndpoint = self._call("get_mcp_access_endpoint", (server_name, endpoint_id), timeout)
         return result
 
     def update_mcp_access_endpoint(
         self,
-        name: str,
+        server_name: str,
         endpoint_id: str,
-        *,
         url: str | None = None,
         transport_type: str | None = None,
         server_version: str | None = None,
         server_alias: str | None = None,
+        *,
         timeout: Seconds | None = None,
     ) -> McpAccessEndpoint:
         """Changes an address."""
         result: McpAccessEndpoint = self._call(
             "update_mcp_access_endpoint",
-            (name, endpoint_id, url, transport_type, server_version, server_alias),
+            (server_name, endpoint_id, url, transport_type, server_version, server_alias),
             timeout,
         )
         return result
 
-    def delete_mcp_access_endpoint(self, name: str, endpoint_id: str, *, timeout: Seconds | None = None) -> None:
+    def delete_mcp_access_endpoint(self, server_name: str, endpoint_id: str, *, timeout: Seconds | None = None) -> None:
         """Deletes an address."""
-        self._call("delete_mcp_access_endpoint", (name, endpoint_id), timeout)
+        self._call("delete_mcp_access_endpoint", (server_name, endpoint_id), timeout)
 
     def create_prompt_optimization_job(
         self,
@@ -2544,9 +2544,9 @@ class Calls(Base):
         """Sets tags of a logged model."""
         self._call("set_logged_model_tags", (model_id, tags), timeout)
 
-    def delete_logged_model_tag(self, model_id: str, tag_key: str, *, timeout: Seconds | None = None) -> None:
+    def delete_logged_model_tag(self, model_id: str, key: str, *, timeout: Seconds | None = None) -> None:
         """Removes a tag of a logged model."""
-        self._call("delete_logged_model_tag", (model_id, tag_key), timeout)
+        self._call("delete_logged_model_tag", (model_id, key), timeout)
 
     def list_logged_model_artifacts(
         self,

@@ -16,7 +16,7 @@ import time
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .errors import ProtocolError, invalid
+from .errors import ProtocolError, found_here, invalid
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -142,7 +142,7 @@ def _log_to_model(
     timeout: Any,
     cancel: Cancel | None,
 ) -> None:
-    rest = _rest_of(timeout)
+    rest = rest_of(timeout)
     root = client._call("get_logged_model", (model_id,), rest(), cancel).info.artifact_uri
     for local, name in files:
         path = posixpath.join(artifact_path or "", name)
@@ -161,7 +161,7 @@ def download_artifacts(
         _check_path(path)
     folder = _folder(dst_path)
     try:
-        _download(client, run_id, path, folder, _rest_of(timeout), cancel)
+        _download(client, run_id, path, folder, rest_of(timeout), cancel)
     except BaseException:
         if dst_path is None:
             shutil.rmtree(folder, ignore_errors=True)
@@ -224,9 +224,12 @@ def _is_name(name: str) -> bool:
 
 def _foreign(path: str, directory: str) -> ProtocolError:
     where = f"the directory {directory!r}" if directory else "the run's root"
-    error = ProtocolError(f"the server lists {path[:200]!a} in {where}; expected the path of a file there")
-    error.code, error.code_number, error.message = "bad_response", 400, str(error.args[0])
-    return error
+    return found_here(
+        ProtocolError,
+        "bad_response",
+        400,
+        f"the server lists {path[:200]!a} in {where}; expected the path of a file there",
+    )
 
 
 def _check_path(path: str) -> None:
@@ -243,7 +246,7 @@ def _folder(given: Path | None) -> str:
     return folder
 
 
-def _rest_of(timeout: Any) -> Callable[[], float | None]:
+def rest_of(timeout: Any) -> Callable[[], float | None]:
     """What is left, at each call, of the seconds that all of the requests may take."""
     seconds = getattr(timeout, "total_seconds", lambda: timeout)()
     if not isinstance(seconds, (int, float)) or not seconds > 0:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from typing import IO
 
     from ._base import Seconds, Time
-    from .entities import Experiment, Metric, Run
+    from .entities import Experiment, McpServerVersion, Metric, ModelVersion, Run
 
 __all__ = ["Client"]
 
@@ -113,6 +113,26 @@ class Client(AsyncCalls):
     ) -> None:
         """As Client.log_batch()."""
         await self._run(lambda cancel: self._sync._log_batch(run_id, metrics, params, tags, timeout, cancel))
+
+    async def log_model_params(
+        self, model_id: str, params: Mapping[str, object], *, timeout: Seconds | None = None
+    ) -> None:
+        """Params of a logged model."""
+        await self.log_logged_model_params(model_id, params, timeout=timeout)
+
+    async def copy_model_version(
+        self, src_model_uri: str, dst_name: str, *, timeout: Seconds | None = None
+    ) -> ModelVersion:
+        """As Client.copy_model_version()."""
+        from . import _registry
+
+        return await self._run(
+            lambda cancel: _registry.copy_model_version(self._sync, src_model_uri, dst_name, timeout, cancel)
+        )
+
+    async def get_latest_mcp_server_version(self, name: str, *, timeout: Seconds | None = None) -> McpServerVersion:
+        """The version that a server's alias `latest` points to."""
+        return await self.get_mcp_server_version_by_alias(name, "latest", timeout=timeout)
 
     async def log_artifact(
         self,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from typing import IO
 
     from ._base import Seconds, Time
-    from .entities import Experiment, Metric, Run
+    from .entities import Experiment, McpServerVersion, Metric, ModelVersion, Run
 
 __all__ = ["Client", "Page"]
 
@@ -51,6 +51,11 @@ class Client(Calls):
     def endpoints(self) -> list[str]:
         """The servers, the preferred one first."""
         return self._core.endpoints
+
+    @property
+    def tracking_uri(self) -> str:
+        """The servers as one text, which another Client can be made from."""
+        return ",".join(self.endpoints)
 
     @property
     def warnings(self) -> list[str]:
@@ -155,6 +160,23 @@ class Client(Calls):
     def log_model_params(self, model_id: str, params: Mapping[str, object], *, timeout: Seconds | None = None) -> None:
         """Params of a logged model."""
         self.log_logged_model_params(model_id, params, timeout=timeout)
+
+    # --- the registry
+
+    def copy_model_version(self, src_model_uri: str, dst_name: str, *, timeout: Seconds | None = None) -> ModelVersion:
+        """The version at models:/NAME/VERSION (also /STAGE, /latest, models:/NAME@ALIAS) as the next one of `dst_name`,
+        a registered model that is made if it isn't there."""
+        from . import _registry
+
+        return _registry.copy_model_version(self, src_model_uri, dst_name, timeout, None)
+
+    def get_model_version_stages(self, name: str, version: str | int) -> list[str]:
+        """The stages that MLflow knows, the same for every version; no request is sent."""
+        return ["None", "Staging", "Production", "Archived"]
+
+    def get_latest_mcp_server_version(self, name: str, *, timeout: Seconds | None = None) -> McpServerVersion:
+        """The version that a server's alias `latest` points to."""
+        return self.get_mcp_server_version_by_alias(name, "latest", timeout=timeout)
 
     # --- files of runs and logged models: streamed, with time in proportion to their size unless `timeout` is given
 

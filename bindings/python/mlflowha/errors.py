@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TypeVar
 
 
 class Attempt:
@@ -82,6 +83,9 @@ class MlflowhaError(Exception):
     def is_transient(self) -> bool:
         """Whether the same call may succeed later."""
         return self.kind in ("unavailable", "timeout", "circuit_open", "no_endpoint", "rate_limited")
+
+
+_E = TypeVar("_E", bound=MlflowhaError)
 
 
 class InvalidArgumentError(MlflowhaError, ValueError):
@@ -236,8 +240,13 @@ def _from_core(
     return error
 
 
+def found_here(kind: type[_E], code: str, number: int, message: str) -> _E:
+    """An error that this package found by itself, with the code and number of docs/errors.md."""
+    error = kind(message)
+    error.code, error.code_number, error.message = code, number, message
+    return error
+
+
 def invalid(message: str) -> InvalidArgumentError:
     """The error for input that was refused before anything was sent."""
-    error = InvalidArgumentError(message)
-    error.code, error.code_number, error.message = "invalid_argument", 100, message
-    return error
+    return found_here(InvalidArgumentError, "invalid_argument", 100, message)
