@@ -15,6 +15,9 @@ from mlflow.exceptions import MlflowException
 from mlflow.server import get_app_client
 from mlflow_stack import Stack
 
+from mlflowha import Client, RunLogger
+from mlflowha.errors import UnauthenticatedError
+
 
 def use_everything(uri: str) -> None:
     """Something of each kind."""
@@ -28,6 +31,17 @@ def use_everything(uri: str) -> None:
     client.create_registered_model("secure")
     client.delete_registered_model("secure")
     assert client.get_run(run.info.run_id).info.status == "FINISHED"
+
+
+def use_our_client(url: str, folder: Path) -> None:
+    """The same server through mlflowha.Client and its logger, which know MLflow's variables too."""
+    with Client(url) as client:
+        run_id = client.create_run(client.create_experiment("ours")).info.run_id
+        client.log_text(run_id, "text", "a.txt")
+        assert Path(client.download_artifacts(run_id, "a.txt", folder)).read_text() == "text"
+        with RunLogger(client, run_id=run_id, directory=str(folder / "logger")) as logger:
+            logger.log_metric("m", 2.0)
+        assert client.get_run(run_id).data.metrics == {"m": 2.0}
 
 
 def test_basic_auth(quick: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,6 +62,10 @@ def test_basic_auth(quick: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         users = get_app_client("basic-auth", uri)
         users.create_user("somebody", "a long password")
         assert users.get_user("somebody").username == "somebody"
+        use_our_client(stack.urls[0], quick)
+        monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "wrong")
+        with pytest.raises(UnauthenticatedError), Client(stack.urls[0]) as client:
+            client.search_experiments()
 
 
 @pytest.fixture
@@ -76,6 +94,7 @@ def test_tls_and_token(tls_door: tuple[Door, Path], quick: Path, monkeypatch: py
     monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "the-token")
     MlflowClient(uri)._tracking_client.store.link._looked = 0.0
     use_everything(uri)
+    use_our_client(door.url, quick)
     heads = [head for head in bytes(door.requests).lower().split(b"\r\n\r\n") if b" http/1.1\r\n" in head]
     assert len(heads) > 5
     for head in heads:

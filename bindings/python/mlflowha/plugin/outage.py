@@ -68,7 +68,8 @@ class Keeper:
             raise MlflowException.invalid_parameter_value(
                 f"MLFLOWHA_ON_OUTAGE: value is {mode!r}, expected spool or raise"
             )
-        self.spools = mode == "spool"
+        self._wanted = mode == "spool"
+        self._told = False
         self._patience = seconds_of("MLFLOWHA_SPOOL_AFTER", 5.0)
         #: Of a logging call that log() can go on with; nothing: the client's own.
         self.limit = self._patience if self.spools else None
@@ -88,6 +89,19 @@ class Keeper:
         self._pid = os.getpid()
         self._at_exit = False
         self._exiting = False
+
+    @property
+    def spools(self) -> bool:
+        """Whether logging calls go to the spool in an outage: not where only MLflow's code can make the requests."""
+        if self._wanted and not self._link.native():
+            if not self._told:
+                self._told = True
+                _logger.warning(
+                    "MLFLOW_TRACKING_AUTH and MLFLOW_TRACKING_AWS_SIGV4 sign each request when it is sent, which the "
+                    "spool can't: in an outage logging calls fail (MLFLOWHA_ON_OUTAGE=raise)."
+                )
+            return False
+        return self._wanted
 
     @property
     def timeout(self) -> float | None:

@@ -17,6 +17,7 @@ from mlflow.utils.proto_json_utils import parse_dict
 
 from mlflowha.errors import MlflowhaError
 from mlflowha.plugin.errors import is_outage, to_mlflow
+from mlflowha.plugin.headers import header_plugins
 from mlflowha.plugin.link import Link, link_to
 from mlflowha.plugin.outage import keeper_of, keeps_going
 from mlflowha.plugin.transport import creds, install
@@ -48,13 +49,6 @@ except ImportError:  # MLflow 2
         return None
 
 
-def _header_plugins() -> bool:
-    """Whether plugins of the user's add headers: MLflow's own two providers have nothing to say to our servers."""
-    from mlflow.tracking.request_header.registry import _request_header_provider_registry as registry
-
-    return any(type(provider).__module__.partition(".")[0] != "mlflow" for provider in registry)
-
-
 class _Linked:
     """What both stores have."""
 
@@ -62,7 +56,7 @@ class _Linked:
 
     def _start(self, link: Link) -> None:
         self.link = link
-        self._plain = not _header_plugins()
+        self._plain = not header_plugins()
 
     def _direct(self) -> bool:
         """Whether a request may go past MLflow's `http_request`."""

@@ -73,7 +73,7 @@ class Transfer:
                     if _was_sent(e) and not (again and rewindable):
                         raise type(e)(_told(method, path, story) + "; it may have been carried out") from e
                     continue
-                if response.status_code not in _BUSY or _is_configuration(response):
+                if not is_busy(response):
                     self._worked(endpoint)
                     return response
                 story.append(f"{endpoint}: {response.status_code}")
@@ -119,6 +119,11 @@ def _was_sent(error: Exception) -> bool:
     reason = getattr(error.args[0], "reason", None) if error.args else None
     names = {type(reason).__name__, type(error.args[0]).__name__ if error.args else ""}
     return not names & {"NewConnectionError", "ConnectTimeoutError", "NameResolutionError"}
+
+
+def is_busy(response: requests.Response | None) -> bool:
+    """Whether an answer says no more than: not here, or not now."""
+    return response is not None and response.status_code in _BUSY and not _is_configuration(response)
 
 
 def _is_configuration(response: requests.Response) -> bool:

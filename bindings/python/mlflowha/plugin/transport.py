@@ -22,16 +22,18 @@ from mlflow.utils.rest_utils import MlflowHostCreds
 from mlflowha.errors import MlflowhaError
 from mlflowha.plugin import routes
 from mlflowha.plugin.errors import status_and_body
+from mlflowha.plugin.headers import are_usual
 from mlflowha.plugin.link import Link, link_of_url
 from mlflowha.plugin.outage import keeper_of
-from mlflowha.plugin.transfer import PATIENCE
+from mlflowha.plugin.transfer import PATIENCE, is_busy
 
 _NAME = "_get_http_response_with_retries"
 _mlflows: Any = None
 _lock = threading.Lock()
 
-#: Headers that the C++ client sends itself, or that say nothing.
-_USUAL = frozenset({"user-agent", "authorization", "content-type", "x-mlflow-client-version"})
+
+class Busy(requests.exceptions.RetryError, requests.exceptions.ConnectionError):
+    """Every server has answered that it can't now: what MLflow's own retries end with, and an outage."""
 
 
 class _Marked(str):
@@ -107,7 +109,7 @@ def _natively(
         return None
     if not path.startswith(("/api/", "/ajax-api/")) or "?" in path or not link.native():
         return None
-    if not _USUAL.issuperset(name.lower() for name in options.get("headers") or {}):
+    if not are_usual(options.get("headers") or {}):
         return None
     body = options.get("params") if method == "GET" else options.get("json")
     if isinstance(body, list):
@@ -131,11 +133,12 @@ def _by_transfer(
     kind = route.kind if route else routes.safe_class(method)
     if path.startswith("/api/2.0/mlflow-artifacts/artifacts/") or path == "/v1/traces":
         kind = "same_again"  # whole files, and spans with ids of their own
+    raises = options.get("raise_on_status", True)
     options.update(max_retries=0, backoff_factor=0, backoff_jitter=0, retry_codes=(), raise_on_status=False)
     patience = PATIENCE
     if method != "GET" and keeper_of(link).down():
         patience = 0.0  # autologging uploads plot after plot: waiting for each would stop the program for minutes
-    return link.transfer.send(
+    answer = link.transfer.send(
         _mlflows,
         method,
         path,
@@ -145,6 +148,10 @@ def _by_transfer(
         once=once,
         options=options,
     )
+    if raises and is_busy(answer):
+        told = f"{answer.status_code} {answer.text[:200]}"
+        raise Busy(f"{method} {path}: no endpoint could serve it: {told}", response=answer)
+    return answer
 
 
 def _response(status: int, text: str) -> requests.Response:
