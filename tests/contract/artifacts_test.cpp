@@ -1,6 +1,8 @@
 // Artifacts: through the proxy, of runs, of model versions; what only other stores can do (object_store_test.cpp) is
 // refused.
 
+#include <mlflowha/api/artifacts.hpp>
+
 #include <cmath>
 #include <limits>
 

@@ -1,5 +1,6 @@
 // Files to and from the artifacts of a run, and what servers make of uploads that break off and of odd names.
 
+#include <mlflowha/api/artifacts.hpp>
 #include <mlflowha/logging.hpp>
 
 #include <arpa/inet.h>

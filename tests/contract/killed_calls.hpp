@@ -3,6 +3,8 @@
 
 // The calls of killed_server_test.cpp, by group. Each function makes what its calls need, and adds the calls.
 
+#include <mlflowha/api/logged_models.hpp>
+
 #include "contract/killed.hpp"
 
 namespace mlflowha_tests {

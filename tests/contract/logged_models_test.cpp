@@ -1,5 +1,7 @@
 // Logged models, and what links runs to them. MLflow 2.22 has none of it.
 
+#include <mlflowha/api/logged_models.hpp>
+
 #include "contract/server.hpp"
 #include "support/catch.hpp"
 

@@ -1,6 +1,7 @@
 // What only an object store can do: uploads in parts, and URLs that are signed for one file. Against servers whose
 // artifacts are in a real one (contract.mlflow-3-s3, contract.mlflow-2-s3); artifacts_test.cpp has what others say.
 
+#include <mlflowha/api/artifacts.hpp>
 #include <mlflowha/http/curl_transport.hpp>
 
 #include <map>

@@ -2,6 +2,7 @@
 // too. Afterwards every file that was acknowledged is on the server as it was when it was logged, whatever its owner
 // did with it later, nothing half is there, and nothing is left on the disk.
 
+#include <mlflowha/api/artifacts.hpp>
 #include <mlflowha/logging.hpp>
 #include <mlflowha/testing/fake_server.hpp>
 

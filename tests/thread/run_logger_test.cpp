@@ -1,3 +1,4 @@
+#include <mlflowha/api/artifacts.hpp>
 #include <mlflowha/logging.hpp>
 #include <mlflowha/testing/fake_server.hpp>
 

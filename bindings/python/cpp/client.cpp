@@ -2,6 +2,7 @@
 
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
+#include <mlflowha/api/artifacts.hpp>
 #include <mlflowha/client/client.hpp>
 #include <mlflowha/logging/replayer.hpp>
 

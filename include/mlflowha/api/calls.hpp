@@ -7,12 +7,10 @@
 
 #include <mlflowha/api/call_options.hpp>
 #include <mlflowha/api/common.hpp>
-#include <mlflowha/api/artifacts.hpp>
 #include <mlflowha/api/experiments.hpp>
 #include <mlflowha/api/registry.hpp>
 #include <mlflowha/api/runs.hpp>
 #include <mlflowha/api/server.hpp>
-#include <mlflowha/api/logged_models.hpp>
 #include <mlflowha/api/operation.hpp>
 #include <mlflowha/api/pager.hpp>
 #include <mlflowha/core/clock.hpp>
@@ -24,12 +22,14 @@
 
 MLFLOWHA_BEGIN_NAMESPACE
 
-/// Of groups that few programs use. Include their header to use their calls, e.g. <mlflowha/api/assessments.hpp>, or
-/// all of them: <mlflowha/api/all.hpp>.
+/// Of groups that few programs use. Include their header to use their calls, e.g. <mlflowha/api/artifacts.hpp>, or all
+/// of them: <mlflowha/api/all.hpp>.
+struct AbortMultipartUpload;
 struct AddDatasetToExperiments;
 struct AddGuardrailToEndpoint;
 struct AddItemsToReviewQueue;
 struct AddRolePermission;
+struct ArtifactList;
 struct Assessment;
 struct AssignRole;
 struct AttachModelToEndpoint;
@@ -38,6 +38,7 @@ struct BatchGetTraces;
 struct BudgetWindow;
 struct CalculateTraceFilterCorrelation;
 struct CancelPromptOptimizationJob;
+struct CompleteMultipartUpload;
 struct CreateAssessment;
 struct CreateBudgetPolicy;
 struct CreateDataset;
@@ -49,9 +50,13 @@ struct CreateGatewayModelDefinition;
 struct CreateGatewaySecret;
 struct CreateIssue;
 struct CreateLabelSchema;
+struct CreateLoggedModel;
 struct CreateMcpAccessEndpoint;
 struct CreateMcpServer;
 struct CreateMcpServerVersion;
+struct CreateMultipartUpload;
+struct CreatePresignedDownloadUrl;
+struct CreatePresignedUploadUrl;
 struct CreatePromptOptimizationJob;
 struct CreateRegisteredModelPermission;
 struct CreateReviewQueue;
@@ -62,6 +67,7 @@ struct CreateWorkspace;
 struct CurrentUser;
 struct DatasetRecordCounts;
 struct DatasetRecords;
+struct DeleteArtifact;
 struct DeleteAssessment;
 struct DeleteBudgetPolicy;
 struct DeleteDataset;
@@ -75,6 +81,8 @@ struct DeleteGatewayGuardrail;
 struct DeleteGatewayModelDefinition;
 struct DeleteGatewaySecret;
 struct DeleteLabelSchema;
+struct DeleteLoggedModel;
+struct DeleteLoggedModelTag;
 struct DeleteMcpAccessEndpoint;
 struct DeleteMcpServer;
 struct DeleteMcpServerAlias;
@@ -94,10 +102,12 @@ struct DeleteUser;
 struct DeleteWebhook;
 struct DeleteWorkspace;
 struct DetachModelFromEndpoint;
+struct DownloadArtifact;
 struct EffectivePermission;
 struct EndTraceV2;
 struct EvaluationDataset;
 struct ExperimentPermission;
+struct FinalizeLoggedModel;
 struct GatewayBudgetPolicy;
 struct GatewayEndpoint;
 struct GatewayEndpointBinding;
@@ -108,6 +118,7 @@ struct GatewayModelDefinition;
 struct GatewayModelInfo;
 struct GatewaySecretInfo;
 struct GatewaySecretsConfig;
+struct GetArtifact;
 struct GetAssessment;
 struct GetBudgetPolicy;
 struct GetDataset;
@@ -121,13 +132,17 @@ struct GetGatewaySecretInfo;
 struct GetIssue;
 struct GetLabelSchema;
 struct GetLabelSchemaByName;
+struct GetLoggedModel;
+struct GetLoggedModelArtifact;
 struct GetMcpAccessEndpoint;
 struct GetMcpServer;
 struct GetMcpServerVersion;
 struct GetMcpServerVersionByAlias;
+struct GetModelVersionArtifact;
 struct GetOnlineScoringConfigs;
 struct GetOnlineTraceDetails;
 struct GetOrCreateUserQueue;
+struct GetPresignedDownloadUrl;
 struct GetPromptOptimizationJob;
 struct GetProviderConfig;
 struct GetRegisteredModelPermission;
@@ -147,6 +162,7 @@ struct Issue;
 struct LabelSchema;
 struct LinkPromptsToTrace;
 struct LinkTracesToRun;
+struct ListArtifacts;
 struct ListBudgetPolicies;
 struct ListEndpointBindings;
 struct ListEndpointGuardrailConfigs;
@@ -156,6 +172,8 @@ struct ListGatewayModelDefinitions;
 struct ListGatewayModels;
 struct ListGatewaySecretInfos;
 struct ListLabelSchemas;
+struct ListLoggedModelArtifacts;
+struct ListProxiedArtifacts;
 struct ListReviewQueueItems;
 struct ListReviewQueues;
 struct ListRolePermissions;
@@ -166,13 +184,21 @@ struct ListScorers;
 struct ListUserPermissions;
 struct ListUserRoles;
 struct ListWebhooks;
+struct LogLoggedModelParams;
+struct LoggedModel;
+struct LoggedModelArtifactList;
 struct McpAccessEndpoint;
 struct McpServer;
 struct McpServerVersion;
 struct MetricDataPoint;
+struct MultipartUpload;
 struct OnlineScoringConfig;
+struct PresignedDownload;
+struct PresignedProxyDownload;
+struct PresignedUpload;
 struct PromptOptimizationJob;
 struct ProviderConfig;
+struct ProxiedFile;
 struct QueryTraceMetrics;
 struct RegisterScorer;
 struct RegisteredModelPermission;
@@ -190,6 +216,7 @@ struct RolePermission;
 struct Scorer;
 struct SearchEvaluationDatasets;
 struct SearchIssues;
+struct SearchLoggedModels;
 struct SearchMcpAccessEndpoints;
 struct SearchMcpServerAccessEndpoints;
 struct SearchMcpServerVersions;
@@ -200,6 +227,7 @@ struct SearchTracesV2;
 struct SearchUnifiedTraces;
 struct SetDatasetTags;
 struct SetGatewayEndpointTag;
+struct SetLoggedModelTags;
 struct SetMcpServerAlias;
 struct SetMcpServerTag;
 struct SetMcpServerVersionTag;
@@ -234,6 +262,8 @@ struct UpdateUserAdmin;
 struct UpdateUserPassword;
 struct UpdateWebhook;
 struct UpdateWorkspace;
+struct UploadArtifact;
+struct UploadRunArtifact;
 struct UpsertDatasetRecords;
 struct UpsertOnlineScoringConfig;
 struct User;
@@ -253,54 +283,57 @@ class MLFLOWHA_EXPORT Calls {
 
   // Artifacts
 
-  /// Lists the files in one directory of a run's artifacts. Class read.
+  /// Lists the files in one directory of a run's artifacts. Include <mlflowha/api/artifacts.hpp>. Class read.
   [[nodiscard]] Result<ArtifactList> list_artifacts(const ListArtifacts& request, const CallOptions& options = {}) const;
 
   /// Signs a URL for an upload straight to the store. Only where clients reach the store without the server's proxy.
-  /// Needs MLflow 3.0. Class read.
+  /// Include <mlflowha/api/artifacts.hpp>. Needs MLflow 3.0. Class read.
   [[nodiscard]] Result<PresignedUpload> create_presigned_upload_url(const CreatePresignedUploadUrl& request, const CallOptions& options = {}) const;
 
   /// Signs a URL for a download straight from the store. Only where clients reach the store without the server's proxy.
-  /// Needs MLflow 3.12. Class read.
+  /// Include <mlflowha/api/artifacts.hpp>. Needs MLflow 3.12. Class read.
   [[nodiscard]] Result<PresignedDownload> create_presigned_download_url(const CreatePresignedDownloadUrl& request, const CallOptions& options = {}) const;
 
-  /// Lists one directory behind the artifact proxy; nothing there is an empty list. Class read.
+  /// Lists one directory behind the artifact proxy; nothing there is an empty list. Include
+  /// <mlflowha/api/artifacts.hpp>. Class read.
   [[nodiscard]] Result<std::vector<ProxiedFile>> list_proxied_artifacts(const ListProxiedArtifacts& request, const CallOptions& options = {}) const;
 
   /// Reads a whole file through the artifact proxy, into memory. For large ones: fetch_artifact(root_uri, path,
-  /// local_file). Class read.
+  /// local_file). Include <mlflowha/api/artifacts.hpp>. Class read.
   [[nodiscard]] Result<std::string> download_artifact(const DownloadArtifact& request, const CallOptions& options = {}) const;
 
   /// Stores bytes of memory as a file through the artifact proxy. From a file: put_artifact(root_uri, path,
-  /// local_file). Class same_again.
+  /// local_file). Include <mlflowha/api/artifacts.hpp>. Class same_again.
   [[nodiscard]] Result<void> upload_artifact(UploadArtifact request, const CallOptions& options = {}) const;
 
-  /// Deletes a file or a whole directory behind the artifact proxy. Class same_again.
+  /// Deletes a file or a whole directory behind the artifact proxy. Include <mlflowha/api/artifacts.hpp>. Class
+  /// same_again.
   [[nodiscard]] Result<void> delete_artifact(const DeleteArtifact& request, const CallOptions& options = {}) const;
 
-  /// Begins an upload in parts and signs a URL for each. NOT_IMPLEMENTED where the store has no such uploads. Class
-  /// same_again.
+  /// Begins an upload in parts and signs a URL for each. NOT_IMPLEMENTED where the store has no such uploads. Include
+  /// <mlflowha/api/artifacts.hpp>. Class same_again.
   [[nodiscard]] Result<MultipartUpload> create_multipart_upload(const CreateMultipartUpload& request, const CallOptions& options = {}) const;
 
-  /// Makes a file of the parts. Class same_again.
+  /// Makes a file of the parts. Include <mlflowha/api/artifacts.hpp>. Class same_again.
   [[nodiscard]] Result<void> complete_multipart_upload(const CompleteMultipartUpload& request, const CallOptions& options = {}) const;
 
-  /// Gives up an upload in parts. Class same_again.
+  /// Gives up an upload in parts. Include <mlflowha/api/artifacts.hpp>. Class same_again.
   [[nodiscard]] Result<void> abort_multipart_upload(const AbortMultipartUpload& request, const CallOptions& options = {}) const;
 
-  /// Signs a URL for a file behind the artifact proxy. NOT_IMPLEMENTED where the store can't sign. Needs MLflow 3.0.
-  /// Class read.
+  /// Signs a URL for a file behind the artifact proxy. NOT_IMPLEMENTED where the store can't sign. Include
+  /// <mlflowha/api/artifacts.hpp>. Needs MLflow 3.0. Class read.
   [[nodiscard]] Result<PresignedProxyDownload> get_presigned_download_url(const GetPresignedDownloadUrl& request, const CallOptions& options = {}) const;
 
-  /// Reads a whole file of a run through the server, into memory. 2.22 answers a file that isn't there with 500. Class
-  /// read.
+  /// Reads a whole file of a run through the server, into memory. 2.22 answers a file that isn't there with 500.
+  /// Include <mlflowha/api/artifacts.hpp>. Class read.
   [[nodiscard]] Result<std::string> get_artifact(const GetArtifact& request, const CallOptions& options = {}) const;
 
   /// Reads a whole file of a model version through the server, into memory. 2.22 answers a file that isn't there with
-  /// 500. Class read.
+  /// 500. Include <mlflowha/api/artifacts.hpp>. Class read.
   [[nodiscard]] Result<std::string> get_model_version_artifact(const GetModelVersionArtifact& request, const CallOptions& options = {}) const;
 
-  /// Stores a file of at most 10 MB in a run's artifacts; the server writes it, whatever the store. Class same_again.
+  /// Stores a file of at most 10 MB in a run's artifacts; the server writes it, whatever the store. Include
+  /// <mlflowha/api/artifacts.hpp>. Class same_again.
   [[nodiscard]] Result<void> upload_run_artifact(UploadRunArtifact request, const CallOptions& options = {}) const;
 
   // Assessments of traces
@@ -1048,36 +1081,40 @@ class MLFLOWHA_EXPORT Calls {
 
   // Logged models
 
-  /// Creates a logged model. Needs MLflow 3.0. Class create_anonymous.
+  /// Creates a logged model. Include <mlflowha/api/logged_models.hpp>. Needs MLflow 3.0. Class create_anonymous.
   [[nodiscard]] Result<LoggedModel> create_logged_model(CreateLoggedModel request, const CallOptions& options = {}) const;
 
-  /// Sets the status of a logged model: ready or failed. Needs MLflow 3.0. Class same_again.
+  /// Sets the status of a logged model: ready or failed. Include <mlflowha/api/logged_models.hpp>. Needs MLflow 3.0.
+  /// Class same_again.
   [[nodiscard]] Result<LoggedModel> finalize_logged_model(const FinalizeLoggedModel& request, const CallOptions& options = {}) const;
 
-  /// Reads a logged model. Needs MLflow 3.0. Class read.
+  /// Reads a logged model. Include <mlflowha/api/logged_models.hpp>. Needs MLflow 3.0. Class read.
   [[nodiscard]] Result<LoggedModel> get_logged_model(const GetLoggedModel& request, const CallOptions& options = {}) const;
 
-  /// Deletes a logged model. Needs MLflow 3.0. Class same_again.
+  /// Deletes a logged model. Include <mlflowha/api/logged_models.hpp>. Needs MLflow 3.0. Class same_again.
   [[nodiscard]] Result<void> delete_logged_model(const DeleteLoggedModel& request, const CallOptions& options = {}) const;
 
-  /// Lists logged models, a page at a time. Needs MLflow 3.0. Class read.
+  /// Lists logged models, a page at a time. Include <mlflowha/api/logged_models.hpp>. Needs MLflow 3.0. Class read.
   [[nodiscard]] Result<Page<LoggedModel>> search_logged_models(const SearchLoggedModels& request, const CallOptions& options = {}) const;
   /// Everything that search_logged_models finds, fetched a page at a time while it is walked.
   [[nodiscard]] Pager<Calls, SearchLoggedModels, LoggedModel> search_logged_models_all(SearchLoggedModels request, CallOptions options = {}) const;
 
-  /// Sets tags of a logged model. Needs MLflow 3.0. Class same_again.
+  /// Sets tags of a logged model. Include <mlflowha/api/logged_models.hpp>. Needs MLflow 3.0. Class same_again.
   [[nodiscard]] Result<void> set_logged_model_tags(const SetLoggedModelTags& request, const CallOptions& options = {}) const;
 
-  /// Removes a tag of a logged model. Needs MLflow 3.0. Class once.
+  /// Removes a tag of a logged model. Include <mlflowha/api/logged_models.hpp>. Needs MLflow 3.0. Class once.
   [[nodiscard]] Result<void> delete_logged_model_tag(const DeleteLoggedModelTag& request, const CallOptions& options = {}) const;
 
-  /// Lists the files in one directory of a logged model. Needs MLflow 3.0. Class read.
+  /// Lists the files in one directory of a logged model. Include <mlflowha/api/logged_models.hpp>. Needs MLflow 3.0.
+  /// Class read.
   [[nodiscard]] Result<LoggedModelArtifactList> list_logged_model_artifacts(const ListLoggedModelArtifacts& request, const CallOptions& options = {}) const;
 
-  /// Adds params to a logged model, all or none. Needs MLflow 3.0. Class create_anonymous.
+  /// Adds params to a logged model, all or none. Include <mlflowha/api/logged_models.hpp>. Needs MLflow 3.0. Class
+  /// create_anonymous.
   [[nodiscard]] Result<void> log_logged_model_params(const LogLoggedModelParams& request, const CallOptions& options = {}) const;
 
-  /// Reads a whole file of a logged model through the server, into memory. Needs MLflow 3.0. Class read.
+  /// Reads a whole file of a logged model through the server, into memory. Include <mlflowha/api/logged_models.hpp>.
+  /// Needs MLflow 3.0. Class read.
   [[nodiscard]] Result<std::string> get_logged_model_artifact(const GetLoggedModelArtifact& request, const CallOptions& options = {}) const;
 
   // Traces

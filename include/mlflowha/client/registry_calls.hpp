@@ -13,6 +13,11 @@
 
 MLFLOWHA_BEGIN_NAMESPACE
 
+// Of <mlflowha/api/logged_models.hpp>; who calls what takes them includes it.
+struct LoggedModelTag;
+struct LoggedModelStatusNames;
+using LoggedModelStatus = OpenEnum<LoggedModelStatusNames>;
+
 /// Thread-safe as Client is.
 class MLFLOWHA_EXPORT RegistryCalls : public RunConveniences {
  public:

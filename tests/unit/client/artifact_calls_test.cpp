@@ -1,3 +1,4 @@
+#include <mlflowha/api/artifacts.hpp>
 #include <mlflowha/client/impl/artifact_files.hpp>
 
 #include <filesystem>

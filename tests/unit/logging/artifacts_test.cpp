@@ -1,3 +1,4 @@
+#include <mlflowha/api/artifacts.hpp>
 #include <mlflowha/logging/impl/sha256.hpp>
 
 #include <sys/stat.h>

@@ -1,3 +1,4 @@
+#include <mlflowha/api/artifacts.hpp>
 #include <mlflowha/logging/impl/sent_book.hpp>
 
 #include <cmath>

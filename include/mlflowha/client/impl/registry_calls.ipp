@@ -1,6 +1,7 @@
 #ifndef MLFLOWHA_CLIENT_IMPL_REGISTRY_CALLS_IPP
 #define MLFLOWHA_CLIENT_IMPL_REGISTRY_CALLS_IPP
 
+#include <mlflowha/api/logged_models.hpp>
 #include <mlflowha/api/webhooks.hpp>
 #include <mlflowha/client/registry_calls.hpp>
 

@@ -1,6 +1,7 @@
 #ifndef MLFLOWHA_LOGGING_IMPL_VERIFY_IPP
 #define MLFLOWHA_LOGGING_IMPL_VERIFY_IPP
 
+#include <mlflowha/api/artifacts.hpp>
 #include <mlflowha/client/impl/artifact_files.hpp>
 #include <mlflowha/logging/impl/log_hub.ipp>
 #include <mlflowha/logging/impl/sent_book.hpp>

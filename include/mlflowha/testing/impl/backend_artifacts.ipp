@@ -4,6 +4,8 @@
 // The artifact store behind the server: the proxy, the files of runs, model versions and logged models. Its files are
 // kept by path; it signs no URLs and knows no multipart uploads, as a store on disk.
 
+#include <mlflowha/api/artifacts.hpp>
+#include <mlflowha/api/logged_models.hpp>
 #include <mlflowha/testing/impl/backend_logged_models.ipp>
 #include <mlflowha/testing/impl/backend_versions.ipp>
 

@@ -3,6 +3,7 @@
 
 // Handlers for logged models, and for what links runs to them.
 
+#include <mlflowha/api/logged_models.hpp>
 #include <mlflowha/testing/impl/backend_runs.ipp>
 #include <mlflowha/testing/impl/backend_search.ipp>
 

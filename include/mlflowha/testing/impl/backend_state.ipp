@@ -3,6 +3,8 @@
 
 // The handlers of FakeBackend, one for each operation, and the table that leads to them.
 
+#include <mlflowha/api/artifacts.hpp>
+#include <mlflowha/api/logged_models.hpp>
 #include <mlflowha/testing/impl/backend_filter.ipp>
 
 #include <mutex>

@@ -3,6 +3,7 @@
 
 // The tables of FakeBackend, with the keys and orders that MLflow's database schema gives them.
 
+#include <mlflowha/api/logged_models.hpp>
 #include <mlflowha/core/rng.hpp>
 #include <mlflowha/testing/fake_backend.hpp>
 #include <mlflowha/testing/impl/backend_names.ipp>

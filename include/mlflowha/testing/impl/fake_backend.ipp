@@ -1,6 +1,7 @@
 #ifndef MLFLOWHA_TESTING_IMPL_FAKE_BACKEND_IPP
 #define MLFLOWHA_TESTING_IMPL_FAKE_BACKEND_IPP
 
+#include <mlflowha/api/logged_models.hpp>
 #include <mlflowha/testing/fake_backend.hpp>
 #include <mlflowha/testing/impl/backend_artifacts.ipp>
 #include <mlflowha/testing/impl/backend_logging.ipp>
