@@ -70,7 +70,7 @@ def test_a_job_that_starts_with_every_server_down(door: Door, quick: Path, caplo
     local = outer.info.run_id
     assert local.startswith("local-")
     with pytest.raises(MlflowException, match="isn't on a server yet") as caught:
-        MlflowClient().log_text(local, "text", "a.txt")
+        MlflowClient().list_artifacts(local)
     assert caught.value.error_code == "TEMPORARILY_UNAVAILABLE"
     assert mlflow.get_run(local).info.status == "FINISHED"
 
@@ -255,9 +255,13 @@ def test_a_metric_of_a_model_keeps_its_model(door: Door, quick: Path) -> None:
     mlflow.set_tracking_uri(uri)
     mlflow.set_experiment("models")
     with mlflow.start_run() as run:
+        from mlflow.entities import LoggedModelInput
+
         model = mlflow.initialize_logged_model(name="x", source_run_id=run.info.run_id)
         door.shut()
         MlflowClient().log_metric(run.info.run_id, "m", 1.0, model_id=model.model_id)
+        with pytest.raises(MlflowException):  # what the spool has no room for isn't dropped on the way
+            MlflowClient().log_inputs(run.info.run_id, models=[LoggedModelInput(model.model_id)])
         door.open()
         until(lambda: drained(uri))
     metrics = truth(door).get_logged_model(model.model_id).metrics

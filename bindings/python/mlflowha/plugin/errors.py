@@ -15,6 +15,7 @@ from mlflow.exceptions import MlflowException, RestException
 from mlflow.protos import databricks_pb2
 
 from mlflowha.errors import MlflowhaError
+from mlflowha.plugin.transfer import is_busy
 
 _CODES = {
     "timeout": databricks_pb2.DEADLINE_EXCEEDED,
@@ -103,6 +104,8 @@ def cause_of(exception: BaseException | None) -> BaseException | None:
         if ours is not None:
             return ours if is_outage(ours) else None
         if isinstance(exception, (requests.exceptions.ConnectionError, requests.exceptions.Timeout)):
+            return exception
+        if isinstance(exception, requests.exceptions.HTTPError) and is_busy(exception.response):
             return exception
         exception = exception.__cause__ or exception.__context__
     return None

@@ -39,6 +39,7 @@ _logger = logging.getLogger("mlflowha")
 
 _REQUEST_TAG = "mlflowha.request_id"
 _LOCAL_ID = re.compile(r"local-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_ASSUMED_ROOT = re.compile(rf"mlflow-artifacts:/(?://)?({_LOCAL_ID.pattern}|[0-9a-f]{{32}})/artifacts(?:/(.*))?")
 _NAMED_ID = re.compile(r"mlflowha-name-[A-Za-z0-9_-]+")
 _LOOK_EVERY = 0.2  # seconds between looks at whether the servers are back
 _SETTLE = 2.0  # seconds that a reading call waits for what is still in the spool
@@ -80,10 +81,12 @@ class Keeper:
         self._runs: dict[str, SpooledRun] = {}
         self._server_ids: dict[str, str] = {}  # of runs that had a local id
         self._views: OrderedDict[str, Run] = OrderedDict()
+        self._roots: OrderedDict[str, str] = OrderedDict()  # runs by their artifact URIs
         self._experiments: OrderedDict[str, Experiment] = OrderedDict()
         self._outage = False
         self._warned = False
         self._delivered = 0
+        self._refused = 0
         self._looked = 0.0
         self._noted = 0.0
         self._pid = os.getpid()
@@ -151,6 +154,8 @@ class Keeper:
                     self._local.timeout = None
             elif run is not None:
                 self._look()
+            if cause is None and not SpooledRun.takes(name, given, named):
+                return live(run_id, *given, **named)
             run = run or self._take_over(run_id, cause)
             with run.lock:
                 if run.released:  # delivered meanwhile
@@ -227,13 +232,12 @@ class Keeper:
             if "mlflowha-name-" in body:
                 body = _NAMED_ID.sub(self._experiment_id, body)
             if "local-" in body:
-                body = _LOCAL_ID.sub(self._run_id, body)
+                body = _LOCAL_ID.sub(lambda found: self._server_id(found.group()), body)
         if endpoint and "local-" in endpoint:
-            endpoint = _LOCAL_ID.sub(self._run_id, endpoint)
+            endpoint = _LOCAL_ID.sub(lambda found: self._server_id(found.group()), endpoint)
         return body, endpoint
 
-    def _run_id(self, found: re.Match[str]) -> str:
-        local = found.group()
+    def _server_id(self, local: str) -> str:
         run = self._runs.get(local)
         server = self._server_ids.get(local) or (run.server_id(self._patience) if run else "")
         if run is not None and not server:
@@ -246,15 +250,57 @@ class Keeper:
                 )
         return server or local
 
+    # --- files
+
+    def run_of(self, artifact_uri: str) -> tuple[str, str] | None:
+        """The run of this process whose artifacts `artifact_uri` stands for, and the directory among them."""
+        assumed = _ASSUMED_ROOT.fullmatch(artifact_uri)
+        if assumed:
+            return assumed[1], assumed[2] or ""
+        root, below = artifact_uri.rstrip("/"), ""
+        while root:
+            run_id = self._roots.get(root)
+            if run_id:
+                return run_id, below
+            root, _, last = root.rpartition("/")
+            below = f"{last}/{below}" if below else last
+        return None
+
     def artifact_uri(self, uri: str) -> str:
-        """Where the artifacts of a run are that was started offline; others as they are."""
-        found = _LOCAL_ID.search(uri)
-        server = self._run_id(found) if found else ""
-        if found is None or server == found.group():
+        """Where the artifacts of a run are whose URI had to be assumed (run_view()); others as they are."""
+        assumed = _ASSUMED_ROOT.fullmatch(uri)
+        if assumed is None:
             return uri
-        run = json.loads(self._link.call("get_run", json.dumps({"run_id": server})))
-        below = uri[found.end() :].removeprefix("/artifacts")
-        return f"{run['run']['info']['artifact_uri']}{below}"
+        server = self._server_id(assumed[1]) if _LOCAL_ID.fullmatch(assumed[1]) else assumed[1]
+        if _LOCAL_ID.fullmatch(server):
+            raise MlflowException(
+                f"run {server} was started by another process while no server answered: only that process knows it",
+                databricks_pb2.RESOURCE_DOES_NOT_EXIST,
+            )
+        try:
+            run = json.loads(self._link.call("get_run", json.dumps({"run_id": server})))
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            return uri  # a directory that is only called like a run
+        root = str(run["run"]["info"]["artifact_uri"])
+        return f"{root.rstrip('/')}/{assumed[2]}" if assumed[2] else root
+
+    def settle_files(self, run_id: str) -> None:
+        """Before the artifacts of a run are read: raises when files of it that were logged aren't on a server yet."""
+        run = self._runs.get(self._server_ids.get(run_id, run_id))
+        if run is None or not run.has_files:
+            return
+        if not self.down():
+            self._settle(_SETTLE)
+        if not run.released:
+            raise MlflowException(
+                f"files that were logged into the run {run_id} aren't on a server yet; they are kept in "
+                f"{self._directory}",
+                databricks_pb2.TEMPORARILY_UNAVAILABLE,
+            )
+
+    # --- experiments and runs
 
     def _experiment_id(self, found: re.Match[str]) -> str:
         name = name_of(found.group())
@@ -335,6 +381,8 @@ class Keeper:
     def _remember(self, run: Any) -> Any:
         tags = [RunTag(key, value) for key, value in run.data.tags.items()]
         self._keep(self._views, run.info.run_id, Run(run.info, RunData(tags=tags)))
+        if run.info.artifact_uri:
+            self._keep(self._roots, run.info.artifact_uri.rstrip("/"), run.info.run_id)
         return run
 
     def _keep(self, memory: OrderedDict[str, Any], key: str, value: Any) -> None:
@@ -412,6 +460,7 @@ class Keeper:
                 report = run.logger.flush(max(0.0, deadline - time.monotonic()))
                 if not report["drained"] or not report["run_id"]:
                     continue
+                self._note_refused(run.logger.status())
                 run.released = True
                 if run_id != report["run_id"]:
                     self._server_ids[run_id] = report["run_id"]
@@ -421,6 +470,17 @@ class Keeper:
                 run.logger = None  # ends its threads, not the run
                 released += 1
         return released
+
+    def _note_refused(self, status: dict[str, Any]) -> None:
+        refused = status["refused"]  # of all runs since the spool was opened
+        if refused > self._refused:
+            _logger.warning(
+                "The servers have refused %d of the spooled entries (%s). They are kept in %s.",
+                refused - self._refused,
+                status["last_error"],
+                self._directory,
+            )
+        self._refused = refused
 
     def _settle(self, wait: float) -> None:
         if not self._outage:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from typing import Any
 
 from mlflow.entities import LifecycleStage, Run, RunData, RunInfo, RunStatus
+from mlflow.store.artifact.artifact_repo import verify_artifact_path
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME
 
 _ENDED = (RunStatus.FINISHED, RunStatus.FAILED, RunStatus.KILLED)
@@ -20,10 +22,13 @@ class SpooledRun:
         self.view = view
         self.lock = threading.RLock()
         self.released = False
+        self.has_files = False  # among what was spooled
 
     @staticmethod
     def takes(name: str, given: tuple[Any, ...], named: dict[str, Any]) -> bool:
-        """Whether the spool can hold this call: it has no room for the models of log_inputs."""
+        """Whether the spool can hold this call: not the models of log_inputs, nor those of log_model()."""
+        if name == "log_artifacts":
+            return not _is_model_of_a_run(given[0])
         return name != "log_inputs" or not (named.get("models") or (len(given) > 1 and given[1]))
 
     def server_id(self, wait: float = 0.0) -> str:
@@ -62,6 +67,19 @@ class SpooledRun:
             texts = {name: getattr(dataset, name) for name in fields if getattr(dataset, name)}
             self.logger.log_input(texts, [(tag.key, tag.value) for tag in entry.tags or ()])
 
+    def log_artifact(self, local_file: str, artifact_path: str | None) -> None:
+        verify_artifact_path(artifact_path)
+        with open(local_file, "rb"):  # what MLflow's own upload raises when it can't be read
+            pass
+        self.has_files = True
+        self.logger.log_artifact(os.fspath(local_file), artifact_path or "")
+
+    def log_artifacts(self, local_dir: str, artifact_path: str | None) -> None:
+        verify_artifact_path(artifact_path)
+        if os.path.isdir(local_dir):  # MLflow takes what isn't there for empty
+            self.has_files = True
+            self.logger.log_artifacts(os.path.abspath(local_dir), artifact_path or "")
+
     def update_run_info(self, run_status: Any, end_time: Any, run_name: Any) -> RunInfo:
         if run_name:
             self.logger.set_tags([(MLFLOW_RUN_NAME, run_name)])
@@ -80,6 +98,16 @@ class SpooledRun:
         )
         self.view = Run(changed, self.view.data)
         return changed
+
+
+def _is_model_of_a_run(local_dir: str) -> bool:
+    """Whether MLflow is about to log a model: its files name the run's server id, and a call that must have an answer
+    follows. Without that it would be half logged."""
+    try:
+        with open(os.path.join(local_dir, "MLmodel"), encoding="utf-8") as file:
+            return any(line.startswith("run_id:") for line in file)
+    except (OSError, UnicodeDecodeError):
+        return False
 
 
 def run_info(

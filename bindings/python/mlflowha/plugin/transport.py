@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import threading
 from typing import Any
 from urllib.parse import urlencode
@@ -28,6 +29,7 @@ from mlflowha.plugin.outage import keeper_of
 from mlflowha.plugin.transfer import PATIENCE, is_busy
 
 _NAME = "_get_http_response_with_retries"
+_SLOWEST = 1 << 20  # bytes a second, as TimeoutOptions::slowest_transfer
 _mlflows: Any = None
 _lock = threading.Lock()
 
@@ -136,8 +138,13 @@ def _by_transfer(
     raises = options.get("raise_on_status", True)
     options.update(max_retries=0, backoff_factor=0, backoff_jitter=0, retry_codes=(), raise_on_status=False)
     patience = PATIENCE
-    if method != "GET" and keeper_of(link).down():
-        patience = 0.0  # autologging uploads plot after plot: waiting for each would stop the program for minutes
+    keeper = keeper_of(link)
+    if method != "GET" and keeper.down():
+        patience = 0.0  # what is known to fail had better fail at once
+    elif keeper.timeout is not None:  # there is something to fall back on
+        patience = keeper.timeout
+        enough = keeper.timeout + _size_of(options.get("data")) / _SLOWEST
+        timeout = enough if timeout is None else min(timeout, enough)
     answer = link.transfer.send(
         _mlflows,
         method,
@@ -152,6 +159,13 @@ def _by_transfer(
         told = f"{answer.status_code} {answer.text[:200]}"
         raise Busy(f"{method} {path}: no endpoint could serve it: {told}", response=answer)
     return answer
+
+
+def _size_of(data: Any) -> int:
+    try:
+        return os.fstat(data.fileno()).st_size
+    except (AttributeError, OSError, ValueError):
+        return 0
 
 
 def _response(status: int, text: str) -> requests.Response:
