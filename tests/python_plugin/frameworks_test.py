@@ -1,7 +1,11 @@
-"""MLflow's autologging of frameworks goes through us, and an outage in the middle of a fit costs nothing."""
+"""MLflow's autologging of frameworks goes through us, and an outage in the middle of a fit costs nothing.
+
+Keras is 450 MB and not installed unless MLFLOWHA_TEST_FRAMEWORKS="keras jax" says so: see with_mlflow.py.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -47,7 +51,18 @@ def xgboost(at: Callable[[int], None]) -> None:
     framework.train(parameters, data, ROUNDS, evals=[(data, "train")], callbacks=[Watch()])
 
 
-@pytest.mark.parametrize("fit", [sklearn, lightgbm, xgboost])
+def keras(at: Callable[[int], None]) -> None:
+    os.environ.setdefault("KERAS_BACKEND", "jax")
+    pytest.importorskip("jax", reason="no Keras here")
+    framework = pytest.importorskip("keras", reason="no Keras here")
+    mlflow.keras.autolog(log_models=False, silent=True)
+    model = framework.Sequential([framework.layers.Dense(3, activation="softmax")])
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    watch = framework.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: at(epoch))
+    model.fit(X, Y, epochs=ROUNDS, verbose=0, callbacks=[watch])
+
+
+@pytest.mark.parametrize("fit", [sklearn, lightgbm, xgboost, keras])
 def test_an_outage_in_the_middle_of_a_fit(fit: Callable[..., None], door: Door, quick: Path) -> None:
     uri = f"mlflowha+{door.url}"
     name = f"framework {fit.__name__}"
