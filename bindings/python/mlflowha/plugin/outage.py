@@ -278,7 +278,7 @@ class Keeper:
                 databricks_pb2.RESOURCE_DOES_NOT_EXIST,
             )
         try:
-            run = json.loads(self._link.call("get_run", json.dumps({"run_id": server})))
+            run = json.loads(self._link.call("get_run", json.dumps({"run_id": server}), self.timeout))
         except MlflowException as error:
             if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                 raise
