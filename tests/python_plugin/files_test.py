@@ -112,6 +112,21 @@ def test_files_of_a_run_that_starts_with_every_server_down(door: Door, quick: Pa
     assert text(door, stored.info.run_id, "late.txt") == "later"
 
 
+def test_a_run_of_which_only_the_id_is_known(door: Door, quick: Path) -> None:
+    uri = f"mlflowha+{door.url}"
+    real = truth(door)
+    run_id = real.create_run(real.create_experiment("only the id")).info.run_id
+    mlflow.set_tracking_uri(uri)
+    client = MlflowClient()
+    client.log_metric(run_id, "m", 1.0)
+    client.log_text(run_id, "text", "a.txt")
+    door.open()
+    until(lambda: drained(uri))
+    client.log_text(run_id, "text", "b.txt")
+    assert real.get_run(run_id).data.metrics == {"m": 1.0}
+    assert files(door, run_id) == {"a.txt", "b.txt"}
+
+
 _SCRIPT = """
 import mlflow
 mlflow.set_experiment("files at exit")
@@ -157,6 +172,9 @@ def test_raise_mode(door: Door, quick: Path, monkeypatch: pytest.MonkeyPatch) ->
     door.shut()
     with pytest.raises(MlflowException):
         MlflowClient().log_text(run.info.run_id, "x", "a.txt")
+    (quick / "a.txt").touch()
+    with pytest.raises(MlflowException):  # a URI whose run would be assumed
+        get_artifact_repository(f"mlflow-artifacts:/{run.info.run_id}/artifacts").log_artifact(str(quick / "a.txt"))
     assert not (quick / "spool").exists()
 
 
@@ -273,9 +291,11 @@ def test_a_directory_as_the_store(door: Door, quick: Path) -> None:
     assert (folder / "a.txt").read_text() == "text"
     MlflowClient().log_text(run.info.run_id, "text", "b.txt")
     door.shut()  # which is no outage for what needs no server
+    MlflowClient().log_metric(run.info.run_id, "m", 1.0)
     MlflowClient().log_text(run.info.run_id, "text", "c.txt")
     assert sorted(path.name for path in folder.iterdir()) == ["a.txt", "b.txt", "c.txt"]
-    assert not keeper_of(link_to(uri))._runs
+    door.open()
+    until(lambda: drained(uri))
 
 
 def test_what_only_looks_like_the_files_of_a_run(door: Door, quick: Path) -> None:
