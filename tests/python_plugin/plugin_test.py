@@ -16,6 +16,7 @@ import mlflow
 import pytest
 from conftest import MLFLOW_3, Door
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 from mlflow.store.tracking.rest_store import RestStore
 
 _WHAT_IS_THERE = """
@@ -141,6 +142,15 @@ def test_an_artifact_address_with_one_of_our_hosts_stands_for_all(door: Door, qu
         f"{closed.url}/api/2.0/mlflow-artifacts/artifacts{path}/a.txt",
     ):
         assert mlflow.artifacts.load_text(uri) == "text"
+
+
+def test_a_list_that_no_client_can_be_made_of(quick: Path) -> None:
+    mlflow.set_tracking_uri("mlflowha+http://127.0.0.1:1,127.0.0.1:1")
+    with pytest.raises(MlflowException, match=r"item 2: http://127.0.0.1:1 is listed twice") as refused:
+        MlflowClient().search_experiments()
+    assert refused.value.error_code == "INVALID_PARAMETER_VALUE"
+    with pytest.raises(MlflowException, match="is listed twice"):
+        mlflow.start_run()
 
 
 def test_stores_can_be_pickled(door: Door, quick: Path) -> None:

@@ -81,6 +81,8 @@ def is_outage(error: MlflowhaError) -> bool:
 
 def to_mlflow(error: MlflowhaError) -> MlflowException:
     """The exception that MLflow's callers get for `error`."""
+    if isinstance(error, MlflowException):  # a client that could not be made has said so already
+        return error
     answer = status_and_body(error)
     made: Any
     if answer is not None and answer[1].startswith("{"):
