@@ -37,7 +37,8 @@ class Door:
         self.upstream = upstream
         self.requests = bytearray()  # what has come in
         self._tls = tls
-        self.port = free_port()
+        self._held = self._hold(free_port())  # nobody else gets it; not listened to, it refuses
+        self.port: int = self._held.getsockname()[1]
         self.deaf = False
         self._listener: socket.socket | None = None
         self._open: set[socket.socket] = set()
@@ -50,22 +51,28 @@ class Door:
     def open(self) -> None:
         self.deaf = False
         if self._listener is None:
-            listener = socket.socket()
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(("127.0.0.1", self.port))
-            listener.listen(64)
-            self._listener = listener
-            threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
+            self._listener = self._held
+            self._listener.listen(64)
+            threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
 
     def shut(self) -> None:
         with self._lock:
-            everything = [*self._open, *([self._listener] if self._listener else [])]
-            self._listener = None
+            listener, self._listener = self._listener, None
+            everything = [*self._open, *([listener] if listener else [])]
             self._open.clear()
         for one in everything:
             with contextlib.suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
             one.close()
+        if listener is not None:
+            self._held = self._hold(self.port)
+
+    @staticmethod
+    def _hold(port: int) -> socket.socket:
+        held = socket.socket()
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind(("127.0.0.1", port))
+        return held
 
     def _accept(self, listener: socket.socket) -> None:
         while True:
