@@ -3,6 +3,8 @@
 The bytes go between disk and network in C++. Here is what MLflow's client does around that: directories, files made of
 what is in memory, and a place for what is downloaded. Names of files that a server lists are foreign: none leads out of
 the folder that the user gave.
+
+`import mlflowha` brings this along: what it needs of the standard library that is slow to import waits for its use.
 """
 
 from __future__ import annotations
@@ -10,8 +12,6 @@ from __future__ import annotations
 import json
 import os
 import posixpath
-import shutil
-import tempfile
 import time
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -75,6 +75,8 @@ def log_dict(
 def log_stream(
     client: Client, run_id: str, stream: IO[bytes], artifact_file: str, timeout: Any, cancel: Cancel | None
 ) -> None:
+    import shutil
+
     _log_made(client, run_id, artifact_file, lambda file: shutil.copyfileobj(stream, file), timeout, cancel)
 
 
@@ -87,6 +89,8 @@ def _log_made(
     cancel: Cancel | None,
 ) -> None:
     """Through a file, so that it can be sent again however long it is."""
+    import tempfile
+
     directory, name = posixpath.split(posixpath.normpath(artifact_file))
     if name in ("", ".", ".."):
         raise invalid(f"artifact_file: value is {artifact_file!r}, expected the path of a file")
@@ -164,6 +168,8 @@ def download_artifacts(
         _download(client, run_id, path, folder, rest_of(timeout), cancel)
     except BaseException:
         if dst_path is None:
+            import shutil
+
             shutil.rmtree(folder, ignore_errors=True)
         raise
     return os.path.join(folder, path) if path else folder
@@ -239,6 +245,8 @@ def _check_path(path: str) -> None:
 
 def _folder(given: Path | None) -> str:
     if given is None:
+        import tempfile
+
         return tempfile.mkdtemp(prefix="mlflowha-")
     folder = os.path.abspath(given)
     if not os.path.isdir(folder):

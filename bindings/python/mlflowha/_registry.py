@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from ._files import rest_of
 from .errors import AlreadyExistsError, NotFoundError, found_here, invalid
@@ -49,6 +48,8 @@ def copy_model_version(
 def _version_at(client: Client, uri: str, rest: Callable[[], float | None], cancel: Cancel | None) -> ModelVersion:
     def call(operation: str, *values: object) -> Any:
         return client._call(operation, values, rest(), cancel)
+
+    from urllib.parse import urlsplit  # slow to import, and `import mlflowha` brings this module along
 
     parts = urlsplit(uri)
     name, _, word = parts.path.removeprefix("/").partition("/")

@@ -10,6 +10,7 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+from . import _files, _registry
 from ._aio_calls import AsyncCalls
 from .client import Client as SyncClient
 from .errors import NotFoundError
@@ -124,8 +125,6 @@ class Client(AsyncCalls):
         self, src_model_uri: str, dst_name: str, *, timeout: Seconds | None = None
     ) -> ModelVersion:
         """As Client.copy_model_version()."""
-        from . import _registry
-
         return await self._run(
             lambda cancel: _registry.copy_model_version(self._sync, src_model_uri, dst_name, timeout, cancel)
         )
@@ -143,8 +142,6 @@ class Client(AsyncCalls):
         timeout: Seconds | None = None,
     ) -> None:
         """As Client.log_artifact()."""
-        from . import _files
-
         await self._run(
             lambda cancel: _files.log_artifact(self._sync, run_id, local_path, artifact_path, timeout, cancel)
         )
@@ -158,32 +155,24 @@ class Client(AsyncCalls):
         timeout: Seconds | None = None,
     ) -> None:
         """As Client.log_artifacts()."""
-        from . import _files
-
         await self._run(
             lambda cancel: _files.log_artifacts(self._sync, run_id, local_dir, artifact_path, timeout, cancel)
         )
 
     async def log_text(self, run_id: str, text: str, artifact_file: str, *, timeout: Seconds | None = None) -> None:
         """As Client.log_text()."""
-        from . import _files
-
         await self._run(lambda cancel: _files.log_text(self._sync, run_id, text, artifact_file, timeout, cancel))
 
     async def log_dict(
         self, run_id: str, dictionary: Mapping[str, Any], artifact_file: str, *, timeout: Seconds | None = None
     ) -> None:
         """As Client.log_dict()."""
-        from . import _files
-
         await self._run(lambda cancel: _files.log_dict(self._sync, run_id, dictionary, artifact_file, timeout, cancel))
 
     async def log_stream(
         self, run_id: str, stream: IO[bytes], artifact_file: str, *, timeout: Seconds | None = None
     ) -> None:
         """As Client.log_stream()."""
-        from . import _files
-
         await self._run(lambda cancel: _files.log_stream(self._sync, run_id, stream, artifact_file, timeout, cancel))
 
     async def download_artifacts(
@@ -195,8 +184,6 @@ class Client(AsyncCalls):
         timeout: Seconds | None = None,
     ) -> str:
         """As Client.download_artifacts()."""
-        from . import _files
-
         return await self._run(
             lambda cancel: _files.download_artifacts(self._sync, run_id, path, dst_path, timeout, cancel)
         )
@@ -210,8 +197,6 @@ class Client(AsyncCalls):
         timeout: Seconds | None = None,
     ) -> None:
         """As Client.log_model_artifact()."""
-        from . import _files
-
         await self._run(
             lambda cancel: _files.log_model_artifact(self._sync, model_id, local_path, artifact_path, timeout, cancel)
         )
@@ -225,8 +210,6 @@ class Client(AsyncCalls):
         timeout: Seconds | None = None,
     ) -> None:
         """As Client.log_model_artifacts()."""
-        from . import _files
-
         await self._run(
             lambda cancel: _files.log_model_artifacts(self._sync, model_id, local_dir, artifact_path, timeout, cancel)
         )
@@ -235,16 +218,12 @@ class Client(AsyncCalls):
         self, root_uri: str, path: str, local_file: str | os.PathLike[str], *, timeout: Seconds | None = None
     ) -> None:
         """As Client.put_artifact()."""
-        from . import _files
-
         await self._run(lambda cancel: _files.put_artifact(self._sync, root_uri, path, local_file, timeout, cancel))
 
     async def fetch_artifact(
         self, root_uri: str, path: str, local_file: str | os.PathLike[str], *, timeout: Seconds | None = None
     ) -> None:
         """As Client.fetch_artifact()."""
-        from . import _files
-
         await self._run(lambda cancel: _files.fetch_artifact(self._sync, root_uri, path, local_file, timeout, cancel))
 
     async def upload_artifact(self, artifact_path: str, content: bytes, *, timeout: Seconds | None = None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from . import _core
+from . import _core, _files, _registry
 from ._base import Page
 from ._calls import Calls
 from .errors import NotFoundError
@@ -166,8 +166,6 @@ class Client(Calls):
     def copy_model_version(self, src_model_uri: str, dst_name: str, *, timeout: Seconds | None = None) -> ModelVersion:
         """The version at models:/NAME/VERSION (also /STAGE, /latest, models:/NAME@ALIAS) as the next one of `dst_name`,
         a registered model that is made if it isn't there."""
-        from . import _registry
-
         return _registry.copy_model_version(self, src_model_uri, dst_name, timeout, None)
 
     def get_model_version_stages(self, name: str, version: str | int) -> list[str]:
@@ -189,8 +187,6 @@ class Client(Calls):
         timeout: Seconds | None = None,
     ) -> None:
         """A file, into the directory `artifact_path` of the run's artifacts. A directory goes below its own name."""
-        from . import _files
-
         _files.log_artifact(self, run_id, local_path, artifact_path, timeout, None)
 
     def log_artifacts(
@@ -202,28 +198,20 @@ class Client(Calls):
         timeout: Seconds | None = None,
     ) -> None:
         """All files below a directory, with their paths below it. Safe to repeat."""
-        from . import _files
-
         _files.log_artifacts(self, run_id, local_dir, artifact_path, timeout, None)
 
     def log_text(self, run_id: str, text: str, artifact_file: str, *, timeout: Seconds | None = None) -> None:
         """A text, as a file in UTF-8."""
-        from . import _files
-
         _files.log_text(self, run_id, text, artifact_file, timeout, None)
 
     def log_dict(
         self, run_id: str, dictionary: Mapping[str, Any], artifact_file: str, *, timeout: Seconds | None = None
     ) -> None:
         """A dict, as YAML where the name ends in .yml or .yaml (needs PyYAML), as JSON elsewhere."""
-        from . import _files
-
         _files.log_dict(self, run_id, dictionary, artifact_file, timeout, None)
 
     def log_stream(self, run_id: str, stream: IO[bytes], artifact_file: str, *, timeout: Seconds | None = None) -> None:
         """What is left to read in a binary stream, through a temporary file."""
-        from . import _files
-
         _files.log_stream(self, run_id, stream, artifact_file, timeout, None)
 
     def download_artifacts(
@@ -236,8 +224,6 @@ class Client(Calls):
     ) -> str:
         """A file or a directory of the run's artifacts ("" for all of them), into the directory `dst_path` (a temporary
         one) below which it keeps its path; where it is now. A file appears when all of it is there."""
-        from . import _files
-
         return _files.download_artifacts(self, run_id, path, dst_path, timeout, None)
 
     def log_model_artifact(
@@ -249,8 +235,6 @@ class Client(Calls):
         timeout: Seconds | None = None,
     ) -> None:
         """A file, into the directory `artifact_path` of a logged model's artifacts."""
-        from . import _files
-
         _files.log_model_artifact(self, model_id, local_path, artifact_path, timeout, None)
 
     def log_model_artifacts(
@@ -262,24 +246,18 @@ class Client(Calls):
         timeout: Seconds | None = None,
     ) -> None:
         """All files below a directory, with their paths below it."""
-        from . import _files
-
         _files.log_model_artifacts(self, model_id, local_dir, artifact_path, timeout, None)
 
     def put_artifact(
         self, root_uri: str, path: str, local_file: str | os.PathLike[str], *, timeout: Seconds | None = None
     ) -> None:
         """A file, to `path` below a root: the artifact_uri of a run or of a logged model."""
-        from . import _files
-
         _files.put_artifact(self, root_uri, path, local_file, timeout, None)
 
     def fetch_artifact(
         self, root_uri: str, path: str, local_file: str | os.PathLike[str], *, timeout: Seconds | None = None
     ) -> None:
         """The artifact at `path` below a root into the file `local_file`."""
-        from . import _files
-
         _files.fetch_artifact(self, root_uri, path, local_file, timeout, None)
 
     # --- files through the server's artifact proxy
