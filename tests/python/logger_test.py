@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 
 import pytest
@@ -163,3 +164,16 @@ def test_files_that_are_refused(mlflowha_server: FakeServer, tmp_path: Path) -> 
             logger.log_artifact(tmp_path / "nothing-here")
     with pytest.raises(ValueError, match=r"keep_artifacts.*copy or link"):
         RunLogger(Client(mlflowha_server.url), keep_artifacts="move")
+
+
+def test_folders_whose_names_are_no_text(mlflowha_server: FakeServer, tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"\xff")
+    folder.mkdir()
+    (folder / "a.txt").write_bytes(b"one")
+    client = Client(mlflowha_server.url)
+    logger = RunLogger(client, directory=str(tmp_path / "spool"))
+    logger.log_artifact(folder / "a.txt", "file")
+    logger.log_artifacts(folder, "folder")
+    run_id = logger.close(30).run_id
+    assert [file.path for file in client.list_artifacts(run_id, "file").files] == ["file/a.txt"]
+    assert [file.path for file in client.list_artifacts(run_id, "folder").files] == ["folder/a.txt"]

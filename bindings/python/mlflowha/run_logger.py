@@ -175,11 +175,11 @@ class RunLogger:
 
         It is in the spool when this returns, which takes as long as copying it. The setting keep_artifacts="link" is
         for files that are never written again."""
-        self._core.log_artifact(os.fspath(local_path), artifact_path)
+        self._core.log_artifact(os.fsencode(local_path), artifact_path)
 
     def log_artifacts(self, local_dir: str | os.PathLike[str], artifact_path: str = "") -> None:
         """All files below a directory, with their paths below it."""
-        self._core.log_artifacts(os.fspath(local_dir), artifact_path)
+        self._core.log_artifacts(os.fsencode(local_dir), artifact_path)
 
     def end(self, status: str = "FINISHED", end_time: Time | None = None) -> None:
         """Ends the run once all that was logged before has been delivered."""

@@ -72,13 +72,13 @@ class SpooledRun:
         with open(local_file, "rb"):  # what MLflow's own upload raises when it can't be read
             pass
         self.has_files = True
-        self.logger.log_artifact(os.fspath(local_file), artifact_path or "")
+        self.logger.log_artifact(os.fsencode(local_file), artifact_path or "")
 
     def log_artifacts(self, local_dir: str, artifact_path: str | None) -> None:
         verify_artifact_path(artifact_path)
         if os.path.isdir(local_dir):  # MLflow takes what isn't there for empty
             self.has_files = True
-            self.logger.log_artifacts(os.path.abspath(local_dir), artifact_path or "")
+            self.logger.log_artifacts(os.fsencode(os.path.abspath(local_dir)), artifact_path or "")
 
     def update_run_info(self, run_status: Any, end_time: Any, run_name: Any) -> RunInfo:
         if run_name:
