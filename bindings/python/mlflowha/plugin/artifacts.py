@@ -103,8 +103,7 @@ class RunArtifacts(ArtifactRepository):
                     raise
                 raise MlflowException(str(error), databricks_pb2.TEMPORARILY_UNAVAILABLE) from error
 
-        place = posixpath.join(self._below, artifact_path) if self._below and artifact_path else None
-        place = place or artifact_path or self._below or None
+        place = posixpath.join(self._below, artifact_path or "").rstrip("/") or None
         self._keeper.log(name, live, self._run_id, (local, place), {})
 
     def list_artifacts(self, *given: Any, **named: Any) -> Any:
