@@ -73,7 +73,7 @@ class Keeper:
         self._told = False
         self._patience = seconds_of("MLFLOWHA_SPOOL_AFTER", 5.0)
         #: Of a logging call that log() can go on with; nothing: the client's own.
-        self.limit = self._patience if self.spools else None
+        self.limit = self._patience if self._wanted else None
         self._exit_wait = seconds_of("MLFLOWHA_EXIT_WAIT", 10.0)
         self._directory = os.path.abspath(os.environ.get("MLFLOWHA_SPOOL_DIR") or "mlflowha-spool")
         self._local = threading.local()
