@@ -53,22 +53,6 @@ MLFLOWHA_INLINE Error file_error(const std::string& path, const char* what, int 
   return error;
 }
 
-/// Makes the directory with all that leads to it; 0700 for what it makes.
-MLFLOWHA_INLINE Result<void> make_directories(const std::string& path) {
-  for (std::size_t at = 1; at <= path.size(); ++at) {
-    if (at != path.size() && path[at] != '/') continue;
-    const std::string part = path.substr(0, at);
-    if (::mkdir(part.c_str(), 0700) != 0 && errno != EEXIST) {
-      struct ::stat there{};
-      if (::stat(part.c_str(), &there) != 0) return file_error(part, "can't be made", errno);
-    }
-  }
-  struct ::stat there{};
-  if (::stat(path.c_str(), &there) != 0) return file_error(path, "can't be made", errno);
-  if (!S_ISDIR(there.st_mode)) return file_error(path, "can't be used", ENOTDIR);
-  return {};
-}
-
 /// What was created or renamed in a directory survives a crash of the machine.
 MLFLOWHA_INLINE Result<void> sync_directory(const std::string& path) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -83,6 +67,27 @@ MLFLOWHA_INLINE std::string directory_of(const std::string& path) {
   const std::size_t slash = path.rfind('/');
   return slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
 }
+
+/// Makes the directory with all that leads to it; 0700 for what it makes.
+MLFLOWHA_INLINE Result<void> make_directories(const std::string& path) {
+  for (std::size_t at = 1; at <= path.size(); ++at) {
+    if (at != path.size() && path[at] != '/') continue;
+    const std::string part = path.substr(0, at);
+    if (::mkdir(part.c_str(), 0700) == 0) {
+      static_cast<void>(sync_directory(directory_of(part)));  // which its owner may have hidden from us
+      continue;
+    }
+    if (errno != EEXIST) {
+      struct ::stat there{};
+      if (::stat(part.c_str(), &there) != 0) return file_error(part, "can't be made", errno);
+    }
+  }
+  struct ::stat there{};
+  if (::stat(path.c_str(), &there) != 0) return file_error(path, "can't be made", errno);
+  if (!S_ISDIR(there.st_mode)) return file_error(path, "can't be used", ENOTDIR);
+  return {};
+}
+
 /// "<dir>/<id>" of "<dir>/<id>.spool".
 MLFLOWHA_INLINE std::string stem_of(const std::string& path) {
   return path.substr(0, path.size() - std::min(path.size(), spool_suffix.size()));
