@@ -16,6 +16,7 @@ import json
 import logging
 import os
 import re
+import shlex
 import threading
 import time
 import uuid
@@ -511,10 +512,10 @@ class Keeper:
         if left:
             _logger.warning(
                 "%d run%s not yet on an MLflow server: what was logged is kept. Deliver it with: "
-                "python -m mlflowha replay '%s'",
+                "python -m mlflowha replay %s",
                 left,
                 " is" if left == 1 else "s are",
-                self._directory,
+                shlex.quote(self._directory),
             )
 
     def renew_after_fork(self) -> None:

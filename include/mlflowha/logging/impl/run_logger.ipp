@@ -41,6 +41,13 @@ MLFLOWHA_INLINE Error closed_error() {
   return error;
 }
 
+/// One word for any shell.
+MLFLOWHA_INLINE std::string shell_quoted(std::string_view word) {
+  std::string quoted = "'";
+  for (const char c : word) c == '\'' ? quoted += "'\\''" : quoted += c;
+  return quoted + '\'';
+}
+
 /// One logger in one process. A child of a fork makes another one and never touches its parent's.
 struct LoggerCore {
   std::shared_ptr<LogHub> hub;
@@ -436,7 +443,7 @@ MLFLOWHA_INLINE Result<CloseReport> RunLogger::close(Duration timeout) {
   report.last_error = std::move(status.last_error);
   if ((!report.drained || report.quarantined != 0) && handle_->options().durability != Durability::none) {
     report.spool = core.hub->spool().path();
-    report.replay = fmt::format("mlflowha replay '{}'", handle_->options().directory);
+    report.replay = "mlflowha replay " + detail::shell_quoted(handle_->options().directory);
   }
   core.hub->remove(core.buffer);
   return report;
