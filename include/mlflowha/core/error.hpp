@@ -56,8 +56,9 @@ enum class Errc : std::int32_t {
   storage_full = 501,     ///< no room: the disk or the spool's own cap; nothing of this record was taken
   storage_corrupt = 502,  ///< bytes that are no spool or no record of ours
 
-  // 9xx: ours
-  internal = 900,  ///< a broken invariant of this library: please report it
+  // 9xx: this process
+  internal = 900,          ///< a broken invariant of this library: please report it
+  out_of_resources = 901,  ///< the system gives this process no more threads
 };
 
 /// The small closed set to branch on.

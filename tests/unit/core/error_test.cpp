@@ -28,6 +28,7 @@ TEST_CASE("error numbers are frozen", "[core][error]") {
   CHECK(static_cast<int>(Errc::storage_full) == 501);
   CHECK(static_cast<int>(Errc::storage_corrupt) == 502);
   CHECK(static_cast<int>(Errc::internal) == 900);
+  CHECK(static_cast<int>(Errc::out_of_resources) == 901);
 }
 
 TEST_CASE("foreign text is made fit to be shown", "[core][error][hostile]") {

@@ -58,6 +58,7 @@ MLFLOWHA_INLINE ErrorKind Error::kind() const noexcept {
     case Errc::storage_corrupt:
       return ErrorKind::storage;
     case Errc::internal:
+    case Errc::out_of_resources:
       return ErrorKind::internal;
   }
   return ErrorKind::internal;
@@ -123,6 +124,8 @@ MLFLOWHA_INLINE std::string_view to_string(Errc code) noexcept {
       return "storage_corrupt";
     case Errc::internal:
       return "internal";
+    case Errc::out_of_resources:
+      return "out_of_resources";
   }
   return "unknown";
 }

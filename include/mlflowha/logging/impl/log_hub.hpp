@@ -58,7 +58,7 @@ class MLFLOWHA_EXPORT LogHub {
 
  private:
   LogHub(const Client& client, const RunLoggerOptions& options);
-  void start_threads();
+  Result<void> start_threads();
   void stop();
   void write_loop();
   void send_loop();

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <iterator>
 #include <map>
+#include <system_error>
 #include <utility>
 
 MLFLOWHA_BEGIN_NAMESPACE
@@ -99,13 +100,15 @@ MLFLOWHA_INLINE Result<std::shared_ptr<RunBuffer>> LogHub::add(std::string_view 
     error.message = "the last logger of this directory is being closed";
     return error;
   }
+  if (options_.background) {  // first: a run that nobody will log into must not be in the spool
+    if (Result<void> started = start_threads(); !started) return std::move(started).error();
+  }
   Result<std::int64_t> run = spool_->add_run(local_id, start, server_id, attempted);
   if (!run) return std::move(run).error();
   deliverer_.open_book(*run);
   auto buffer = std::make_shared<RunBuffer>(*run, options_.max_buffer_bytes);
   buffers_.push_back(buffer);
   sendable_ = true;  // the run itself
-  if (options_.background && !writer_.joinable()) start_threads();
   changed_.notify_all();
   return buffer;
 }
@@ -128,9 +131,22 @@ MLFLOWHA_INLINE void LogHub::remove(const std::shared_ptr<RunBuffer>& buffer) {
   if (last) stop();
 }
 
-MLFLOWHA_INLINE void LogHub::start_threads() {
-  writer_ = std::thread([this] { write_loop(); });
-  sender_ = std::thread([this] { send_loop(); });
+/// Under the lock. Those that run already stay.
+MLFLOWHA_INLINE Result<void> LogHub::start_threads() {
+#if defined(__cpp_exceptions)
+  try {
+#endif
+    if (!writer_.joinable()) writer_ = std::thread([this] { write_loop(); });
+    if (!sender_.joinable()) sender_ = std::thread([this] { send_loop(); });
+#if defined(__cpp_exceptions)
+  } catch (const std::system_error& refused) {
+    Error error;
+    error.code = Errc::out_of_resources;
+    error.message = fmt::format("the threads that write and send what is logged can't be started: {}", refused.what());
+    return error;
+  }
+#endif
+  return {};
 }
 
 // --- writing --------------------------------------------------------------------------------------------------------
