@@ -5,9 +5,12 @@
 
 #include <mlflowha/logging.hpp>
 
+#include <sqlite3.h>
+
 #include <string>
 #include <vector>
 
+#include "support/catch.hpp"
 #include "support/temporary_directory.hpp"
 #include "unit/client/engine_fixture.hpp"
 
@@ -46,6 +49,19 @@ struct LoggerFixture {
   std::shared_ptr<LoggerDiary> diary = std::make_shared<LoggerDiary>();
   mlflowha::RunLoggerOptions options;
 };
+
+/// The first column of the first row, if there is one, asked of a spool that nobody has open.
+inline std::string ask_file(const std::string& path, const char* sql) {
+  sqlite3* database = nullptr;
+  REQUIRE(sqlite3_open_v2(path.c_str(), &database, SQLITE_OPEN_READWRITE, nullptr) == SQLITE_OK);
+  sqlite3_stmt* statement = nullptr;
+  REQUIRE(sqlite3_prepare_v2(database, sql, -1, &statement, nullptr) == SQLITE_OK);
+  std::string answer;
+  if (sqlite3_step(statement) == SQLITE_ROW) answer = reinterpret_cast<const char*>(sqlite3_column_text(statement, 0));
+  sqlite3_finalize(statement);
+  sqlite3_close(database);
+  return answer;
+}
 
 }  // namespace mlflowha_tests
 

@@ -27,18 +27,6 @@ std::vector<std::string> bodies(const LoggerFixture& f, const std::string& path)
   return found;
 }
 
-std::string ask_file(const std::string& path, const char* sql) {
-  sqlite3* database = nullptr;
-  REQUIRE(sqlite3_open_v2(path.c_str(), &database, SQLITE_OPEN_READWRITE, nullptr) == SQLITE_OK);
-  sqlite3_stmt* statement = nullptr;
-  REQUIRE(sqlite3_prepare_v2(database, sql, -1, &statement, nullptr) == SQLITE_OK);
-  REQUIRE(sqlite3_step(statement) == SQLITE_ROW);
-  const std::string answer = reinterpret_cast<const char*>(sqlite3_column_text(statement, 0));
-  sqlite3_finalize(statement);
-  sqlite3_close(database);
-  return answer;
-}
-
 }  // namespace
 
 TEST_CASE("a clock that steps back loses and reorders nothing", "[logging][clock]") {

@@ -3,7 +3,6 @@
 #include <mlflowha/client/impl/artifact_files.hpp>
 #include <mlflowha/logging/impl/log_hub.hpp>
 
-#include <sqlite3.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -26,17 +25,6 @@ std::string write(const std::string& path, const std::string& bytes) {
   fs::create_directories(fs::path(path).parent_path());
   std::ofstream(path, std::ios::binary) << bytes;
   return path;
-}
-std::string ask_file(const std::string& path, const char* sql) {
-  sqlite3* database = nullptr;
-  REQUIRE(sqlite3_open_v2(path.c_str(), &database, SQLITE_OPEN_READWRITE, nullptr) == SQLITE_OK);
-  sqlite3_stmt* statement = nullptr;
-  REQUIRE(sqlite3_prepare_v2(database, sql, -1, &statement, nullptr) == SQLITE_OK);
-  std::string answer;
-  if (sqlite3_step(statement) == SQLITE_ROW) answer = reinterpret_cast<const char*>(sqlite3_column_text(statement, 0));
-  sqlite3_finalize(statement);
-  sqlite3_close(database);
-  return answer;
 }
 std::size_t requests(const LoggerFixture& f, const std::string& path) {
   std::size_t count = 0;

@@ -217,6 +217,20 @@ TEST_CASE("what the server has lost is sent again", "[logging][verify]") {
   CHECK(std::filesystem::is_empty(f.options.directory));
 }
 
+TEST_CASE("what is to be sent again is fsynced as all else", "[logging][verify]") {
+  VerifyFixture f;
+  f.options.durability = Durability::interval;
+  f.options.verify_on_close = true;
+  RunLogger logger = f.logged();
+  f.cluster.clock->advance(2 * f.options.sync_interval);
+  REQUIRE(logger.commit());  // from here on there is nothing to fsync
+  f.answer([](Tree& run) { drop(run["data"]["metrics"], "m"); });
+  f.set_faults({testing::when().path("/runs/log-batch").status(503)});
+  const CloseReport report = logger.close(5s).value();
+  REQUIRE(report.waiting == 1);
+  CHECK(ask_file(report.spool, "SELECT value FROM meta WHERE key = 'syncs'") == "2");
+}
+
 TEST_CASE("what is still different afterwards is said", "[logging][verify]") {
   VerifyFixture f;
   RunLogger logger = f.logged();

@@ -75,6 +75,7 @@ class MLFLOWHA_EXPORT LogHub {
   Result<void> check_artifacts(const SentBook& book, const Run& run, Deadline deadline, VerifyReport& report);
   [[nodiscard]] CallOptions call_within(Deadline deadline) const;
   Result<void> write_unwritten();
+  Result<void> append(const std::vector<SpoolRow>& rows);
   Result<void> sync_if_due(bool now);
 
   const RunLoggerOptions options_;

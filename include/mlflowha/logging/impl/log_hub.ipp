@@ -213,6 +213,14 @@ MLFLOWHA_INLINE Result<void> LogHub::write_unwritten() {
   return {};
 }
 
+/// Past the buffers, for what has left them before.
+MLFLOWHA_INLINE Result<void> LogHub::append(const std::vector<SpoolRow>& rows) {
+  const std::lock_guard<std::mutex> writing(write_mutex_);
+  Result<void> written = spool_->append(rows);
+  if (written) unsynced_ = true;
+  return written;
+}
+
 MLFLOWHA_INLINE Result<void> LogHub::sync_if_due(bool now) {
   if (!unsynced_ || (!now && clock->now() - synced_at_ < options_.sync_interval)) return {};
   Result<void> done = spool_->sync();

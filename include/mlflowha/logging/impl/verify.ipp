@@ -124,7 +124,7 @@ MLFLOWHA_INLINE VerifyReport LogHub::verify(std::int64_t run, const std::string&
       if (Result<std::string> bytes = encode(*seen->end); bytes)
         rows.push_back({run, RecordKind::end, 1, std::move(*bytes)});
     }
-    Result<void> written = spool_->append(rows);
+    Result<void> written = append(rows);
     Result<FlushReport> flushed = written ? flush(run, deadline) : Result<FlushReport>(std::move(written).error());
     if (!flushed) {
       report.error = std::move(flushed).error();
