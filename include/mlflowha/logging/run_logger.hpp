@@ -32,7 +32,8 @@ enum class WhenFull : std::uint8_t {
 };
 
 /// Told what happens in the background. Override what you need. Called on the logger's own thread, or where there is
-/// none on the one that flushes; never under a lock. Must not throw.
+/// none on the one that flushes; never under a lock. It may log; flush() and close() of a logger whose thread it is on
+/// would wait for themselves. Must not throw.
 class MLFLOWHA_EXPORT LoggerObserver {
  public:
   virtual ~LoggerObserver();

@@ -68,8 +68,8 @@ class MLFLOWHA_EXPORT LogHub {
   };
   /// Delivers what is there now, a step a run in turn.
   [[nodiscard]] Delivered deliver(Deadline deadline);
-  /// `heals`: progress of this run means that what had failed works again.
-  void note(const DeliveryStep& step, bool heals);
+  /// `heals`: progress of this run means that what had failed works again. How long it hadn't, if it is just over.
+  [[nodiscard]] std::optional<Duration> note(const DeliveryStep& step, bool heals);
   [[nodiscard]] Duration next_backoff();
   [[nodiscard]] Result<FlushReport> report(std::int64_t run);
   Result<void> check_artifacts(const SentBook& book, const Run& run, Deadline deadline, VerifyReport& report);

@@ -260,7 +260,7 @@ MLFLOWHA_INLINE void LogHub::write_loop() {
 
 // --- sending --------------------------------------------------------------------------------------------------------
 
-MLFLOWHA_INLINE void LogHub::note(const DeliveryStep& step, bool heals) {
+MLFLOWHA_INLINE std::optional<Duration> LogHub::note(const DeliveryStep& step, bool heals) {
   std::optional<Duration> recovered;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
@@ -273,13 +273,11 @@ MLFLOWHA_INLINE void LogHub::note(const DeliveryStep& step, bool heals) {
       degraded_since_.reset();
     }
   }
-  if (!options_.observer) return;
-  if (recovered) options_.observer->on_recovered(*recovered);
-  if (step.refused != 0 && step.error) options_.observer->on_refused(step.refused, *step.error);
+  return recovered;
 }
 
 MLFLOWHA_INLINE LogHub::Delivered LogHub::deliver(Deadline deadline) {
-  const std::lock_guard<std::mutex> sending(deliver_mutex_);
+  std::unique_lock<std::mutex> sending(deliver_mutex_);
   Result<std::vector<SpoolRun>> runs = spool_->runs();
   Delivered result;
   std::optional<Error>& failure = result.failure;
@@ -310,13 +308,19 @@ MLFLOWHA_INLINE LogHub::Delivered LogHub::deliver(Deadline deadline) {
         if (left == Duration::zero()) return result;
         if (left < client_.config().options().timeouts.call) call.timeout = left;
         DeliveryStep step = deliverer_.step(*spool_, run, call, left);
-        note(step, stuck_ == 0 || stuck_ == run);
+        const std::optional<Duration> recovered = note(step, stuck_ == 0 || stuck_ == run);
         if (step.what == DeliveryStep::What::later) {
           stuck_ = run;
           failure = std::move(step.error);
           break;
         }
         if (stuck_ == run) stuck_ = 0;
+        if (options_.observer && (recovered || step.refused != 0)) {
+          sending.unlock();  // who is told may flush another logger
+          if (recovered) options_.observer->on_recovered(*recovered);
+          if (step.refused != 0 && step.error) options_.observer->on_refused(step.refused, *step.error);
+          sending.lock();
+        }
         budget -= std::min(budget, step.delivered + step.refused);
         if (step.what != DeliveryStep::What::progress) continue;
         if (budget > 0 || step.delivered + step.refused == 0 || many()) {
@@ -340,6 +344,7 @@ MLFLOWHA_INLINE LogHub::Delivered LogHub::deliver(Deadline deadline) {
     ++rounds_;
   }
   changed_.notify_all();
+  sending.unlock();
   if (fresh && options_.observer) options_.observer->on_degraded(*failure);
   return result;
 }
