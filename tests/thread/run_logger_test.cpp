@@ -129,6 +129,42 @@ TEST_CASE("two loggers in one directory share a spool", "[thread][logging]") {
   REQUIRE(third.close(10s).value().drained);
 }
 
+TEST_CASE("loggers in one directory that are to differ do", "[thread][logging]") {
+  struct Diary final : LoggerObserver {
+    std::atomic<int> degraded{0};
+    void on_degraded(const Error&) noexcept override { ++degraded; }
+  };
+  Fixture f;
+  ClientOptions impatient;
+  impatient.endpoints = {f.one.url(), f.two.url()};
+  impatient.timeouts.connect = 50ms;
+  impatient.timeouts.attempt = impatient.timeouts.call = 100ms;
+  const Client client = Client::create(impatient).value();
+  f.one.stop();
+  f.two.stop();
+  const auto first_diary = std::make_shared<Diary>();
+  const auto second_diary = std::make_shared<Diary>();
+  f.options.observer = first_diary;
+  auto first = RunLogger::start(client, f.options).value();
+  f.options.observer = second_diary;
+  auto second = RunLogger::start(client, f.options).value();
+  f.options.observer.reset();
+  f.options.max_spool_bytes = 1000;
+  auto third = RunLogger::start(client, f.options).value();
+  REQUIRE(first.log_metric("m", 1));
+  REQUIRE(second.log_metric("m", 2));
+  REQUIRE(third.set_tag("t", std::string(2000, 'x')));
+  for (int i = 0; i < 100 && (first_diary->degraded == 0 || second_diary->degraded == 0); ++i) {
+    CHECK_FALSE(first.flush(100ms).value().drained);
+    CHECK_FALSE(second.flush(100ms).value().drained);
+  }
+  const auto full = third.flush(100ms);
+  REQUIRE_FALSE(full);
+  CHECK(full.error().code == Errc::storage_full);
+  CHECK(first_diary->degraded == 1);
+  CHECK(second_diary->degraded == 1);
+}
+
 TEST_CASE("close() keeps its deadline with a server that is silent", "[thread][logging]") {
   Fixture f;
   f.one.pause();

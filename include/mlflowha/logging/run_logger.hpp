@@ -134,7 +134,8 @@ struct CloseReport {
 };
 
 /// Thread-safe; one object a run. Moving it isn't. With Durability::each a log call returns when its entry is fsynced;
-/// with interval what was logged is in the file within `gather`, and commit() makes sure.
+/// with interval what was logged is in the file within `gather`, and commit() makes sure. Loggers of one client and
+/// directory share a spool file and two threads, unless their observers or options of the spool or the timing differ.
 /// Fork: the parent goes on as if nothing had happened. A child that logs gets a spool, threads and an empty queue of
 /// its own, and what the parent had queued stays the parent's; until the run has its server id the child's calls fail
 /// with Errc::conflict. A child's close() doesn't end the run.

@@ -1,10 +1,16 @@
 // The small promises of a RunLogger that only matter on a bad day.
 
-#include <sqlite3.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include <filesystem>
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "support/allocation_counter.hpp"
 #include "support/catch.hpp"
 #include "unit/logging/fixture.hpp"
 
@@ -257,3 +263,67 @@ TEST_CASE("close() ends a run whose spool is full when delivering makes room", "
   CHECK(f.only_run().status == "FINISHED");
   CHECK(f.only_run().metrics.at("m").size() >= static_cast<std::size_t>(step));
 }
+
+TEST_CASE("who is told of a failure may flush", "[logging]") {
+  // Under the lock of the delivery this would wait for itself.
+  struct Flushing final : LoggerObserver {
+    RunLogger* logger = nullptr;
+    int told = 0;
+    void on_degraded(const Error&) noexcept override { tell(); }
+    void on_recovered(Duration) noexcept override { tell(); }
+    void on_refused(std::uint64_t, const Error&) noexcept override { tell(); }
+    void tell() noexcept {
+      ++told;
+      static_cast<void>(logger->flush(1s));
+    }
+  };
+  LoggerFixture f;
+  const auto observer = std::make_shared<Flushing>();
+  f.options.observer = observer;
+  RunLogger logger = f.start();
+  observer->logger = &logger;
+  f.take_down();
+  REQUIRE(logger.log_metric("m", 1));
+  CHECK_FALSE(logger.flush(5s).value().drained);
+  CHECK(observer->told == 1);
+  f.bring_up();
+  CHECK(logger.flush(1min).value().drained);
+  CHECK(observer->told == 2);
+  f.set_faults({when().path("/runs/log-batch").status(400, R"({"error_code": "INVALID_PARAMETER_VALUE"})")});
+  REQUIRE(logger.log_metric("m", 2, 1));
+  static_cast<void>(logger.flush(10min));
+  CHECK(observer->told > 2);
+  f.bring_up();
+  CHECK(logger.close(1min).value().quarantined == 1);
+}
+
+TEST_CASE("the command that replays is one for any directory", "[logging]") {
+  LoggerFixture f;
+  f.options.directory = f.directory / "it's $HOME";
+  f.take_down();
+  RunLogger logger = f.start();
+  const CloseReport report = logger.close(1s).value();
+  CHECK(report.replay == "mlflowha replay '" + f.directory.path() + "/it'\\''s $HOME'");
+}
+
+#if MLFLOWHA_TESTS_COUNT_ALLOCATIONS  // sanitizers have threads of their own
+TEST_CASE("a logger that gets no threads says so and leaves nothing behind", "[logging]") {
+  LoggerFixture f;
+  f.options.background = true;
+  REQUIRE(::chmod(f.directory.path().c_str(), 0777) == 0);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    if (::getuid() == 0 && ::setuid(65534) != 0) ::_exit(10);  // root has no limit
+    const rlimit none{0, 0};
+    if (::setrlimit(RLIMIT_NPROC, &none) != 0) ::_exit(11);
+    const Result<RunLogger> logger = RunLogger::start(f.client, f.options);
+    if (logger) ::_exit(12);
+    if (logger.error().code != Errc::out_of_resources) ::_exit(13);
+    ::_exit(std::filesystem::is_empty(f.options.directory) ? 0 : 14);
+  }
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  REQUIRE(WIFEXITED(status));
+  CHECK(WEXITSTATUS(status) == 0);
+}
+#endif

@@ -33,7 +33,8 @@ class MLFLOWHA_EXPORT LogHub {
   LogHub& operator=(const LogHub&) = delete;
 
   [[nodiscard]] Result<std::shared_ptr<RunBuffer>> add(std::string_view local_id, const RunStart& start,
-                                                       std::string_view server_id, bool attempted = false);
+                                                       std::string_view server_id, bool attempted = false,
+                                                       std::size_t max_buffer_bytes = std::size_t{64} << 20);
   /// The last one to go takes the hub down.
   void remove(const std::shared_ptr<RunBuffer>& buffer);
   [[nodiscard]] bool stopped() const;

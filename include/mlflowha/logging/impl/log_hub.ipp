@@ -23,10 +23,13 @@ MLFLOWHA_INLINE std::map<std::string, std::weak_ptr<LogHub>>& hubs() {
 }
 
 MLFLOWHA_INLINE Result<std::shared_ptr<LogHub>> LogHub::open(const Client& client, const RunLoggerOptions& options) {
-  // The address of its configuration is what copies of one client share and others don't.
-  const std::string key =
-      fmt::format("{} {} {} {} {}", fork_generation(), static_cast<int>(options.durability), options.verifies(),
-                  static_cast<const void*>(&client.config()), options.directory);
+  // The address of its configuration is what copies of one client share and others don't. All that the hub does by its
+  // options is in it: what the second logger of a directory asks for must not be ignored.
+  const std::string key = fmt::format(
+      "{} {} {} {} {} {} {} {} {} {} {}", fork_generation(), static_cast<int>(options.durability), options.verifies(),
+      options.sync_interval.count(), options.max_spool_bytes, options.max_spool_age.count(), options.linger.count(),
+      options.gather.count(), static_cast<const void*>(options.observer.get()),
+      static_cast<const void*>(&client.config()), options.directory);
   const bool shared = options.background && options.durability != Durability::none;
   if (shared) {
     std::shared_ptr<LogHub> running;  // outlives the lock: the last to let go of a hub takes it down
@@ -49,6 +52,7 @@ MLFLOWHA_INLINE Result<std::shared_ptr<LogHub>> LogHub::open(const Client& clien
   hub->spool_ = std::move(*made);
   if (shared) {
     const std::lock_guard<std::mutex> lock(fork_mutex());
+    std::erase_if(hubs(), [](const auto& one) { return one.second.expired(); });
     hubs()[key] = hub;
   }
   return hub;
@@ -92,7 +96,8 @@ MLFLOWHA_INLINE bool LogHub::stopped() const {
 }
 
 MLFLOWHA_INLINE Result<std::shared_ptr<RunBuffer>> LogHub::add(std::string_view local_id, const RunStart& start,
-                                                               std::string_view server_id, bool attempted) {
+                                                               std::string_view server_id, bool attempted,
+                                                               std::size_t max_buffer_bytes) {
   const std::lock_guard<std::mutex> lock(mutex_);
   if (stopping_) {
     Error error;
@@ -106,7 +111,7 @@ MLFLOWHA_INLINE Result<std::shared_ptr<RunBuffer>> LogHub::add(std::string_view 
   Result<std::int64_t> run = spool_->add_run(local_id, start, server_id, attempted);
   if (!run) return std::move(run).error();
   deliverer_.open_book(*run);
-  auto buffer = std::make_shared<RunBuffer>(*run, options_.max_buffer_bytes);
+  auto buffer = std::make_shared<RunBuffer>(*run, max_buffer_bytes);
   buffers_.push_back(buffer);
   sendable_ = true;  // the run itself
   changed_.notify_all();

@@ -75,11 +75,11 @@ class LoggerHandle {
   Result<void> open(std::string_view name, const RunStart& start, std::string_view server_id, bool ended) {
     Result<std::shared_ptr<LogHub>> hub = LogHub::open(client_, options_);
     if (!hub) return std::move(hub).error();
-    Result<std::shared_ptr<RunBuffer>> buffer = (*hub)->add(name, start, server_id, !options_.request_tag.empty());
+    Result<std::shared_ptr<RunBuffer>> buffer = add(**hub, name, start, server_id);
     for (int i = 0; i < 3 && !buffer && buffer.error().code == Errc::cancelled; ++i) {
       hub = LogHub::open(client_, options_);  // the one found before was just taken down
       if (!hub) return std::move(hub).error();
-      buffer = (*hub)->add(name, start, server_id, !options_.request_tag.empty());
+      buffer = add(**hub, name, start, server_id);
     }
     if (!buffer) return std::move(buffer).error();
     auto core = std::make_unique<LoggerCore>();
@@ -90,6 +90,11 @@ class LoggerHandle {
     core->ended = ended;
     core_.store(core.release());
     return {};
+  }
+
+  Result<std::shared_ptr<RunBuffer>> add(LogHub& hub, std::string_view name, const RunStart& start,
+                                         std::string_view server_id) const {
+    return hub.add(name, start, server_id, !options_.request_tag.empty(), options_.max_buffer_bytes);
   }
 
   /// The core of this process; an error in a child that can't have one, and after close().
