@@ -140,8 +140,8 @@ class Keeper:
 
         `cause`: the outage that an attempt made already has ended with.
         """
-        run_id = self._server_ids.get(run_id, run_id)
         while True:
+            run_id = self._server_ids.get(run_id, run_id)  # anew each time: a run may have been delivered meanwhile
             run = self._runs.get(run_id)
             if run is None and cause is None and not self.down():
                 self._local.timeout = self._patience
