@@ -13,6 +13,15 @@ _USUAL = frozenset({"user-agent", "authorization", "content-type", "x-mlflow-cli
 _AGENT = DefaultRequestHeaderProvider().request_headers().get("User-Agent")
 
 
+try:
+    from mlflow.utils.workspace_context import get_request_workspace as workspace
+except ImportError:  # MLflow 2
+
+    def workspace() -> str | None:
+        """The workspace that requests name in a header: only MLflow's own code does that."""
+        return None
+
+
 def header_plugins() -> bool:
     """Whether plugins of the user's add headers: MLflow's own two providers have nothing to say to our servers."""
     return any(type(provider).__module__.partition(".")[0] != "mlflow" for provider in _providers)

@@ -31,6 +31,7 @@ from mlflow.protos import databricks_pb2
 from mlflowha import _core
 from mlflowha.errors import MlflowhaError
 from mlflowha.plugin.errors import cause_of, to_mlflow
+from mlflowha.plugin.headers import workspace
 from mlflowha.plugin.spooled_run import SpooledRun, run_view
 
 if TYPE_CHECKING:
@@ -97,15 +98,18 @@ class Keeper:
     @property
     def spools(self) -> bool:
         """Whether logging calls go to the spool in an outage: not where only MLflow's code can make the requests."""
-        if self._wanted and not self._link.native():
-            if not self._told:
-                self._told = True
-                _logger.warning(
-                    "MLFLOW_TRACKING_AUTH and MLFLOW_TRACKING_AWS_SIGV4 sign each request when it is sent, which the "
-                    "spool can't: in an outage logging calls fail (MLFLOWHA_ON_OUTAGE=raise)."
-                )
+        if not self._wanted:
             return False
-        return self._wanted
+        if not self._link.native():
+            why = "MLFLOW_TRACKING_AUTH and MLFLOW_TRACKING_AWS_SIGV4 sign each request when it is sent, which the spool"
+        elif workspace():
+            why = "Requests name a workspace of the servers (MLFLOW_WORKSPACE), which the spool"
+        else:
+            return True
+        if not self._told:
+            self._told = True
+            _logger.warning("%s can't: in an outage logging calls fail (MLFLOWHA_ON_OUTAGE=raise).", why)
+        return False
 
     @property
     def timeout(self) -> float | None:

@@ -17,7 +17,7 @@ from mlflow.utils.proto_json_utils import parse_dict
 
 from mlflowha.errors import MlflowhaError
 from mlflowha.plugin.errors import is_outage, to_mlflow
-from mlflowha.plugin.headers import header_plugins
+from mlflowha.plugin.headers import header_plugins, workspace
 from mlflowha.plugin.link import Link, link_to
 from mlflowha.plugin.outage import keeper_of, keeps_going
 from mlflowha.plugin.transport import creds, install
@@ -41,14 +41,6 @@ def workspace_store(workspace_uri: str) -> Any:
     return RestWorkspaceStore(lambda: creds(link))
 
 
-try:
-    from mlflow.utils.workspace_context import get_request_workspace as _workspace
-except ImportError:  # MLflow 2
-
-    def _workspace() -> str | None:
-        return None
-
-
 class _Linked:
     """What both stores have."""
 
@@ -61,7 +53,7 @@ class _Linked:
     def _direct(self) -> bool:
         """Whether a request may go past MLflow's `http_request`."""
         # A workspace is named in a header that only MLflow's own way adds.
-        return self._plain and self.link.native() and not _workspace()
+        return self._plain and self.link.native() and not workspace()
 
     def _send(self, method: str, path: str, body: str | None, answer: Any, timeout: float | None = None) -> Any:
         parse_dict(js_dict=json.loads(self.link.request(method, path, body, timeout)), message=answer)
@@ -107,7 +99,7 @@ class TrackingStore(_Linked, tracking_module.RestStore):
         # microseconds of cold caches, so this goes past the keeper as long as the keeper has nothing to do.
         keeper = self.keeper
         cause: MlflowhaError | None = None
-        if self._plain and keeper.stands_aside(run_id) and not _workspace():
+        if self._plain and keeper.stands_aside(run_id) and not workspace():
             client = self.link.native_client()
             body = _metric_json(run_id, metric)
             if client is not None and body is not None:
