@@ -85,7 +85,8 @@ def to_mlflow(error: MlflowhaError) -> MlflowException:
         return error
     answer = status_and_body(error)
     made: Any
-    if answer is not None and answer[1].startswith("{"):
+    # Without MLflow's error_code the text is whatever stood between us and a server: it may only look like JSON.
+    if answer is not None and (error.error_code or error.code == "unsupported_by_server"):
         made = RestException(json.loads(answer[1]))
     else:
         code = _STATUS_CODES.get(error.http_status) or _CODES.get(error.kind, databricks_pb2.INTERNAL_ERROR)
