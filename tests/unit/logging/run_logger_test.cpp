@@ -305,6 +305,14 @@ TEST_CASE("bad input is refused before it is taken", "[logging][run_logger]") {
   f.options = {};
   f.options.linger = -1s;
   CHECK(RunLogger::start(f.client, f.options).error().code == Errc::invalid_argument);
+  f.options = {};
+  f.options.directory = f.directory / "spool";
+  f.options.background = false;
+  f.options.tags = {{.key = "mlflow.runName", .value = "a"}};
+  f.options.run_name = "b";  // servers refuse it
+  CHECK(RunLogger::start(f.client, f.options).error().code == Errc::invalid_argument);
+  f.options.run_name = "a";
+  CHECK(RunLogger::start(f.client, f.options));
 }
 
 TEST_CASE("a closed logger says so", "[logging][run_logger]") {

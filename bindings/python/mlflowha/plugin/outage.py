@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 from mlflow.entities import Experiment, LifecycleStage, Run, RunData, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.protos import databricks_pb2
+from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME
 
 from mlflowha import _core
 from mlflowha.errors import MlflowhaError
@@ -197,18 +198,22 @@ class Keeper:
             return live(experiment_id, user_id, start_time, tags, run_name)
         cause: BaseException | None = None
         request_tag = str(uuid.uuid4())
+        tags = [tag for tag in tags if tag.key != _REQUEST_TAG]  # of another run, whose tags these were
         if not self.down():
             try:
                 with self._quickly():
                     tagged = [*tags, RunTag(_REQUEST_TAG, request_tag)]
-                    return self._remember(live(experiment_id, user_id, start_time, tagged, run_name))
+                    run = live(experiment_id, user_id, start_time, tagged, run_name)
+                    self._note_answer()
+                    return self._remember(run)
             except MlflowException as error:
                 cause = cause_of(error)
                 if cause is None:
                     raise
         from mlflow.utils.name_utils import _generate_random_name
 
-        run_name = run_name or _generate_random_name()
+        named = next((tag.value for tag in tags if tag.key == MLFLOW_RUN_NAME), None)
+        run_name = run_name or named or _generate_random_name()
         name = name_of(str(experiment_id))
         where = {"experiment": name} if name else {"experiment_id": str(experiment_id)}
         logger = self._logger_for(
@@ -363,6 +368,7 @@ class Keeper:
             try:
                 with self._quickly():
                     experiment = live(name)
+                self._note_answer()
                 if experiment is not None:
                     self._keep(self._experiments, name, experiment)
                 return experiment
@@ -417,15 +423,29 @@ class Keeper:
             self._directory,
         )
 
+    def _note_answer(self) -> None:
+        """A server has answered: the next outage is another one."""
+        if self._warned and not self._own_runs():
+            with self._lock:
+                self._outage = self._warned = False
+
     def _progress(self) -> tuple[bool, int, int]:
-        """Whether delivery works, and entries delivered and waiting; all runs share the spool."""
-        for run in list(self._runs.values()):
+        """Whether delivery works, and entries delivered and waiting. Runs share a spool, but for those that were begun
+        with other credentials: the newest tells whether those of now are good."""
+        for run in reversed(self._own_runs()):
             logger = run.logger
             if logger is None:  # let go meanwhile
                 continue
             status = logger.status()
+            if status["state"] == "closed":  # begun by the process that has forked us, without an id that we could use
+                run.elsewhere = True
+                continue
             return status["state"] == "online", status["delivered"], status["waiting"]
         return True, 0, 0
+
+    def _own_runs(self) -> list[SpooledRun]:
+        """Those that this process can deliver."""
+        return [run for run in list(self._runs.values()) if not run.elsewhere]
 
     def down(self) -> bool:
         """Whether calls had better not try. Always false without a spooled run, whose delivery finds it out."""
@@ -440,7 +460,7 @@ class Keeper:
         if now - self._looked < _LOOK_EVERY:
             return
         self._looked = now
-        if not self._runs:  # nobody who would notice
+        if not self._own_runs():  # nobody who would notice
             with self._lock:
                 self._outage = self._outage and now - self._noted < self._patience
             return
@@ -460,9 +480,12 @@ class Keeper:
         released = 0
         for run_id, run in list(self._runs.items()):
             with run.lock:
-                if run.released:
+                if run.released or run.elsewhere:
                     continue
-                report = run.logger.flush(max(0.0, deadline - time.monotonic()))
+                try:
+                    report = run.logger.flush(max(0.0, deadline - time.monotonic()))
+                except MlflowhaError:  # a full disk: nothing is lost, and whoever logs or ends will be told
+                    continue
                 if not report["drained"] or not report["run_id"]:
                     continue
                 self._note_refused(run.logger.status())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
@@ -10,6 +11,8 @@ from typing import Any
 from mlflow.entities import LifecycleStage, Run, RunData, RunInfo, RunStatus
 from mlflow.store.artifact.artifact_repo import verify_artifact_path
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME
+
+from mlflowha.errors import MlflowhaError
 
 _ENDED = (RunStatus.FINISHED, RunStatus.FAILED, RunStatus.KILLED)
 
@@ -23,6 +26,7 @@ class SpooledRun:
         self.lock = threading.RLock()
         self.released = False
         self.has_files = False  # among what was spooled
+        self.elsewhere = False  # the process that has forked us delivers it
 
     @staticmethod
     def takes(name: str, given: tuple[Any, ...], named: dict[str, Any]) -> bool:
@@ -36,7 +40,12 @@ class SpooledRun:
         logger = self.logger
         if logger is None:
             return ""
-        return logger.status()["run_id"] or (logger.flush(wait)["run_id"] if wait else "")
+        known: str = logger.status()["run_id"]
+        if known or not wait:
+            return known
+        with contextlib.suppress(MlflowhaError):  # it is said where something can be done about it
+            known = logger.flush(wait)["run_id"]
+        return known
 
     def log_metric(self, metric: Any) -> None:
         links = [getattr(metric, name, None) or "" for name in ("dataset_name", "dataset_digest", "model_id")]

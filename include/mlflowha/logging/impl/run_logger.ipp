@@ -230,6 +230,11 @@ MLFLOWHA_INLINE Result<RunLogger> RunLogger::start(Client client, RunLoggerOptio
     create.tags = start.tags;
     const auto prepared = api::prepare_create_run(std::move(create), clock->wall_now(), start.request_tag);
     if (!prepared) return prepared.error();
+    for (const RunTag& tag : start.tags) {
+      if (tag.key != "mlflow.runName" || start.run_name.empty() || tag.value == start.run_name) continue;
+      return invalid_argument(fmt::format("run_name is \"{}\" and the tag mlflow.runName \"{}\"; expected one name",
+                                          sanitize(start.run_name, 64), sanitize(tag.value, 64)));
+    }
   }
   const std::string run_id = options.run_id;
   auto handle = std::make_unique<detail::LoggerHandle>(std::move(client), std::move(options));
