@@ -20,6 +20,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
 
+from mlflowha.plugin.outage import _keepers  # noqa: E402
 from mlflow_stack import Stack  # noqa: E402
 from process_group import free_port  # noqa: E402
 
@@ -50,12 +51,24 @@ class Door:
 
     def open(self) -> None:
         self.deaf = False
+        self._set_patience(10)  # a server that is slow for a second is no outage here
         if self._listener is None:
             self._listener = self._held
             self._listener.listen(64)
             threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
 
+    @staticmethod
+    def _set_patience(seconds: float) -> None:
+        """Of tests with short deadlines: see quick."""
+        if "MLFLOWHA_SPOOL_AFTER" not in os.environ:
+            return
+        os.environ["MLFLOWHA_SPOOL_AFTER"] = str(seconds)
+        for keeper in list(_keepers.values()):
+            keeper._patience = seconds
+            keeper.limit = None if keeper.limit is None else seconds
+
     def shut(self) -> None:
+        self._set_patience(1)
         with self._lock:
             listener, self._listener = self._listener, None
             everything = [*self._open, *([listener] if listener else [])]
@@ -88,7 +101,13 @@ class Door:
                 client.close()
                 continue
             with self._lock:
-                self._open |= {client, server}
+                shut = self._listener is not listener
+                if not shut:
+                    self._open |= {client, server}
+            if shut:
+                client.close()
+                server.close()
+                return
             for source, target, answers in ((client, server, False), (server, client, True)):
                 threading.Thread(target=self._pump, args=(source, target, answers), daemon=True).start()
 
