@@ -26,6 +26,7 @@
 #include <mlflowha/core/impl/error.ipp>
 #include <mlflowha/core/impl/rng.ipp>
 #include <mlflowha/core/impl/uri.ipp>
+#include <mlflowha/core/impl/user_info.ipp>
 #include <mlflowha/http/impl/curl_exchange.ipp>
 #include <mlflowha/http/impl/curl_library.ipp>
 #include <mlflowha/http/impl/curl_options.ipp>

@@ -81,6 +81,13 @@ TEST_CASE("an artifact_uri points behind the proxy or to this machine", "[client
   CHECK_THAT(fault("mlflow-artifacts:/x?y"), contains("without a query"));
   CHECK_THAT(fault("file://host/x"), contains("on this machine"));
   CHECK_THAT(fault(""), contains("expected"));
+  for (const char* uri :
+       {"ftp://user:hunter2@host/x", "ftp://user:hunter2?@host/x", "ftp://user:#hunter2@host/x",
+        "mlflow-artifacts://user:hunter2/@host/x", "file://user:hunter2@host/x", "hunter2:x@host/x"}) {
+    INFO(uri);
+    CHECK_THAT(fault(uri), !contains("hunter2") && contains("...@host/x\"") && contains("expected"));
+  }
+  CHECK_THAT(fault("ftp://user:hunter2@host/x"), contains("\"ftp\""));
 }
 
 TEST_CASE("paths that a server would store under another name are refused", "[client][artifacts]") {

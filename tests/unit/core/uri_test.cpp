@@ -50,10 +50,55 @@ TEST_CASE("an address that can't be used is refused with its reason", "[core][ur
 }
 
 TEST_CASE("credentials in an address are refused and not repeated", "[core][uri][secret]") {
-  auto uri = parse_uri("http://user:hunter2@a:5000");
+  struct Row {
+    std::string text;
+    std::string shown;
+  };
+  // Unencoded, as people write them: '#', '?', '/', '@' and more are parts of the password all the same.
+  const Row row = GENERATE(
+      Row{"http://user:hunter2@a:5000", "\"http://...@a:5000\""}, Row{"http://user:#hunter2@a", "\"http://...@a\""},
+      Row{"http://user:?hunter2@a", "\"http://...@a\""}, Row{"http://user:hunter2/x@a", "\"http://...@a\""},
+      Row{"http://user:hunter2@x@a", "\"http://...@a\""}, Row{"http://user:hunter2\xC3\xA4@a", "\"http://...@a\""},
+      Row{"http://user: hunter2@a", "\"http://...@a\""}, Row{"user:hunter2@a:5000", "\"...@a:5000\""},
+      Row{"user:hunter2://x@a", "\"...@a\""}, Row{"https://user:[hunter2@a/p", "\"https://...@a/p\""},
+      Row{"ftp://user:hunter2@a", "\"ftp://...@a\""});
+  INFO(row.text);
+  const auto uri = parse_uri(row.text);
   REQUIRE_FALSE(uri.has_value());
+  CHECK(uri.error().code == mlflowha::Errc::invalid_endpoint);
+  INFO(uri.error().message);
   CHECK(uri.error().message.find("hunter2") == std::string::npos);
+  CHECK(uri.error().message.find(row.shown) != std::string::npos);
   CHECK(uri.error().message.find("MLFLOW_TRACKING_PASSWORD") != std::string::npos);
+  // Alone or among others, wherever a comma of its own may cut it.
+  for (const std::string& list : {row.text, "http://b:1," + row.text, row.text + ",http://b:0"}) {
+    const auto endpoints = parse_endpoint_list(list);
+    REQUIRE_FALSE(endpoints.has_value());
+    INFO(endpoints.error().message);
+    CHECK(endpoints.error().message.find("hunter2") == std::string::npos);
+    CHECK(endpoints.error().message.find("MLFLOW_TRACKING_PASSWORD") != std::string::npos);
+  }
+}
+
+TEST_CASE("halves of a password with a comma are not repeated", "[core][uri][secret]") {
+  for (const std::string password :
+       {"hunter2,hunter2", "hunter2,http://hunter2", "hunter2,hunter2://hunter2", "1,hunter2", "hunter2,", ",hunter2",
+        "1,http://user:1/,hunter2", "hunter2,#,hunter2"}) {
+    INFO(password);
+    const auto list = parse_endpoint_list("http://user:" + password + "@a:5000,http://b:0");
+    REQUIRE_FALSE(list.has_value());
+    const std::string& message = list.error().message;
+    INFO(message);
+    CHECK(message.find("hunter2") == std::string::npos);
+    CHECK(message.find("@a:5000\"") != std::string::npos);
+    CHECK(message.find("MLFLOW_TRACKING_PASSWORD") != std::string::npos);
+    CHECK(message.find("endpoint \"http://b:0\": port is \"0\", expected 1..65535") != std::string::npos);
+  }
+  const auto twice = parse_endpoint_list("http://user:1,http://user:1,x@a:5000");
+  REQUIRE_FALSE(twice.has_value());
+  CHECK(twice.error().message.find("user:1") == std::string::npos);
+  // An '@' in a path prefix is none of that.
+  CHECK(parse_endpoint_list("http://a/@x,http://b/@x")->at(1).base() == "http://b:80/@x");
 }
 
 TEST_CASE("an endpoint list keeps its order and lends the first scheme", "[core][uri]") {

@@ -2,6 +2,7 @@
 #define MLFLOWHA_CLIENT_IMPL_ARTIFACT_FILES_IPP
 
 #include <mlflowha/client/impl/artifact_files.hpp>
+#include <mlflowha/core/impl/user_info.hpp>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -82,7 +83,8 @@ MLFLOWHA_INLINE bool is_listed(std::string_view authority, const std::vector<Uri
 }
 
 MLFLOWHA_INLINE Result<ArtifactRoot> parse_artifact_root(std::string_view uri, const std::vector<Uri>& endpoints) {
-  const std::string shown = sanitize(uri.substr(0, uri.find_first_of("?#")), 200);
+  const std::string without_user = hide_user_info(uri);
+  const std::string shown = sanitize(without_user.substr(0, without_user.find_first_of("?#")), 200);
   const std::string scheme = scheme_of(uri);
   std::string_view rest = scheme.empty() ? uri : uri.substr(scheme.size() + 1);
   ArtifactRoot root;
@@ -118,7 +120,7 @@ MLFLOWHA_INLINE Result<ArtifactRoot> parse_artifact_root(std::string_view uri, c
         fmt::format("the artifact root \"{}\" has the scheme \"{}\"; expected mlflow-artifacts (the servers' proxy), "
                     "file or a path: "
                     "other stores are not supported",
-                    shown, scheme));
+                    shown, shown.compare(0, scheme.size(), uri.substr(0, scheme.size())) == 0 ? scheme : "..."));
   }
   root.path = uri;
   return root;
