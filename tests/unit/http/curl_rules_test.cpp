@@ -196,6 +196,27 @@ TEST_CASE("a failure's detail is fit to be shown", "[http][rules]") {
   CHECK(failure.detail.size() < 700);
 }
 
+TEST_CASE("the password in a proxy's address is not repeated", "[http][rules][secret]") {
+  // As libcurl says it of http_proxy and the like.
+  for (const char* words :
+       {"Unsupported proxy scheme for 'foo://user:hunter2@h:1'",
+        "Unsupported proxy syntax in 'http://user:hunter2@h:99999999'", "Unsupported proxy syntax in 'user:hunter2/@h'",
+        "Unsupported proxy syntax in 'http://user:hunter2#'x@h'",
+        "Unsupported proxy 'https://user:hunter2@h', libcurl is built without the HTTPS-proxy support.",
+        "Unsupported proxy user:hunter2@h"}) {
+    INFO(words);
+    CurlEnding ending;
+    ending.code = CURLE_COULDNT_RESOLVE_PROXY;
+    ending.message = words;
+    const std::string detail = to_failure(ending).detail;
+    CHECK_THAT(detail, !contains("hunter2") && contains("...@h"));
+  }
+  CurlEnding ending;
+  ending.code = CURLE_PEER_FAILED_VERIFICATION;
+  ending.message = "issuer: CN=ca; emailAddress=ca@example.org";
+  CHECK_THAT(to_failure(ending).detail, contains("CN=ca; emailAddress=ca@example.org"));
+}
+
 TEST_CASE("redirects are failures with advice", "[http][rules]") {
   const mlflowha::Uri endpoint{"http", "a", 5000, "/ml"};
   CHECK_FALSE(redirect_failure(endpoint, 200, "http://b/").has_value());

@@ -2,6 +2,7 @@
 #define MLFLOWHA_HTTP_IMPL_CURL_RULES_IPP
 
 #include <mlflowha/core/error.hpp>
+#include <mlflowha/core/impl/user_info.hpp>
 #include <mlflowha/http/impl/curl_rules.hpp>
 
 #include <curl/curl.h>
@@ -179,6 +180,13 @@ MLFLOWHA_INLINE TransportFault curl_fault(int code, bool sent, bool resolved) no
   }
 }
 
+/// What libcurl says of a proxy's address that it can't use quotes all of it, user and password included.
+MLFLOWHA_INLINE std::string hide_proxy_user(std::string_view words) {
+  if (words.find("proxy") == std::string_view::npos) return std::string(words);
+  const std::size_t address = words.find('\'') + 1;  // npos + 1 is 0
+  return std::string(words.substr(0, address)) + hide_user_info(words.substr(address));
+}
+
 MLFLOWHA_INLINE TransportFailure to_failure(const CurlEnding& ending) {
   TransportFailure failure;
   const bool sent = ending.sendings > 0;
@@ -234,7 +242,7 @@ MLFLOWHA_INLINE TransportFailure to_failure(const CurlEnding& ending) {
   if (ending.status != 0) own += fmt::format("after the status {}: ", ending.status);
   const std::string_view words =
       ending.message.empty() ? curl_easy_strerror(static_cast<CURLcode>(ending.code)) : ending.message;
-  failure.detail = own + sanitize(words, 512);
+  failure.detail = own + sanitize(hide_proxy_user(words), 512);
   return failure;
 }
 
