@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
+import requests
 
 from mlflowha.plugin import routes
 from mlflowha.plugin._routes import EXACT, TEMPLATES
-from mlflowha.plugin.uris import base_of, endpoints_of, split_list
+from mlflowha.plugin.transfer import Transfer
+from mlflowha.plugin.uris import base_of, endpoints_of, shown, split_list
 
 
 @pytest.fixture(autouse=True)
@@ -40,6 +42,32 @@ def test_the_environments_list_counts_for_plain_addresses_only(monkeypatch: pyte
 def test_an_empty_list_is_named() -> None:
     with pytest.raises(ValueError, match="endpoints: value is ' , '"):
         split_list(" , ")
+
+
+@pytest.mark.parametrize(
+    ("uri", "expected"),
+    [
+        ("http://a:5000/x", "http://a:5000/x"),
+        ("http://user:hunter2@a:5000/x", "http://...@a:5000/x"),
+        ("mlflowha+http://user:hun@ter/2@a", "mlflowha+http://...@a"),
+        ("user:hunter2@a", "...@a"),
+        ("user:hunter2://x@a", "...@a"),
+        ("://hunter2@a", "...@a"),
+    ],
+)
+def test_passwords_are_not_shown(uri: str, expected: str) -> None:
+    assert shown(uri) == expected
+
+
+def test_a_transfer_that_fails_shows_no_password() -> None:
+    def send(method: str, url: str, **options: object) -> requests.Response:
+        raise requests.exceptions.ConnectTimeout("no answer")
+
+    transfer = Transfer(["http://user:hunter2@a:5000", "http://user:hunter2@b:5000"])
+    with pytest.raises(requests.exceptions.ConnectTimeout) as failed:
+        transfer.send(send, "GET", "/x", again=True, timeout=1, once=True, options={})
+    assert "hunter2" not in str(failed.value)
+    assert "http://...@a:5000: no answer; http://...@b:5000: no answer" in str(failed.value)
 
 
 @pytest.mark.parametrize(

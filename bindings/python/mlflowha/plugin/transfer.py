@@ -17,6 +17,8 @@ import requests
 from requests.exceptions import ChunkedEncodingError, ConnectTimeout, ReadTimeout
 from requests.exceptions import ConnectionError as RequestsConnectionError
 
+from mlflowha.plugin.uris import shown
+
 #: Answers that another endpoint, or the same a little later, may not give.
 _BUSY = frozenset({408, 429, 502, 503, 504})
 _CONNECT = 2.0  # seconds, as TimeoutOptions::connect
@@ -69,14 +71,14 @@ class Transfer:
                 except (RequestsConnectionError, ReadTimeout, ChunkedEncodingError) as e:
                     self._failed(endpoint)
                     error = e
-                    story.append(f"{endpoint}: {e}")
+                    story.append(f"{shown(endpoint)}: {e}")
                     if _was_sent(e) and not (again and rewindable):
                         raise type(e)(_told(method, path, story) + "; it may have been carried out") from e
                     continue
                 if not is_busy(response):
                     self._worked(endpoint)
                     return response
-                story.append(f"{endpoint}: {response.status_code}")
+                story.append(f"{shown(endpoint)}: {response.status_code}")
                 last = response
                 if response.status_code != 429:
                     self._failed(endpoint)
@@ -108,8 +110,8 @@ class Transfer:
 
 
 def _told(method: str, path: str, story: list[str]) -> str:
-    shown = story if len(story) <= 8 else [*story[:4], f"... {len(story) - 8} more ...", *story[-4:]]
-    return f"{method} {path}: no endpoint answered: " + "; ".join(shown)
+    told = story if len(story) <= 8 else [*story[:4], f"... {len(story) - 8} more ...", *story[-4:]]
+    return f"{method} {path}: no endpoint answered: " + "; ".join(told)
 
 
 def _was_sent(error: Exception) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 
 PREFIX = "mlflowha+"
 
@@ -25,9 +26,16 @@ def split_list(text: str) -> list[str]:
     items = [item.strip().rstrip("/") for item in text.split(",")]
     items = [item.removeprefix(PREFIX) for item in items if item]
     if not items:
-        raise ValueError(f"endpoints: value is {text!r}, expected http://HOST:PORT, more after commas")
+        raise ValueError(f"endpoints: value is {shown(text)!r}, expected http://HOST:PORT, more after commas")
     scheme = items[0].partition("://")[0] if "://" in items[0] else "http"
     return [item if "://" in item else f"{scheme}://{item}" for item in items]
+
+
+def shown(uri: str) -> str:
+    """`uri` as an error may show it: "..." for the user and password that may stand before its last "@"."""
+    before, at, rest = uri.rpartition("@")
+    scheme = re.match(r"[A-Za-z0-9+.-]+://", before)
+    return f"{scheme.group() if scheme else ''}...@{rest}" if at else uri
 
 
 def base_of(url: str) -> str:
