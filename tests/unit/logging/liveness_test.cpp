@@ -251,11 +251,50 @@ TEST_CASE("what a killed process has left half copied is in nobody's way", "[cli
   TemporaryDirectory directory;
   const std::string from = write(directory / "a", "x");
   const std::string to = directory / "b";
-  const std::string next = mlflowha::detail::partial_name(to);  // "<to>.<pid>-<n>.part"
-  const std::size_t dash = next.rfind('-');
-  const int number = std::stoi(next.substr(dash + 1));
-  for (int i = 1; i <= 3; ++i) write(next.substr(0, dash + 1) + std::to_string(number + i) + ".part", "half");
+  const auto make = [&](std::uint64_t seed) {
+    SplitMixRng names(seed);
+    const mlflowha::detail::PartialFile made = mlflowha::detail::make_partial(to, 0600, names).value();
+    ::close(made.fd);
+    return made.path;
+  };
+  const std::string half = write(make(7), "half");
+  // Another container's process may have our number and may have counted as far as we have: here, drawn the same.
+  const std::string next = make(7);
+  CHECK(next != half);
+  CHECK(fs::file_size(next) == 0);
+  CHECK(fs::file_size(half) == 4);
   CHECK(mlflowha::detail::copy_file(from, to, 0600));
+}
+
+TEST_CASE("two processes that download the same file write to files of their own", "[client][artifacts]") {
+  Cluster cluster(1);
+  TemporaryDirectory directory;
+  const Client client = cluster.client();
+  const std::string run = client.create_run({.experiment_id = "0"}).value().info.run_id;
+  REQUIRE(client.log_artifact(run, write(directory / "m.bin", "all of it")));
+  const std::string to = directory / "out/m.bin";
+  std::filesystem::create_directory(directory / "out");
+  const auto asked_for = [&] {
+    std::vector<std::string> files;
+    for (const Exchange& exchange : cluster.transport->exchanges()) {
+      if (!exchange.request.save_to.empty()) files.push_back(exchange.request.save_to);
+    }
+    return files;
+  };
+  REQUIRE(client.download_artifact(run, "m.bin", to));
+  REQUIRE(client.download_artifact(run, "m.bin", to));
+  const std::vector<std::string> parts = asked_for();
+  REQUIRE(parts.size() == 2);
+  CHECK(parts[0] != parts[1]);
+  for (const std::string& part : parts) {  // 64 random bits and no count: "<to>.0123456789abcdef.part"
+    REQUIRE(part.size() == to.size() + 1 + 16 + 5);
+    CHECK(part.substr(to.size() + 1, 16).find_first_not_of("0123456789abcdef") == std::string::npos);
+  }
+  CHECK(std::distance(std::filesystem::directory_iterator(directory / "out"), {}) == 1);
+  // Nothing is asked for where it couldn't be kept.
+  cluster.transport->clear_exchanges();
+  CHECK(client.download_artifact(run, "m.bin", directory / "none/m.bin").error().code == Errc::storage_failed);
+  CHECK(asked_for().empty());
 }
 
 TEST_CASE("a logger that is dropped while its spool is full loses nothing", "[logging][run_logger]") {

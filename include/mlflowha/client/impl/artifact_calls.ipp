@@ -165,7 +165,12 @@ MLFLOWHA_INLINE Result<void> ArtifactCalls::fetch_artifact(std::string_view root
     if (!copied) return std::move(copied).error();
     return {};
   }
-  const std::string part = detail::partial_name(local_file);
+  // All tries write to this one file, which is nobody else's: another's bytes in it would pass for ours by their
+  // number.
+  Result<detail::PartialFile> made = detail::make_partial(local_file, 0600, *process_rng());
+  if (!made) return std::move(made).error();
+  ::close(made->fd);
+  const std::string& part = made->path;
   Result<void> done;
   for (int turn = 0; turn < 3; ++turn) {  // a cut is looked at again, and so is a file that was just replaced
     done = download(place, local_file, part, deadline, options);

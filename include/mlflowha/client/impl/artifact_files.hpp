@@ -6,6 +6,7 @@
 // public API.
 
 #include <mlflowha/core/result.hpp>
+#include <mlflowha/core/rng.hpp>
 #include <mlflowha/core/uri.hpp>
 
 #include <cstddef>
@@ -52,8 +53,13 @@ class MLFLOWHA_EXPORT CopyWatcher {
   virtual void on_bytes(const char* data, std::size_t size) noexcept = 0;
 };
 
-/// A name beside `path` for what isn't complete yet; no two calls of this machine's processes get the same.
-[[nodiscard]] MLFLOWHA_EXPORT std::string partial_name(const std::string& path);
+struct PartialFile {
+  std::string path;
+  int fd = -1;  ///< open for writing; whoever gets it closes it
+};
+/// A new file beside `path`, empty, for what isn't complete yet: nobody else, on whatever machine, gets the same.
+/// `mode` as for open(2). Errc::storage_full or storage_failed.
+[[nodiscard]] MLFLOWHA_EXPORT Result<PartialFile> make_partial(const std::string& path, unsigned mode, Rng& rng);
 /// Copies `from`, as long as it is now, into `to`, which appears, or is replaced, when all of it is on the disk. `mode`
 /// as for open(2). Gives the number of bytes. Errc::storage_full or storage_failed; nothing is left behind then.
 [[nodiscard]] MLFLOWHA_EXPORT Result<std::uint64_t> copy_file(const std::string& from, const std::string& to,

@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
@@ -206,12 +205,18 @@ MLFLOWHA_INLINE Result<std::vector<LocalFile>> files_below(const std::string& di
 
 MLFLOWHA_INLINE CopyWatcher::~CopyWatcher() = default;
 
-MLFLOWHA_INLINE std::string partial_name(const std::string& path) {
-  static std::atomic<unsigned> next{0};
+MLFLOWHA_INLINE Result<PartialFile> make_partial(const std::string& path, unsigned mode, Rng& rng) {
   // A name may have 255 bytes, and so may that of the file itself.
   constexpr std::size_t most = 200;
   const std::size_t name = path.size() - base_name(path).size();
-  return fmt::format("{}.{}-{}.part", path.substr(0, name + most), ::getpid(), next.fetch_add(1));
+  PartialFile partial;
+  // The process's number is no help: it repeats in containers, and they may share the directory.
+  do {
+    partial.path = fmt::format("{}.{:016x}.part", path.substr(0, name + most), rng.next());
+    partial.fd = ::open(partial.path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, static_cast<mode_t>(mode));
+  } while (partial.fd < 0 && errno == EEXIST);
+  if (partial.fd < 0) return local_error(path, "can't be made", errno);
+  return partial;
 }
 
 MLFLOWHA_INLINE std::string place_fault(const std::string& path) {
@@ -302,13 +307,10 @@ MLFLOWHA_INLINE Result<std::uint64_t> copy_file(const std::string& from, const s
                                                 CopyWatcher* watcher) {
   Result<std::uint64_t> size = file_size(from);
   if (!size) return size;
-  std::string partial;
-  int target = -1;
-  do {  // a process that had our number (they repeat in containers) may have been killed over one
-    partial = partial_name(to);
-    target = ::open(partial.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, static_cast<mode_t>(mode));
-  } while (target < 0 && errno == EEXIST);
-  if (target < 0) return local_error(to, "can't be made", errno);
+  Result<PartialFile> made = make_partial(to, mode, *process_rng());
+  if (!made) return std::move(made).error();
+  const std::string& partial = made->path;
+  const int target = made->fd;
   Result<std::uint64_t> copied = for_each_portion(from, *size, [&](const char* data, std::size_t count) {
     if (watcher != nullptr) watcher->on_bytes(data, count);
     while (count > 0) {
