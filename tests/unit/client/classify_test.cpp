@@ -142,6 +142,22 @@ TEST_CASE("a request that left and was not answered may have been applied", "[cl
   CHECK_FALSE(judge(TransportFailure{fault, Progress::sent, "", 0}, api::ops::get_run).outcome.maybe_applied);
 }
 
+TEST_CASE("a request that can't be sent is the caller's, one that has left is not", "[client][classify]") {
+  const Classification refused = judge(TransportFailure{TransportFault::bad_request, Progress::not_sent, "", 0});
+  CHECK(refused.outcome.verdict == Verdict::rejected);
+  CHECK_FALSE(refused.outcome.sent);
+  CHECK_FALSE(refused.outcome.maybe_applied);
+  CHECK(refused.error->code == Errc::invalid_argument);
+
+  const TransportFailure no_memory{TransportFault::bad_request, Progress::sent, "out of memory", 0};
+  const Classification lost = judge(no_memory);
+  CHECK(lost.outcome.verdict == Verdict::server_error);
+  CHECK(lost.outcome.sent);
+  CHECK(lost.outcome.maybe_applied);
+  CHECK(lost.error->code == Errc::connection_lost);
+  CHECK_FALSE(judge(no_memory, api::ops::get_run).outcome.maybe_applied);
+}
+
 TEST_CASE("cancelling blames nobody", "[client][classify]") {
   CHECK(judge(TransportFailure{TransportFault::cancelled, Progress::sent, "", 0}).outcome.verdict ==
         Verdict::cancelled);

@@ -38,6 +38,25 @@ TEST_CASE("a run whose reply was lost is found by its tag and not made again", "
   }
 }
 
+TEST_CASE("a create whose answer there was no memory for is looked for", "[client][once]") {
+  // Whatever was carried out: what the transport says is that the request went out and the answer couldn't be taken.
+  const TransportFailure no_memory{TransportFault::bad_request, Progress::sent, "out of memory", 0};
+  Cluster cluster(2);
+  cluster.transport->reply(Cluster::name(0), Method::post, "/api/2.0/mlflow/runs/create", no_memory);
+  const Client client = cluster.client();
+  const Run run = client.create_run({.experiment_id = "0"}).value();
+  CHECK(cluster.backend->run(run.info.run_id).has_value());
+  CHECK(client.health().twins_watched == 1);
+  const std::vector<Exchange> exchanges = cluster.transport->exchanges();
+  CHECK(std::any_of(exchanges.begin(), exchanges.end(), [](const Exchange& exchange) {
+    return exchange.request.target.find("runs/search") != std::string::npos;
+  }));
+
+  Cluster deaf(1);
+  deaf.transport->reply(Cluster::name(0), Method::post, "/api/2.0/mlflow/", no_memory, 0);
+  CHECK(deaf.client().create_run({.experiment_id = "0"}).error().effect == Effect::unknown);
+}
+
 TEST_CASE("a run whose request was lost is made by the second sending", "[client][once]") {
   Cluster cluster(3, {{when().path("runs/create").times(1).drop_before()}});
   const Client client = cluster.client();

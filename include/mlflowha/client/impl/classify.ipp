@@ -60,9 +60,12 @@ MLFLOWHA_INLINE Classification classify_failure(const TransportFailure& failure,
       code = Errc::cancelled;
       break;
     case TransportFault::bad_request:
+      if (c.outcome.sent) {
+        // It went out, and what became of it can't be told, for want of memory: to be looked for like any lost answer.
+        c.outcome.verdict = Verdict::server_error;
+        break;
+      }
       c.outcome.verdict = Verdict::rejected;
-      c.outcome.sent = false;
-      c.outcome.maybe_applied = false;
       code = Errc::invalid_argument;
       break;
     case TransportFault::bad_file:  // of this machine: no endpoint's fault, and nothing that another could help
