@@ -84,6 +84,41 @@ TEST_CASE("MLflow's own names are understood", "[client][environment]") {
   CHECK_THAT(options.warnings[0], contains("MLFLOW_HTTP_REQUEST_BACKOFF_JITTER"));
 }
 
+TEST_CASE("one time limit is enough, and the others go along with it", "[client][environment]") {
+  struct Row {
+    const char* name;
+    const char* seconds;
+    Duration call, attempt, connect;
+    bool moves_call, moves_attempt, moves_connect;
+  };
+  const Row row = GENERATE(Row{"MLFLOWHA_CALL_TIMEOUT", "5", 5s, 5s, 2s, true, true, false},
+                           Row{"MLFLOWHA_CALL_TIMEOUT", "1", 1s, 1s, 500ms, true, true, true},
+                           Row{"MLFLOWHA_CALL_TIMEOUT", "20", 20s, 10s, 2s, true, false, false},
+                           Row{"MLFLOWHA_ATTEMPT_TIMEOUT", "1", 30s, 1s, 500ms, false, true, true},
+                           Row{"MLFLOW_HTTP_REQUEST_TIMEOUT", "60", 60s, 60s, 2s, true, true, false});
+  INFO(row.name << "=" << row.seconds);
+  const ClientOptions options =
+      ClientOptions::from_env(FakeEnvironment{{"MLFLOW_TRACKING_URI", "http://a"}, {row.name, row.seconds}}).value();
+  REQUIRE(make_config(options));
+  CHECK(options.timeouts.call == row.call);
+  CHECK(options.timeouts.attempt == row.attempt);
+  CHECK(options.timeouts.connect == row.connect);
+  CHECK(source_of(options, "timeouts.call") == (row.moves_call ? row.name : "default"));
+  CHECK(source_of(options, "timeouts.attempt") == (row.moves_attempt ? row.name : "default"));
+  CHECK(source_of(options, "timeouts.connect") == (row.moves_connect ? row.name : "default"));
+}
+
+TEST_CASE("time limits that were given and don't fit are refused", "[client][environment]") {
+  const FakeEnvironment both{
+      {"MLFLOW_TRACKING_URI", "http://a"}, {"MLFLOWHA_CALL_TIMEOUT", "5"}, {"MLFLOWHA_ATTEMPT_TIMEOUT", "6"}};
+  CHECK_THAT(make_config(ClientOptions::from_env(both).value()).error().message,
+             contains("timeouts.attempt is 6 s, expected at most timeouts.call"));
+  const FakeEnvironment connect{
+      {"MLFLOW_TRACKING_URI", "http://a"}, {"MLFLOWHA_CALL_TIMEOUT", "5"}, {"MLFLOWHA_CONNECT_TIMEOUT", "6"}};
+  CHECK_THAT(make_config(ClientOptions::from_env(connect).value()).error().message,
+             contains("timeouts.connect is 6 s, expected less than timeouts.attempt"));
+}
+
 TEST_CASE("two names for one thing must agree", "[client][environment]") {
   const FakeEnvironment contradiction{{"MLFLOW_TRACKING_URI", "http://a"},
                                       {"MLFLOW_RETRY_MAX_ATTEMPTS", "5"},

@@ -217,9 +217,12 @@ MLFLOWHA_INLINE void read_timeouts(EnvironmentReader& in, ClientOptions& options
   const auto attempt = in.seconds("MLFLOWHA_ATTEMPT_TIMEOUT", 0.001, 86400);
   const auto mlflow = in.seconds("MLFLOW_HTTP_REQUEST_TIMEOUT", 0.001, 86400);
   const auto connect = in.seconds("MLFLOWHA_CONNECT_TIMEOUT", 0.001, 86400);
+  // Where a variable moves another setting along, so that the two fit, it is named as that one's origin, too.
+  constexpr std::string_view call_name = "MLFLOWHA_CALL_TIMEOUT";
+  std::string_view attempt_name = attempt ? "MLFLOWHA_ATTEMPT_TIMEOUT" : "MLFLOW_HTTP_REQUEST_TIMEOUT";
   if (attempt) {
     options.timeouts.attempt = *attempt;
-    in.origin("timeouts.attempt", "MLFLOWHA_ATTEMPT_TIMEOUT");
+    in.origin("timeouts.attempt", attempt_name);
     if (mlflow && *mlflow != *attempt) {
       in.fault(
           "MLFLOWHA_ATTEMPT_TIMEOUT contradicts MLFLOW_HTTP_REQUEST_TIMEOUT (both are seconds per attempt), "
@@ -227,20 +230,26 @@ MLFLOWHA_INLINE void read_timeouts(EnvironmentReader& in, ClientOptions& options
     }
   } else if (mlflow) {
     options.timeouts.attempt = *mlflow;
-    in.origin("timeouts.attempt", "MLFLOW_HTTP_REQUEST_TIMEOUT");
+    in.origin("timeouts.attempt", attempt_name);
+  } else if (call && *call < options.timeouts.attempt) {
+    options.timeouts.attempt = *call;  // whoever gives a call 5 s gives no attempt more
+    attempt_name = call_name;
+    in.origin("timeouts.attempt", attempt_name);
   }
   if (call) {
     options.timeouts.call = *call;
-    in.origin("timeouts.call", "MLFLOWHA_CALL_TIMEOUT");
+    in.origin("timeouts.call", call_name);
   } else if (options.timeouts.call < options.timeouts.attempt) {
     options.timeouts.call =
         options.timeouts.attempt;  // whoever allows an attempt 120 s wants the call to last that long
+    in.origin("timeouts.call", attempt_name);
   }
   if (connect) {
     options.timeouts.connect = *connect;
     in.origin("timeouts.connect", "MLFLOWHA_CONNECT_TIMEOUT");
   } else if (options.timeouts.connect >= options.timeouts.attempt) {
     options.timeouts.connect = options.timeouts.attempt / 2;
+    in.origin("timeouts.connect", attempt_name);
   }
 }
 
