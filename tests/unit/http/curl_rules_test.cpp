@@ -228,12 +228,13 @@ TEST_CASE("redirects are failures with advice", "[http][rules]") {
     bool same_origin;
     const char* shown;
   };
-  const Row row = GENERATE(Row{"http://b/x", false, "\"http://b/x\""},
-                           Row{"http://a:5000/x", true, "\"http://a:5000/x\""}, Row{"http://A:5000", true, "A:5000\""},
-                           Row{"https://a:5000/x", false, "https://a:5000"}, Row{"http://a/x", false, "http://a/x"},
-                           Row{"/login?next=secret", true, "\"/login\""}, Row{"login#secret", true, "\"login\""},
-                           Row{"//b/x", false, "\"//b/x\""}, Row{"http://me:secret@b/x", false, "\"http://b/x\""},
-                           Row{"http://a:5000@b/x", false, "\"http://b/x\""}, Row{"://", false, "://"});
+  const Row row =
+      GENERATE(Row{"http://b/x", false, "\"http://b/x\""}, Row{"http://a:5000/x", true, "\"http://a:5000/x\""},
+               Row{"http://A:5000", true, "A:5000\""}, Row{"https://a:5000/x", false, "https://a:5000"},
+               Row{"http://a/x", false, "http://a/x"}, Row{"/login?next=secret", true, "\"/login\""},
+               Row{"login#secret", true, "\"login\""}, Row{"//b/x", false, "\"//b/x\""},
+               Row{"http://me:secret@b/x", false, "\"http://b/x\""}, Row{"//me:secret@b/x", false, "\"//b/x\""},
+               Row{"http://a:5000@b/x", false, "\"http://b/x\""}, Row{"://", false, "://"});
   const auto failure = redirect_failure(endpoint, 302, row.location);
   REQUIRE(failure.has_value());
   CAPTURE(failure->detail);

@@ -255,8 +255,8 @@ MLFLOWHA_INLINE std::optional<TransportFailure> redirect_failure(const Uri& endp
   const bool relative = scheme_end == std::string_view::npos && address.substr(0, 2) != "//";
   bool same_origin = relative;
   std::string shown(address);
-  if (scheme_end != std::string_view::npos) {
-    const std::size_t host = scheme_end + 3;
+  if (!relative) {
+    const std::size_t host = scheme_end != std::string_view::npos ? scheme_end + 3 : 2;
     const std::size_t host_end = std::min(address.find('/', host), address.size());
     const std::size_t user_end = address.substr(host, host_end - host).rfind('@');
     if (user_end != std::string_view::npos) shown.erase(host, user_end + 1);
