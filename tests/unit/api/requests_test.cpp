@@ -172,6 +172,16 @@ TEST_CASE("creates carry a request tag", "[api]") {
   CHECK(kept.scope == "n");
   CHECK(json::parse(kept.http.body)["tags"].size() == 1);
 
+  const auto copied = sent_by([](auto& c) {
+    (void)c.create_run({.experiment_id = "0",
+                        .tags = {{.key = "mlflowha.request_id", .value = "old"},
+                                 {.key = "a", .value = "b"},
+                                 {.key = "mlflowha.request_id", .value = "new"}}});
+  });
+  CHECK(copied.request_tag == "new");  // of another run, and then this one's
+  CHECK(json::parse(copied.http.body)["tags"] ==
+        json::parse(R"([{"key": "a", "value": "b"}, {"key": "mlflowha.request_id", "value": "new"}])"));
+
   const auto empty = sent_by([](auto& c) {
     (void)c.create_run({.experiment_id = "0", .tags = {{.key = "mlflowha.request_id", .value = ""}}});
   });

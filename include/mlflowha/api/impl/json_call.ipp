@@ -135,12 +135,12 @@ MLFLOWHA_INLINE Result<Stamped> stamp_json(const api::Operation& operation, std:
     std::string value;
   };
   const UnknownField* there = find_member(members, operation.tag_field);
-  std::string list = there == nullptr || there->json == "null" ? "[]" : there->json;
-  JsonReader reader(list);
-  bool empty = true;
+  const std::string given = there == nullptr || there->json == "null" ? "[]" : there->json;
+  std::vector<bool> is_ours;
+  std::string own;  // the last one counts, as in stamp()
+  JsonReader reader(given);
   if (reader.begin_array()) {
     while (reader.next_entry()) {
-      empty = false;
       Tag tag;
       if (!reader.begin_object()) break;
       for (std::string_view name; reader.next_member(name);) {
@@ -152,20 +152,31 @@ MLFLOWHA_INLINE Result<Stamped> stamp_json(const api::Operation& operation, std:
           reader.skip();
         }
       }
-      if (tag.key == api::request_tag_key && !tag.value.empty()) return Stamped{std::string(json), tag.value};
+      is_ours.push_back(tag.key == api::request_tag_key);
+      if (is_ours.back() && !tag.value.empty()) own = std::move(tag.value);
     }
   }
   if (reader.failed()) {
     return invalid_argument(std::string(operation.name) + ": " + std::string(operation.tag_field) +
                             " is no list of tags: " + reader.fault());
   }
-  std::string entry = empty ? "" : ", ";
-  JsonWriter tag(entry);
+  if (!own.empty() && std::count(is_ours.begin(), is_ours.end(), true) == 1) return Stamped{std::string(json), own};
+  if (own.empty()) own = std::move(new_tag);
+  std::string list = "[";
+  JsonReader again(given);
+  again.begin_array();
+  for (const bool ours : is_ours) {
+    Json entry;
+    again.next_entry();
+    again.read(entry);
+    if (!ours) list += entry.text + ", ";
+  }
+  JsonWriter tag(list);
   tag.begin_object();
   tag.member("key", std::string(api::request_tag_key));
-  tag.member("value", new_tag);
+  tag.member("value", own);
   tag.end_object();
-  list.insert(list.size() - 1, entry);
+  list += ']';
   Stamped out;
   JsonWriter writer(out.body);
   writer.begin_object();
@@ -174,7 +185,7 @@ MLFLOWHA_INLINE Result<Stamped> stamp_json(const api::Operation& operation, std:
   writer.member(operation.tag_field, Json{std::move(list)});
   writer.end_object();
   if (writer.failed()) return invalid_argument(std::string(operation.name) + ": " + writer.fault());
-  out.tag = std::move(new_tag);
+  out.tag = std::move(own);
   return out;
 }
 

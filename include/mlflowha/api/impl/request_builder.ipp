@@ -180,18 +180,25 @@ class RequestBuilder {
   api::PreparedRequest prepared_;
 };
 
-/// The value of the request tag among `tags`: the caller's, or `fresh`, which is then added.
+/// The value of the request tag among `tags`: the caller's, or `fresh`, which is then added. The last one counts, and the
+/// others go: tags that were copied from another object bring that one's, and servers refuse a key that comes twice.
 template <class Tag>
 [[nodiscard]] std::string stamp(std::vector<Tag>& tags, std::string fresh) {
+  std::string value;
+  std::size_t entries = 0;
   for (const Tag& tag : tags) {
-    if (tag.key == api::request_tag_key && !tag.value.empty()) return tag.value;
+    if (tag.key != api::request_tag_key) continue;
+    ++entries;
+    if (!tag.value.empty()) value = tag.value;
   }
+  if (entries == 1 && !value.empty()) return value;
+  if (value.empty()) value = std::move(fresh);
   std::erase_if(tags, [](const Tag& tag) { return tag.key == api::request_tag_key; });
   Tag tag;
   tag.key = api::request_tag_key;
-  tag.value = fresh;
+  tag.value = value;
   tags.push_back(std::move(tag));
-  return fresh;
+  return value;
 }
 [[nodiscard]] inline std::string stamp(std::map<std::string, std::string>& tags, std::string fresh) {
   std::string& value = tags[std::string(api::request_tag_key)];
