@@ -157,8 +157,8 @@ TEST_CASE("FaultProxy: when the client goes, the server notices", "[testing][fau
     client.send(raw_create_run());
     REQUIRE(eventually([&] { return proxy.requests() == 1; }));
   }
-  std::this_thread::sleep_for(50ms);
-  server.resume();  // 3.x drops what nobody waits for
+  std::this_thread::sleep_for(500ms);  // for the proxy to see the client's end and to close its own connection
+  server.resume();                     // 3.x drops what nobody waits for
   CHECK(eventually([&] { return server.connections() == 1; }));
   std::this_thread::sleep_for(20ms);
   CHECK(server.backend()->counts().runs == 0);
