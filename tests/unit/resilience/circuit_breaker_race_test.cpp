@@ -4,7 +4,9 @@
 #include <mlflowha/resilience/impl/breaker_window.ipp>
 
 #include <atomic>
+#include <chrono>
 #include <functional>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -24,35 +26,55 @@ namespace {
 /// at the same moment, and returns when all are done.
 class Team {
  public:
-  explicit Team(int size) {
+  explicit Team(int size) : size_(size) {
     for (int i = 0; i < size; ++i) threads_.emplace_back([this, i] { work(i); });
   }
   ~Team() {
     job_ = nullptr;
     round_.fetch_add(1);
+    round_.notify_all();
     for (std::thread& thread : threads_) thread.join();
   }
   void run(const std::function<void(int)>& job) {
     job_ = job;
     done_.store(0);
     round_.fetch_add(1);
-    while (done_.load() != static_cast<int>(threads_.size())) std::this_thread::yield();
+    round_.notify_all();
+    wait_for(done_, size_);
   }
 
  private:
+  /// Spins for a moment, so that all begin together in tests of many short rounds; sleeps then, so that a machine with
+  /// more to do is left to those who work.
+  static void wait_for(const std::atomic<int>& counter, int value) {
+    constexpr int spins = 1'000;
+    for (int i = 0; i < spins && counter.load() < value; ++i) std::this_thread::yield();
+    for (int seen = counter.load(); seen < value; seen = counter.load()) counter.wait(seen);
+  }
   void work(int number) {
     for (int round = 1;; ++round) {
-      while (round_.load() < round) std::this_thread::yield();
+      wait_for(round_, round);
       if (!job_) return;
       job_(number);
-      done_.fetch_add(1);
+      if (done_.fetch_add(1) + 1 == size_) done_.notify_all();
     }
   }
+  const int size_;
   std::function<void(int)> job_;
   std::atomic<int> round_{0};
   std::atomic<int> done_{0};
   std::vector<std::thread> threads_;
 };
+
+/// A snapshot, or nothing when it took so long that it may be the mixture that its documentation allows: somebody was
+/// held up in the middle of a change, and it gave up. That takes 200,000 tries, far more than this limit even where
+/// each is a mere 50 ns; one that doesn't wait at all is far below it.
+std::optional<CircuitBreaker::Snapshot> prompt_snapshot(const CircuitBreaker& breaker, TimePoint now) {
+  const auto began = std::chrono::steady_clock::now();
+  const auto snapshot = breaker.snapshot(now);
+  if (std::chrono::steady_clock::now() - began > 5ms) return std::nullopt;
+  return snapshot;
+}
 
 CircuitBreakerOptions five_in_a_row() {
   auto options = plain_options();
@@ -316,16 +338,20 @@ TEST_CASE("a snapshot never mixes two states", "[resilience][breaker][thread]") 
   BreakerFixture f(five_in_a_row());
   std::atomic<bool> mixed{false};
   std::atomic<bool> done{false};
-  std::thread reader([&] {
+  std::atomic<int> prompt{0};
+  std::thread reader([&, now = f.now] {
     while (!done.load()) {
-      const auto snapshot = f.snapshot();
-      if (snapshot.state == BreakerState::open && (snapshot.trips_in_a_row != 1 || snapshot.failure_count != 5)) {
+      const auto snapshot = prompt_snapshot(f.breaker, now);
+      if (!snapshot) continue;
+      prompt.store(prompt.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+      if (snapshot->state == BreakerState::open && (snapshot->trips_in_a_row != 1 || snapshot->failure_count != 5)) {
         mixed.store(true);
       }
-      if (snapshot.state == BreakerState::closed && snapshot.trips_in_a_row != 0) mixed.store(true);
+      if (snapshot->state == BreakerState::closed && snapshot->trips_in_a_row != 0) mixed.store(true);
     }
   });
-  for (int i = 0; i < 6'000; ++i) {
+  // Goes on until the reader has really looked: on a busy machine it may begin late.
+  for (int i = 0; i < 6'000 || prompt.load() < 1'000; ++i) {
     f.calls("EEEEE");
     for (int pause = 0; pause < 3; ++pause) (void)f.snapshot();
     f.breaker.reset(f.now);
@@ -360,10 +386,11 @@ TEST_CASE("orders, questions and calls at the same time", "[resilience][breaker]
             break;
         }
       } else if (number == 1) {
-        const auto snapshot = f.breaker.snapshot(now);
-        const bool open = snapshot.state == BreakerState::open;
-        if (snapshot.retry_at.has_value() != open) consistent.store(false);
-        if (snapshot.trips_in_a_row < 0 || snapshot.window_failures > snapshot.window_calls) consistent.store(false);
+        if (const auto seen = prompt_snapshot(f.breaker, now)) {
+          const bool open = seen->state == BreakerState::open;
+          if (seen->retry_at.has_value() != open) consistent.store(false);
+          if (seen->trips_in_a_row < 0 || seen->window_failures > seen->window_calls) consistent.store(false);
+        }
         (void)f.breaker.would_admit(now);
         (void)f.breaker.retry_at();
         (void)f.breaker.state(now);
