@@ -8,6 +8,7 @@
 #include <variant>
 #include <vector>
 
+#include "support/in_time.hpp"
 #include "testing_support.hpp"
 
 using namespace mlflowha::testing;
@@ -167,17 +168,22 @@ TEST_CASE("FakeServer: kill resets what is open", "[testing][fault]") {
 }
 
 TEST_CASE("FakeServer: a killed server applies nothing late", "[testing][fault]") {
-  FakeServer server;
-  server.set_faults({when().apply_late(50ms)});
-  RawClient client(server.port());
-  client.send(raw_create_run());
-  client.read_all();
-  REQUIRE(client.closed());
-  server.kill();
-  server.set_faults({});
-  server.start();
-  std::this_thread::sleep_for(100ms);
-  CHECK(server.backend()->counts().runs == 0);
+  in_time(50ms, [](std::chrono::milliseconds delay) {
+    FakeServer server;
+    server.set_faults({when().apply_late(delay)});
+    RawClient client(server.port());
+    const Stopwatch sent;
+    client.send(raw_create_run());
+    client.read_all();
+    server.kill();
+    if (sent.elapsed() >= delay) return false;
+    REQUIRE(client.closed());
+    server.set_faults({});
+    server.start();
+    std::this_thread::sleep_for(2 * delay);
+    CHECK(server.backend()->counts().runs == 0);
+    return true;
+  });
 }
 
 TEST_CASE("FakeServer: a paused server is silent, and what it missed depends on the version", "[testing][fault]") {
@@ -202,28 +208,40 @@ TEST_CASE("FakeServer: a paused server is silent, and what it missed depends on 
 }
 
 TEST_CASE("FakeServer: pausing holds back delayed answers", "[testing][fault]") {
-  FakeServer server;
-  server.set_faults({when().delay(100ms)});
-  RawClient client(server.port());
-  client.send(raw_create_run());
-  REQUIRE(eventually([&] { return server.requests() == 1; }));
-  server.pause();
-  CHECK(client.read_until("HTTP", 250ms).empty());
-  server.resume();
-  CHECK_THAT(client.read_until("\"inputs\""), contains("HTTP/1.1 200"));
+  in_time(100ms, [](std::chrono::milliseconds delay) {
+    FakeServer server;
+    server.set_faults({when().delay(delay)});
+    RawClient client(server.port());
+    const Stopwatch sent;
+    client.send(raw_create_run());
+    const bool arrived = eventually([&] { return server.requests() == 1; });
+    server.pause();
+    if (sent.elapsed() >= delay) return false;
+    REQUIRE(arrived);
+    CHECK(client.read_until("HTTP", delay + 150ms).empty());
+    server.resume();
+    CHECK_THAT(client.read_until("\"inputs\""), contains("HTTP/1.1 200"));
+    return true;
+  });
 }
 
 TEST_CASE("FakeServer: a partition holds back what is on its way", "[testing][fault]") {
-  FakeServer server;
-  server.set_faults({when().delay(100ms)});
-  RawClient client(server.port());
-  client.send(raw_create_run());
-  REQUIRE(eventually([&] { return server.requests() == 1; }));
-  server.set_faults({when().connect_hang()});
-  CHECK(client.read_until("HTTP", 250ms).empty());
-  CHECK_FALSE(client.closed());
-  server.set_faults({});
-  CHECK_THAT(client.read_until("\"inputs\""), contains("HTTP/1.1 200"));
+  in_time(100ms, [](std::chrono::milliseconds delay) {
+    FakeServer server;
+    server.set_faults({when().delay(delay)});
+    RawClient client(server.port());
+    const Stopwatch sent;
+    client.send(raw_create_run());
+    const bool arrived = eventually([&] { return server.requests() == 1; });
+    server.set_faults({when().connect_hang()});
+    if (sent.elapsed() >= delay) return false;
+    REQUIRE(arrived);
+    CHECK(client.read_until("HTTP", delay + 150ms).empty());
+    CHECK_FALSE(client.closed());
+    server.set_faults({});
+    CHECK_THAT(client.read_until("\"inputs\""), contains("HTTP/1.1 200"));
+    return true;
+  });
 }
 
 TEST_CASE("FakeServer: once pause has returned nothing is handled, whatever had just arrived", "[testing][fault]") {
