@@ -7,6 +7,7 @@
 
 #include "contract/harmed.hpp"
 #include "support/catch.hpp"
+#include "support/in_time.hpp"
 
 using namespace mlflowha;
 using namespace mlflowha::testing;
@@ -27,14 +28,6 @@ std::vector<LoggedModel> logged_models_of(const std::string& experiment) {
   SearchLoggedModels search;
   search.experiment_ids = {experiment};
   return contract_client().search_logged_models_all(search).all().value();
-}
-
-/// Looks for twins until one is found.
-std::vector<Twin> twins_of(const Client& client) {
-  std::vector<Twin> twins;
-  const auto patience = std::chrono::steady_clock::now() + 30s;
-  while (twins.empty() && std::chrono::steady_clock::now() < patience) twins = client.reconcile().value().twins;
-  return twins;
 }
 
 }  // namespace
@@ -71,20 +64,26 @@ TEST_CASE("each model version is made once although replies are dropped", "[cont
 }
 
 TEST_CASE("the late twin of a model version is found and removed", "[contract][once][twins][registry]") {
-  const Harmed harmed({when().path("model-versions/create").times(1).apply_late(1500ms)}, true);
-  const std::string name = fresh_name("late");
-  REQUIRE(harmed.client->create_registered_model(name));
-  const ModelVersion kept = harmed.client->create_model_version(name, "s3://bucket/x").value();
-  CHECK(versions_of(name).size() == 1);
-  REQUIRE(harmed.client->health().twins_watched == 1);
-  const auto twins = twins_of(*harmed.client);
-  REQUIRE(twins.size() == 1);
-  CHECK(twins[0].operation == "create_model_version");
-  CHECK(twins[0].kept_id == kept.version);
-  CHECK(twins[0].removed);
-  const auto left = versions_of(name);
-  REQUIRE(left.size() == 1);
-  CHECK(left[0].version == kept.version);
+  in_time(1500ms, [](std::chrono::milliseconds lateness) {
+    const Harmed harmed({when().path("model-versions/create").times(1).apply_late(lateness)}, true);
+    const std::string name = fresh_name("late");
+    REQUIRE(harmed.client->create_registered_model(name));
+    const Stopwatch sent;
+    const ModelVersion kept = harmed.client->create_model_version(name, "s3://bucket/x").value();
+    const std::size_t versions = versions_of(name).size();
+    if (sent.elapsed() >= lateness) return false;
+    CHECK(versions == 1);
+    REQUIRE(harmed.client->health().twins_watched == 1);
+    const auto twins = harmed.twins();
+    REQUIRE(twins.size() == 1);
+    CHECK(twins[0].operation == "create_model_version");
+    CHECK(twins[0].kept_id == kept.version);
+    CHECK(twins[0].removed);
+    const auto left = versions_of(name);
+    REQUIRE(left.size() == 1);
+    CHECK(left[0].version == kept.version);
+    return true;
+  });
 }
 
 TEST_CASE("each removal from the registry succeeds although its reply is dropped", "[contract][once][registry]") {
@@ -116,17 +115,22 @@ TEST_CASE("each logged model is made once although replies are dropped", "[contr
 
 TEST_CASE("the late twin of a logged model is found and removed", "[contract][once][twins][logged_models]") {
   if (contract_server().major < 3) return;
-  const Harmed harmed({when().method(Method::post).path("/logged-models").times(1).apply_late(1500ms)}, true);
-  CreateLoggedModel create;
-  create.experiment_id = fresh_experiment();
-  const std::string kept = harmed.client->create_logged_model(create).value().info.model_id;
-  REQUIRE(harmed.client->health().twins_watched == 1);
-  const auto twins = twins_of(*harmed.client);
-  REQUIRE(twins.size() == 1);
-  CHECK(twins[0].kept_id == kept);
-  const auto left = logged_models_of(create.experiment_id);
-  REQUIRE(left.size() == 1);
-  CHECK(left[0].info.model_id == kept);
+  in_time(1500ms, [](std::chrono::milliseconds lateness) {
+    const Harmed harmed({when().method(Method::post).path("/logged-models").times(1).apply_late(lateness)}, true);
+    CreateLoggedModel create;
+    create.experiment_id = fresh_experiment();
+    const Stopwatch sent;
+    const std::string kept = harmed.client->create_logged_model(create).value().info.model_id;
+    if (sent.elapsed() >= lateness) return false;
+    REQUIRE(harmed.client->health().twins_watched == 1);
+    const auto twins = harmed.twins();
+    REQUIRE(twins.size() == 1);
+    CHECK(twins[0].kept_id == kept);
+    const auto left = logged_models_of(create.experiment_id);
+    REQUIRE(left.size() == 1);
+    CHECK(left[0].info.model_id == kept);
+    return true;
+  });
 }
 
 TEST_CASE("params of a logged model and links of a run are stored once", "[contract][once][logged_models]") {

@@ -3,6 +3,7 @@
 
 #include "contract/harmed.hpp"
 #include "support/catch.hpp"
+#include "support/in_time.hpp"
 
 using namespace mlflowha;
 using namespace mlflowha::testing;
@@ -59,21 +60,23 @@ TEST_CASE("logging through dropped, cut and delayed replies stores every point o
 }
 
 TEST_CASE("the twin of a request that is carried out late is found and removed", "[contract][once][twins]") {
-  const Harmed harmed({when().path("runs/create").times(1).apply_late(1500ms)}, true);
-  const std::string experiment = fresh_experiment();
-  CreateRun create;
-  create.experiment_id = experiment;
-  const Run run = harmed.client->create_run(create).value();
-  CHECK(active_runs(experiment).size() == 1);
-  REQUIRE(harmed.client->health().twins_watched == 1);
-  std::vector<Twin> twins;
-  const auto patience = std::chrono::steady_clock::now() + 30s;
-  while (twins.empty() && std::chrono::steady_clock::now() < patience) {
-    twins = harmed.client->reconcile().value().twins;
-  }
-  REQUIRE(twins.size() == 1);
-  CHECK(twins[0].kept_id == run.info.run_id);
-  const auto left = active_runs(experiment);
-  REQUIRE(left.size() == 1);
-  CHECK(left[0].info.run_id == run.info.run_id);
+  in_time(1500ms, [](std::chrono::milliseconds lateness) {
+    const Harmed harmed({when().path("runs/create").times(1).apply_late(lateness)}, true);
+    const std::string experiment = fresh_experiment();
+    CreateRun create;
+    create.experiment_id = experiment;
+    const Stopwatch sent;
+    const Run run = harmed.client->create_run(create).value();
+    const std::size_t active = active_runs(experiment).size();
+    if (sent.elapsed() >= lateness) return false;
+    CHECK(active == 1);
+    REQUIRE(harmed.client->health().twins_watched == 1);
+    const std::vector<Twin> twins = harmed.twins();
+    REQUIRE(twins.size() == 1);
+    CHECK(twins[0].kept_id == run.info.run_id);
+    const auto left = active_runs(experiment);
+    REQUIRE(left.size() == 1);
+    CHECK(left[0].info.run_id == run.info.run_id);
+    return true;
+  });
 }

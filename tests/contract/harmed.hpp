@@ -6,6 +6,7 @@
 #include <mlflowha/mlflowha.hpp>
 #include <mlflowha/testing/fault_proxy.hpp>
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -37,6 +38,13 @@ struct Harmed {
       for (const mlflowha::testing::FaultCount& fault : proxy->fault_counts()) count += fault.fired;
     }
     return count;
+  }
+  /// What the first reconcile() finds that finds anything; nothing after half a minute.
+  std::vector<mlflowha::Twin> twins() const {
+    std::vector<mlflowha::Twin> found;
+    const auto patience = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+    while (found.empty() && std::chrono::steady_clock::now() < patience) found = client->reconcile().value().twins;
+    return found;
   }
   std::vector<std::unique_ptr<mlflowha::testing::FaultProxy>> proxies;
   std::unique_ptr<mlflowha::Client> client;
