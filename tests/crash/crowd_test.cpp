@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
 #include <csignal>
 #include <filesystem>
 #include <memory>
@@ -19,6 +20,25 @@ using namespace mlflowha::testing;
 using namespace mlflowha_tests;
 using namespace std::chrono_literals;
 
+namespace {
+
+/// Waits until that many points are acknowledged; false when they aren't after a minute.
+bool acknowledges(const Ledger& ledger, int points) {
+  const auto patience = std::chrono::steady_clock::now() + 60s;
+  while (ledger.count() < points) {
+    if (std::chrono::steady_clock::now() > patience) return false;
+    std::this_thread::sleep_for(5ms);
+  }
+  return true;
+}
+
+/// For processes that are to be killed: they must not end before, however late that is.
+void await_death() {
+  for (;;) ::pause();
+}
+
+}  // namespace
+
 TEST_CASE("processes that share a directory don't meet", "[crash][crowd]") {
   const TemporaryDirectory directory;
   const auto backend = std::make_shared<FakeBackend>();
@@ -27,7 +47,6 @@ TEST_CASE("processes that share a directory don't meet", "[crash][crowd]") {
   Workload work;
   work.urls = {one.url(), two.url()};
   work.directory = directory.path();
-  work.points = 400;
   work.pause = 1ms;
   work.flush_every = 100;
   work.patience = 20s;
@@ -37,6 +56,8 @@ TEST_CASE("processes that share a directory don't meet", "[crash][crowd]") {
   for (int i = 0; i < processes; ++i) {
     work.run_name = "run-" + std::to_string(i);
     work.durability = i % 2 == 0 ? Durability::each : Durability::interval;
+    work.points = i < 2 ? Ledger::most : 400;  // two are killed in the middle
+    work.before_end = i < 2 ? await_death : nullptr;
     children.push_back(spawn([&, i] { static_cast<void>(log_all(work, *ledgers[static_cast<std::size_t>(i)])); }));
   }
   // Two replays look in all the time and must leave the living alone, and not both take what is dead.
@@ -51,7 +72,7 @@ TEST_CASE("processes that share a directory don't meet", "[crash][crowd]") {
       }
     }));
   }
-  std::this_thread::sleep_for(250ms);
+  for (const std::size_t killed : {0U, 1U}) CHECK(acknowledges(*ledgers[killed], 50));
   ::kill(children[0], SIGKILL);
   ::kill(children[1], SIGKILL);
   CHECK(reap(children[0]));
@@ -92,7 +113,8 @@ TEST_CASE("servers that come and go lose nothing and double nothing", "[crash][c
   work.urls = {one.url(), two.url()};
   work.directory = directory.path();
   work.durability = killed ? Durability::each : Durability::interval;
-  work.points = 1500;
+  work.points = killed ? Ledger::most : 1500;
+  if (killed) work.before_end = await_death;
   work.pause = 1ms;
   work.flush_every = 0;
   work.patience = 60s;

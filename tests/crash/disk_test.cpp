@@ -147,6 +147,7 @@ TEST_CASE("when others fill the disk, a logger goes on as soon as there is room"
     work.points = 2000;
     work.pause = 100us;
     std::thread neighbour([&] {
+      while (!f.ledger->started) std::this_thread::sleep_for(1ms);  // a spool that can't even be made is an error
       for (int round = 0; round < 5; ++round) {
         fill(f.directory / "big");
         std::this_thread::sleep_for(30ms);
@@ -154,8 +155,8 @@ TEST_CASE("when others fill the disk, a logger goes on as soon as there is room"
         std::this_thread::sleep_for(20ms);
       }
     });
+    work.before_end = [&] { neighbour.join(); };  // an end() for which there is no room is refused, and rightly so
     const bool drained = log_all(work, *f.ledger);
-    neighbour.join();
     f.ledger->as_hoped = drained && replay_all(work.urls, work.directory).complete();
   });
   reap(child);

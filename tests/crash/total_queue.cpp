@@ -81,6 +81,7 @@ bool log_all(const Workload& work, Ledger& ledger) {
     if (work.pause > Duration::zero()) std::this_thread::sleep_for(work.pause);
   }
   if (!work.end) return false;
+  if (work.before_end) work.before_end();
   if (acknowledged(logger.end())) ledger.end_acknowledged = true;
   const Result<CloseReport> closed = logger.close(work.patience);
   return closed && closed->drained;

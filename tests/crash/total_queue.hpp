@@ -54,6 +54,7 @@ struct Workload {
   int flush_every = 10;         // 0: never
   mlflowha::Duration pause{0};  // after each point
   bool end = true;
+  std::function<void()> before_end;                       // called when all points are logged, if given and `end`
   mlflowha::Duration patience = std::chrono::seconds(5);  // of each flush, and of close()
 };
 
