@@ -1,4 +1,5 @@
-// Side probes: carried along with other calls, never waited for, bounded.
+// Side probes: carried along with other calls, never waited for, bounded, and fair to the endpoint however seldom those
+// calls are.
 
 #include <algorithm>
 #include <chrono>
@@ -9,6 +10,7 @@
 #include "support/black_hole.hpp"
 #include "support/http.hpp"
 #include "support/raw_server.hpp"
+#include "support/tls_server.hpp"
 
 using namespace mlflowha_tests;
 using mlflowha::ProbeResult;
@@ -34,6 +36,19 @@ std::map<std::uint64_t, mlflowha::TransportResult> collect(Transport& transport,
   CHECK(ended.size() == count);
   return ended;
 }
+
+/// Polls once in `pause`, as a program that makes few calls does; the probe's result.
+ProbeResult collect_seldom(Transport& transport, std::chrono::milliseconds pause) {
+  for (int calls = 0; calls < 40; ++calls) {
+    std::this_thread::sleep_for(pause);
+    if (std::vector<ProbeResult> ended = transport.poll_probes(); !ended.empty()) return std::move(ended.front());
+  }
+  FAIL("the probe never ended");
+  return {};
+}
+
+/// Far less than the pauses that the tests make.
+constexpr mlflowha::AttemptTimeouts hasty{60ms, 60ms};
 
 }  // namespace
 
@@ -127,4 +142,80 @@ TEST_CASE("a probe keeps what it needs of its request", "[fault][probe]") {
   auto ended = collect(*transport, 1);
   (void)answer_of(std::move(ended.at(1)));
   CHECK(server.requests().front().body == std::string(100'000, 'p'));
+}
+
+TEST_CASE("an answer that came in time counts, however late it is read", "[fault][probe][pause]") {
+  const auto closes = GENERATE(false, true);
+  RawServer server([&](RawConnection& peer) {
+    while (peer.read_request() && peer.send(ok_answer("probed")) && !closes) {
+    }
+  });
+  const auto transport = make_transport();
+  REQUIRE(transport->start_probe(1, server.uri(), get("/probe"), hasty));
+  ProbeResult ended = collect_seldom(*transport, 200ms);
+  CHECK(answer_of(std::move(ended.result)).body == "probed");
+  CHECK(ended.unattended >= 200ms);  // so that nobody takes it for the endpoint's latency
+}
+
+TEST_CASE("each step of a probe may wait for the next call", "[fault][probe][pause]") {
+  const TestAuthority authority;
+  RawServer server(polite, tls_wrap({authority.issue("127.0.0.1"), ""}), "https");
+  mlflowha::CurlTransportOptions options;
+  options.tls.ca_file = authority.file();
+  const auto transport = make_transport(options);
+  REQUIRE(transport->start_probe(1, server.uri(), get("/probe"), hasty));
+  CHECK(answer_of(collect_seldom(*transport, 200ms).result).body == "probed");
+}
+
+TEST_CASE("a pause in which nothing came is the endpoint's", "[fault][probe][pause]") {
+  RawServer silent([](RawConnection& peer) {
+    if (peer.read_request()) peer.wait_closed();
+  });
+  const BlackHole hole;
+  const auto transport = make_transport();
+  REQUIRE(transport->start_probe(1, hole.uri(), get("/probe"), hasty));
+  CHECK(failure_of(collect_seldom(*transport, 200ms).result).fault == TransportFault::connect_timeout);
+  REQUIRE(transport->start_probe(2, silent.uri(), get("/probe"), hasty));
+  const ProbeResult ended = collect_seldom(*transport, 200ms);
+  CHECK(failure_of(ended.result).fault == TransportFault::timeout);
+}
+
+TEST_CASE("who sends a byte now and then is at its limit when somebody looks often", "[fault][probe][pause]") {
+  RawServer server([](RawConnection& peer) {
+    if (!peer.read_request()) return;
+    bool there = peer.send("HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n");
+    while (there && !peer.closed_within(1ms)) there = peer.send("x");
+  });
+  const auto transport = make_transport();
+  REQUIRE(transport->start_probe(1, server.uri(), get("/probe"), {1s, 1s}));
+  CHECK(failure_of(collect_seldom(*transport, 60ms).result).fault == TransportFault::timeout);
+}
+
+TEST_CASE("a connection that is lost in a pause says nothing about the endpoint", "[fault][probe][pause]") {
+  const auto last_words = GENERATE(as<std::string>(), "", answer(408, "", ""));
+  RawServer server([&](RawConnection& peer) {
+    if (peer.read_request()) peer.send(last_words);
+  });
+  constexpr mlflowha::AttemptTimeouts fair{2s, 2s};
+  const auto transport = make_transport();
+  REQUIRE(transport->start_probe(1, server.uri(), get("/probe"), fair));
+  CHECK(failure_of(collect_seldom(*transport, 300ms).result).fault == TransportFault::cancelled);
+
+  REQUIRE(transport->start_probe(2, server.uri(), get("/probe"), patient));
+  auto ended = collect(*transport, 1);
+  if (last_words.empty()) {
+    CHECK(failure_of(std::move(ended.at(2))).fault == TransportFault::connection_lost);
+  } else {
+    CHECK(answer_of(std::move(ended.at(2))).status == 408);
+  }
+}
+
+TEST_CASE("a handshake that the server gave up in a pause says nothing about it", "[fault][probe][pause]") {
+  RawServer server([](RawConnection& peer) { (void)peer.skip(1); }, {}, "https");
+  const auto transport = make_transport();
+  REQUIRE(transport->start_probe(1, server.uri(), get("/probe"), {2s, 2s}));
+  CHECK(failure_of(collect_seldom(*transport, 300ms).result).fault == TransportFault::cancelled);
+  REQUIRE(transport->start_probe(2, server.uri(), get("/probe"), patient));
+  auto ended = collect(*transport, 1);
+  CHECK(failure_of(std::move(ended.at(2))).fault == TransportFault::tls);
 }

@@ -67,9 +67,9 @@ BUGS = [
      "  if (this != &other) {\n    if (breaker_ != nullptr && probe_) ",
      "  if (this != &other) {\n    if (breaker_ != nullptr && probe_ && !BUG) "),
     ("a database outage opens the breakers", HEALTH,
-     "if (lease.permit_.is_probe()) lease.permit_.report(now, CallResult::success);",
+     "if (lease.permit_.is_probe()) lease.permit_.report(answered, CallResult::success);",
      "if (BUG) lease.permit_.report(now, CallResult::hard_failure);\n"
-     "        else if (lease.permit_.is_probe()) lease.permit_.report(now, CallResult::success);"),
+     "        else if (lease.permit_.is_probe()) lease.permit_.report(answered, CallResult::success);"),
     ("reconcile removes the run that was returned", SIDE,
      "if (id == create.kept_id) continue;\n      Twin twin{", "if (id == create.kept_id && !BUG) continue;\n      Twin twin{"),
     ("looks that travel along remove the run that was returned", SIDE,

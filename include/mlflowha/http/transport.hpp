@@ -65,6 +65,9 @@ struct AttemptTimeouts {
 struct ProbeResult {
   std::uint64_t id;  ///< as given to start_probe
   TransportResult result;
+  /// Time during which nobody moved the probe although something waited for it: not the endpoint's, neither for its
+  /// latency nor for any limit.
+  Duration unattended{};
 };
 
 /// Thread-safe. Never throws. Calls of one transport may run at the same time on many threads.
@@ -77,7 +80,9 @@ class MLFLOWHA_EXPORT Transport {
                                                 const AttemptTimeouts& timeouts,
                                                 const CancellationToken& cancel) noexcept = 0;
 
-  /// Starts a request that is carried along with later calls. Returns false when it can't be started.
+  /// Starts a request that is carried along with later calls. Returns false when it can't be started. However far apart
+  /// those calls are, an answer that came within `timeouts` counts; a connection that was lost in a pause between them
+  /// is TransportFault::cancelled, since it says nothing about the endpoint.
   [[nodiscard]] virtual bool start_probe(std::uint64_t id, const Uri& endpoint, const Request& request,
                                          const AttemptTimeouts& timeouts) noexcept = 0;
   /// Moves probes forward without waiting and hands over those that have ended. Cheap when there are none.

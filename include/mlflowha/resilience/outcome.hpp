@@ -41,6 +41,8 @@ struct Outcome {
   Release release;                      ///< for Purpose::ask_release with Verdict::success
   std::optional<Duration> retry_after;  ///< as the server asked, not yet capped
   Duration latency{};                   ///< of the attempt
+  /// How long an answer may have waited for us to read it: the attempt was good that long ago. Not part of `latency`.
+  Duration unattended{};
 };
 
 /// What an attempt is for.

@@ -51,6 +51,21 @@ TEST_CASE("an endpoint that is back serves at once and leads again after its tim
   CHECK(cluster.health(client, 0) == EndpointHealth::healthy);
 }
 
+TEST_CASE("a client that calls once a minute learns of a server's return as well", "[client][engine][pause]") {
+  Cluster cluster(2, {{when().until(10min).refuse(), when().delay(100ms)}});  // slower than the calls
+  const Client client = cluster.client();
+  const std::string run = client.create_run({.experiment_id = "0"}).value().info.run_id;
+  const auto call = [&] {
+    cluster.clock->advance(1min);
+    REQUIRE(client.set_tag(run, "t", "v"));
+  };
+  for (int minute = 0; minute < 10; ++minute) call();
+  CHECK(cluster.health(client, 0) == EndpointHealth::ejected);
+  for (int minute = 0; minute < 20 && cluster.health(client, 0) != EndpointHealth::healthy; ++minute) call();
+  CHECK(cluster.health(client, 0) == EndpointHealth::healthy);
+  CHECK(client.health().endpoints.at(0).latency_ms < 1000);  // the minute was ours
+}
+
 TEST_CASE("a silent server costs one attempt timeout and no more", "[client][engine]") {
   Cluster cluster(2, {{when().black_hole()}});
   cluster.options.timeouts.attempt = 2s;

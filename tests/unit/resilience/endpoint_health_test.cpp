@@ -273,6 +273,22 @@ TEST_CASE("side probes don't wait for the breaker's open time", "[resilience][pr
   CHECK(back < 50);
 }
 
+TEST_CASE("a probe's good answer that is read after its lease still counts", "[resilience][probe][pause]") {
+  EndpointSetOptions options = plain();
+  options.breaker.probe_successes = 1;
+  const auto waited = GENERATE(false, true);
+  EndpointSet set(specs(2), options, level());
+  eject(set, 0, at(seconds(0)));
+  Outcome late = success();
+  if (waited) late.unattended = seconds(59);
+  REQUIRE(probe(set, at(seconds(60)), success()) == 0);
+  eject(set, 0, at(seconds(61)));
+  EndpointSet::Lease lease = set.next_probe(at(seconds(120)));
+  REQUIRE(lease);
+  set.report(std::move(lease), at(seconds(180)), late, "probed");
+  CHECK((set.health(0, at(seconds(180))) == Health::recovering) == waited);
+}
+
 TEST_CASE("a call tries an ejected endpoint before one that has just failed it", "[resilience][trap5]") {
   EndpointSetOptions options = plain();
   options.breaker.open_for = seconds(60);

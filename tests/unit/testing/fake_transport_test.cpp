@@ -334,6 +334,8 @@ TEST_CASE("FakeTransport: probes travel while the time passes", "[testing][trans
   REQUIRE(done.size() == 1);
   CHECK(done[0].id == 2);
   CHECK(response(done[0].result).body == "OK");
+  CHECK(done[0].unattended > 90ms);  // it was there, and nobody looked
+  CHECK(done[0].unattended <= 100ms);
   net.clock->advance(1s);
   done = net.transport.poll_probes();
   REQUIRE(done.size() == 1);

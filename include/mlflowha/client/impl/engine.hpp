@@ -83,7 +83,7 @@ class MLFLOWHA_EXPORT Engine {
   /// Moves side jobs forward and starts those that are due. Two relaxed loads when there is nothing to do.
   void run_side_jobs(TimePoint now) noexcept;
   [[nodiscard]] EndpointSet::Lease spare_lease(TimePoint now, const api::Operation& operation) noexcept;
-  void settle(SideJob job, const TransportResult& result, TimePoint now);
+  void settle(SideJob job, const ProbeResult& ended, TimePoint now);
   void start_job(SideJob job, const Request& request);
   Outcome judge_identity(EndpointIndex index, Classification& result, const TransportResult& answer);
   [[nodiscard]] AttemptTimeouts side_timeouts() const noexcept;

@@ -47,7 +47,7 @@ MLFLOWHA_INLINE void Engine::run_side_jobs(TimePoint now) noexcept {
         job = std::move(*at);
         jobs_.erase(at);
       }
-      settle(std::move(job), ended.result, now);
+      settle(std::move(job), ended, now);
     }
     while (EndpointSet::Lease lease = endpoints.next_probe(now)) {
       SideJob job;
@@ -96,14 +96,16 @@ MLFLOWHA_INLINE void Engine::start_job(SideJob job, const Request& request) {
   if (refused.kind != SideJob::Kind::probe) twins.again(clock->now(), refused.create.request_tag);
 }
 
-MLFLOWHA_INLINE void Engine::settle(SideJob job, const TransportResult& result, TimePoint now) {
+MLFLOWHA_INLINE void Engine::settle(SideJob job, const ProbeResult& ended, TimePoint now) {
+  const TransportResult& result = ended.result;
   const EndpointIndex index = job.lease.index();
   const api::Operation& operation = job.kind == SideJob::Kind::probe        ? identity_operation()
                                     : job.kind == SideJob::Kind::find_twins ? *recipe_of(job.create).look
                                                                             : *recipe_of(job.create).remove;
   Classification c = classify(result, context_of(operation), clock->wall_now());
   if (job.kind == SideJob::Kind::probe) c.outcome = judge_identity(index, c, result);
-  c.outcome.latency = now - job.started;
+  c.outcome.latency = std::max(now - job.started - ended.unattended, Duration::zero());
+  c.outcome.unattended = ended.unattended;
   endpoints.report(std::move(job.lease), now, c.outcome, c.summary);
   if (job.kind == SideJob::Kind::probe) return;
 

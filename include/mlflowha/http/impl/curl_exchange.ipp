@@ -53,6 +53,8 @@ class CurlExchange {
   [[nodiscard]] TransportResult finish_cancelled();
   /// The same for one that stall_deadline() has passed.
   [[nodiscard]] TransportResult finish_stalled();
+  /// Lets the request under way take that much longer than its timeouts say, counted from its start.
+  void extend(Duration by) noexcept;
   /// When to give up on a file of which no byte moves; max() while none is moving.
   [[nodiscard]] TimePoint stall_deadline() noexcept;
 
@@ -96,6 +98,7 @@ class CurlExchange {
   Sends sends_ = Sends::unset;
   bool fresh_ = false;
   AttemptTimeouts timeouts_{};
+  Duration extended_by_{};
 
   // The header list: our own nodes over one buffer, so that a call allocates nothing once the buffers have grown.
   std::string header_text_;
@@ -139,6 +142,7 @@ MLFLOWHA_INLINE void CurlExchange::renew() {
   sends_ = Sends::unset;
   fresh_ = false;
   timeouts_ = {};
+  extended_by_ = {};
   if (ok_) set_fixed_options();
 }
 
@@ -349,9 +353,18 @@ MLFLOWHA_INLINE void CurlExchange::set_headers(const Request& request) {
 }
 
 MLFLOWHA_INLINE void CurlExchange::set_timeouts(const AttemptTimeouts& timeouts) {
+  extend(Duration::zero());
   if (timeouts.connect != timeouts_.connect) set(CURLOPT_CONNECTTIMEOUT_MS, to_curl_ms(timeouts.connect));
   if (timeouts.total != timeouts_.total) set(CURLOPT_TIMEOUT_MS, to_curl_ms(timeouts.total));
   timeouts_ = timeouts;
+}
+
+/// libcurl reads both each time it looks at the clock, so they may be moved in the middle of a transfer.
+MLFLOWHA_INLINE void CurlExchange::extend(Duration by) noexcept {
+  if (by == extended_by_) return;
+  extended_by_ = by;
+  set(CURLOPT_CONNECTTIMEOUT_MS, to_curl_ms(timeouts_.connect + by));
+  set(CURLOPT_TIMEOUT_MS, to_curl_ms(timeouts_.total + by));
 }
 
 // ---- while it runs: called by libcurl

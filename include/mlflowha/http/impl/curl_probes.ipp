@@ -1,15 +1,25 @@
 #ifndef MLFLOWHA_HTTP_IMPL_CURL_PROBES_IPP
 #define MLFLOWHA_HTTP_IMPL_CURL_PROBES_IPP
 
-// CurlProbes: the side probes of one transport, on a multi of their own. Nobody waits for them: whoever makes a call or
-// polls pushes them a little further. Thread-safe; a thread that finds another one at it goes on with its own work.
+// CurlProbes: the side probes of one transport, each on a multi of its own, so that it can be told which of them
+// something waits for. Nobody waits for them: whoever makes a call or polls pushes them a little further. Thread-safe;
+// a thread that finds another one at it goes on with its own work.
+//
+// Between two pushes there may be a minute, and what the endpoint sent meanwhile lies in the socket. A probe's time is
+// therefore not simply the time since its start: a pause at whose end something waits was ours and doesn't count; one
+// at whose end nothing waits was the endpoint's.
 
 #include <mlflowha/http/impl/curl_exchange.ipp>
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
+#include <cstddef>
 #include <memory>
 #include <mutex>
+#include <optional>
+#include <utility>
+#include <variant>
 #include <vector>
 
 MLFLOWHA_BEGIN_NAMESPACE
@@ -23,9 +33,7 @@ class CurlProbes {
   CurlProbes& operator=(const CurlProbes&) = delete;
   ~CurlProbes() {
     const SigpipeGuard guard(true);
-    for (const auto& probe : active_) (void)curl_multi_remove_handle(multi_.get(), probe->exchange.handle());
     active_.clear();
-    multi_.reset();
   }
 
   [[nodiscard]] bool start(std::uint64_t id, const Uri& endpoint, const Request& request,
@@ -34,14 +42,11 @@ class CurlProbes {
     (void)without_throwing([&] {
       const std::lock_guard lock(mutex_);
       if (active_.size() + ended_.size() >= setup_.options.max_probes) return;
-      if (multi_ == nullptr) multi_.reset(curl_multi_init());
-      if (multi_ == nullptr) return;
-      auto probe = std::make_unique<Probe>(id, endpoint, request, setup_);
+      auto probe = std::make_unique<Probe>(id, endpoint, request, timeouts, setup_);
       active_.reserve(active_.size() + 1);
       ended_.reserve(ended_.size() + active_.size() + 1);  // so that step() allocates nothing
-      if (!probe->exchange.ok() || probe->exchange.prepare(probe->endpoint, probe->request, timeouts)) return;
+      if (!probe->begin()) return;
       const SigpipeGuard guard(true);
-      if (curl_multi_add_handle(multi_.get(), probe->exchange.handle()) != CURLM_OK) return;
       active_.push_back(std::move(probe));
       pending_.fetch_add(1, std::memory_order_relaxed);
       started = true;
@@ -78,41 +83,107 @@ class CurlProbes {
   }
 
  private:
-  struct Probe {
-    Probe(std::uint64_t probe_id, const Uri& probe_endpoint, const Request& probe_request, const CurlSetup& setup)
-        : id(probe_id), endpoint(probe_endpoint), request(probe_request), exchange(setup) {}
-    std::uint64_t id;
-    Uri endpoint;
-    Request request;
-    CurlExchange exchange;
+  class Probe {
+   public:
+    Probe(std::uint64_t probe_id, const Uri& endpoint, const Request& request, const AttemptTimeouts& timeouts,
+          const CurlSetup& setup)
+        : id(probe_id), endpoint_(endpoint), request_(request), timeouts_(timeouts), exchange_(setup) {}
+    Probe(const Probe&) = delete;
+    Probe& operator=(const Probe&) = delete;
+    ~Probe() {
+      if (added_) (void)curl_multi_remove_handle(multi_.get(), exchange_.handle());
+    }
+
+    /// False when it can't be sent.
+    [[nodiscard]] bool begin() {
+      if (!exchange_.ok() || exchange_.prepare(endpoint_, request_, timeouts_)) return false;
+      multi_.reset(curl_multi_init());
+      added_ = multi_ != nullptr && curl_multi_add_handle(multi_.get(), exchange_.handle()) == CURLM_OK;
+      started_ = pushed_ = std::chrono::steady_clock::now();
+      return added_;
+    }
+
+    /// As far as it goes without waiting; the code when it has ended.
+    [[nodiscard]] std::optional<CURLcode> push() noexcept {
+      account();
+      int running = 0;
+      (void)curl_multi_perform(multi_.get(), &running);
+      int left = 0;
+      while (const CURLMsg* message = curl_multi_info_read(multi_.get(), &left)) {
+        if (message->msg == CURLMSG_DONE) return message->data.result;
+      }
+      return std::nullopt;
+    }
+
+    [[nodiscard]] ProbeResult finish(CURLcode code) noexcept {
+      ProbeResult ended{id, TransportFailure{}, unattended_};
+      (void)without_throwing([&] {
+        TransportResult result = exchange_.finish(code);
+        if (paused_ && may_be_the_pauses_fault(result, code)) {
+          TransportFailure failure{TransportFault::cancelled, Progress::sent, {}, static_cast<int>(code)};
+          failure.detail = "the connection didn't outlive a pause of the caller's";
+          result = std::move(failure);
+        }
+        ended.result = std::move(result);
+      });
+      return ended;
+    }
+
+    const std::uint64_t id;
+
+   private:
+    /// Moves the limits behind the time that the endpoint can't be blamed for. libcurl looks at the clock before it
+    /// looks at the socket: without this it throws away an answer that came in time and is read late.
+    void account() noexcept {
+      const TimePoint now = std::chrono::steady_clock::now();
+      const Duration gap = now - std::exchange(pushed_, now);
+      const bool pause = gap > timeouts_.total / 10;
+      paused_ = paused_ || pause;
+      if (!pause && now - started_ - unattended_ < std::min(timeouts_.connect, timeouts_.total)) return;
+      int ready = 0;
+      (void)curl_multi_wait(multi_.get(), nullptr, 0, 0, &ready);
+      // Whatever waits came after the last push. Small gaps are lent only for this one, or an endpoint that sends a
+      // byte now and then would never be at its limit.
+      exchange_.extend(ready > 0 ? unattended_ + gap : unattended_);
+      if (ready > 0 && pause) unattended_ += gap;
+    }
+
+    /// Servers and proxies close a connection that brings no (complete) request for some seconds, in the middle of the
+    /// TLS handshake too, or answer 408.
+    [[nodiscard]] static bool may_be_the_pauses_fault(const TransportResult& result, CURLcode code) noexcept {
+      if (const auto* answer = std::get_if<Response>(&result)) return answer->status == 408;
+      return std::get<TransportFailure>(result).fault == TransportFault::connection_lost ||
+             code == CURLE_SSL_CONNECT_ERROR;
+    }
+
+    Uri endpoint_;
+    Request request_;
+    const AttemptTimeouts timeouts_;
+    CurlExchange exchange_;
+    CurlMulti multi_;
+    bool added_ = false;
+    TimePoint started_{};
+    TimePoint pushed_{};
+    Duration unattended_{};
+    bool paused_ = false;
   };
 
   /// Under the lock.
   void step() noexcept {
-    int running = 0;
-    (void)curl_multi_perform(multi_.get(), &running);
-    int left = 0;
-    while (ended_.capacity() > ended_.size()) {
-      const CURLMsg* message = curl_multi_info_read(multi_.get(), &left);
-      if (message == nullptr) break;
-      if (message->msg != CURLMSG_DONE) continue;
-      CURL* const handle = message->easy_handle;
-      const CURLcode code = message->data.result;  // the message dies with the next call into the multi
-      (void)curl_multi_remove_handle(multi_.get(), handle);
-      const auto at = std::find_if(active_.begin(), active_.end(),
-                                   [&](const auto& probe) { return probe->exchange.handle() == handle; });
-      if (at == active_.end()) continue;
-      ProbeResult result{(*at)->id, TransportFailure{}};
-      (void)without_throwing([&] { result.result = (*at)->exchange.finish(code); });
-      ended_.push_back(std::move(result));
-      active_.erase(at);
+    for (std::size_t i = 0; i < active_.size() && ended_.capacity() > ended_.size();) {
+      const std::optional<CURLcode> code = active_[i]->push();
+      if (!code) {
+        ++i;
+        continue;
+      }
+      ended_.push_back(active_[i]->finish(*code));
+      active_.erase(active_.begin() + static_cast<std::ptrdiff_t>(i));
     }
   }
 
   const CurlSetup& setup_;
   std::mutex mutex_;
   std::atomic<std::size_t> pending_{0};
-  CurlMulti multi_;
   std::vector<std::unique_ptr<Probe>> active_;
   std::vector<ProbeResult> ended_;
 };

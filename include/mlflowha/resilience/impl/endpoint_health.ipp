@@ -81,10 +81,12 @@ MLFLOWHA_INLINE void EndpointSet::Impl::report_slowly(Lease& lease, TimePoint no
     const std::lock_guard<std::mutex> lock(mutex);
     before = view(node, now);
     const std::uint64_t epoch = node.word.load(std::memory_order_relaxed) >> epoch_shift;
+    // A half-open breaker's lease is for the endpoint, not for a caller that comes back late.
+    const TimePoint answered = lease.permit_.is_probe() ? now - outcome.unattended : now;
     switch (outcome.verdict) {
       case Verdict::success:
       case Verdict::rejected:
-        lease.permit_.report(now, CallResult::success);
+        lease.permit_.report(answered, CallResult::success);
         break;
       case Verdict::endpoint_fault:
         lease.permit_.report(now, CallResult::hard_failure);
@@ -92,7 +94,7 @@ MLFLOWHA_INLINE void EndpointSet::Impl::report_slowly(Lease& lease, TimePoint no
       case Verdict::server_error:
         if (outcome.missing_operation && node.release.load(std::memory_order_relaxed).is_known()) {
           // An MLflow without this operation, and not a proxy without an MLflow: it is as well as ever.
-          lease.permit_.report(now, CallResult::success);
+          lease.permit_.report(answered, CallResult::success);
           break;
         }
         [[fallthrough]];
@@ -101,7 +103,7 @@ MLFLOWHA_INLINE void EndpointSet::Impl::report_slowly(Lease& lease, TimePoint no
         break;
       case Verdict::shared_backend:
         // The endpoint did answer; without this a database outage would keep half-open breakers from closing.
-        if (lease.permit_.is_probe()) lease.permit_.report(now, CallResult::success);
+        if (lease.permit_.is_probe()) lease.permit_.report(answered, CallResult::success);
         break;
       case Verdict::wrong_endpoint:
       case Verdict::cancelled:

@@ -119,6 +119,11 @@ class FakeTransportState : public std::enable_shared_from_this<FakeTransportStat
 
   FakeClock& clock() noexcept { return clock_; }
 
+  void probes_were_moved() {
+    const std::lock_guard<std::mutex> lock(mutex);
+    probes_moved = std::max(probes_moved, clock_.now());
+  }
+
   std::mutex mutex;  // guards what is public, endpoints_ and the endpoints but not their injectors
   std::vector<Exchange> exchanges;
   std::vector<std::string> unmatched;
@@ -128,6 +133,7 @@ class FakeTransportState : public std::enable_shared_from_this<FakeTransportStat
     TransportResult result;
   };
   std::vector<Probe> probes;  // by `done`
+  TimePoint probes_moved{};   // when somebody last moved them
   [[nodiscard]] const std::map<std::string, std::unique_ptr<Endpoint>>& endpoints() const noexcept {
     return endpoints_;
   }
@@ -446,6 +452,7 @@ MLFLOWHA_INLINE TransportResult FakeTransport::perform(const Uri& endpoint, cons
       attempt.result = detail::transport_failure(TransportFault::cancelled, sent ? Progress::sent : Progress::not_sent,
                                                  "cancelled by the caller");
     }
+    state_->probes_were_moved();  // as a call that waits does
     state_->record(endpoint, request, attempt, started, false);
     return std::move(attempt.result);
   } catch (const std::exception& error) {
@@ -480,8 +487,12 @@ MLFLOWHA_INLINE std::vector<ProbeResult> FakeTransport::poll_probes() noexcept {
     auto& probes = state_->probes;
     results.reserve(probes.size());
     auto end = probes.begin();
-    for (; end != probes.end() && end->done <= now; ++end) results.push_back({end->id, std::move(end->result)});
+    for (; end != probes.end() && end->done <= now; ++end) {
+      const Duration unattended = now - std::max(end->done, std::min(state_->probes_moved, now));
+      results.push_back({end->id, std::move(end->result), unattended});
+    }
     probes.erase(probes.begin(), end);
+    state_->probes_moved = std::max(state_->probes_moved, now);
   } catch (const std::exception&) {  // no memory: they are handed over next time
   }
   return results;
