@@ -4,13 +4,16 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <memory>
 #include <set>
+#include <thread>
 
 #include "support/catch.hpp"
 
 using namespace mlflowha;
 using namespace mlflowha::testing;
+using namespace std::chrono_literals;
 
 TEST_CASE("parent and child both go on with a client that was used before the fork", "[fork][client]") {
   const auto backend = std::make_shared<FakeBackend>();
@@ -41,4 +44,40 @@ TEST_CASE("parent and child both go on with a client that was used before the fo
   // Different random sequences on both sides: no two creates share a request tag.
   CHECK(backend->runs_sharing_tag(api::request_tag_key).empty());
   CHECK(backend->counts().runs == 3);
+}
+
+TEST_CASE("a child probes what its parent was probing at the fork", "[fork][client]") {
+  const auto backend = std::make_shared<FakeBackend>();
+  FakeServerOptions faulty;  // fails once; the probe that follows is not answered
+  faulty.faults = {when().path("log-metric").times(1).status(502),
+                   when().path("experiments/search").nth(2).delay(std::chrono::minutes(1))};
+  FakeServer one(backend, faulty);
+  FakeServer two(backend);
+  ClientOptions options;
+  options.endpoints = {one.url(), two.url()};
+  const Client client = Client::create(options).value();
+  const std::string run = client.create_run({.experiment_id = "0"}).value().info.run_id;
+  const auto suspect = [&] { return client.health().endpoints.at(0).health == EndpointHealth::suspect; };
+  const auto calls_until = [&](const auto& reached) {
+    for (int i = 0; i < 500 && !reached(); ++i) {
+      if (!client.log_metric(run, "loss", i, {.step = i})) return false;
+      std::this_thread::sleep_for(10ms);
+    }
+    return reached();
+  };
+  REQUIRE(calls_until(suspect));
+  const std::uint64_t before = one.requests();
+  REQUIRE(calls_until([&] { return one.requests() > before; }));
+  REQUIRE(suspect());
+
+  const pid_t child = fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    alarm(30);  // a child that hangs is ended by it
+    _exit(calls_until([&] { return !suspect(); }) ? 0 : 1);
+  }
+  int status = -1;
+  REQUIRE(waitpid(child, &status, 0) == child);
+  CHECK(WIFEXITED(status));
+  CHECK(WEXITSTATUS(status) == 0);
 }

@@ -18,8 +18,10 @@
 #include <mlflowha/resilience/call_plan.hpp>
 
 #include <atomic>
+#include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -80,17 +82,20 @@ class MLFLOWHA_EXPORT Engine {
   [[nodiscard]] bool may_remove(const WatchedCreate& create, bool in_use) const noexcept;
   void watch_twins(Call& call, bool kept);
 
-  /// Moves side jobs forward and starts those that are due. Two relaxed loads when there is nothing to do.
+  /// Moves side jobs forward and starts those that are due. A few relaxed loads when there is nothing to do.
   void run_side_jobs(TimePoint now) noexcept;
   [[nodiscard]] EndpointSet::Lease spare_lease(TimePoint now, const api::Operation& operation) noexcept;
   void settle(SideJob job, const ProbeResult& ended, TimePoint now);
   void start_job(SideJob job, const Request& request);
+  [[nodiscard]] std::optional<SideJob> take_job(std::uint64_t id);
+  void let_parents_jobs_go(TimePoint now);
   Outcome judge_identity(EndpointIndex index, Classification& result, const TransportResult& answer);
   [[nodiscard]] AttemptTimeouts side_timeouts() const noexcept;
   [[nodiscard]] std::string next_call_id();
 
   std::mutex jobs_mutex_;
   std::vector<SideJob> jobs_;
+  std::atomic<std::int64_t> jobs_process_{0};  // the process that carries jobs_; 0 while there are none
   std::atomic<std::uint64_t> next_job_{1};
   std::atomic<std::uint64_t> next_call_{1};
   const std::uint64_t call_prefix_;

@@ -3,6 +3,8 @@
 
 #include <mlflowha/client/impl/engine.hpp>
 
+#include <unistd.h>
+
 #include <algorithm>
 
 MLFLOWHA_BEGIN_NAMESPACE
@@ -38,16 +40,9 @@ MLFLOWHA_INLINE void Engine::run_side_jobs(TimePoint now) noexcept {
 #if defined(__cpp_exceptions)
   try {
 #endif
+    let_parents_jobs_go(now);
     for (ProbeResult& ended : transport->poll_probes()) {
-      SideJob job;
-      {
-        const std::lock_guard<std::mutex> lock(jobs_mutex_);
-        const auto at = std::find_if(jobs_.begin(), jobs_.end(), [&](const SideJob& j) { return j.id == ended.id; });
-        if (at == jobs_.end()) continue;
-        job = std::move(*at);
-        jobs_.erase(at);
-      }
-      settle(std::move(job), ended, now);
+      if (std::optional<SideJob> job = take_job(ended.id)) settle(std::move(*job), ended, now);
     }
     while (EndpointSet::Lease lease = endpoints.next_probe(now)) {
       SideJob job;
@@ -83,17 +78,39 @@ MLFLOWHA_INLINE void Engine::start_job(SideJob job, const Request& request) {
   {
     const std::lock_guard<std::mutex> lock(jobs_mutex_);
     jobs_.push_back(std::move(job));
+    jobs_process_.store(::getpid(), std::memory_order_relaxed);
   }
   if (transport->start_probe(id, uri, request, side_timeouts())) return;
-  SideJob refused;
+  const std::optional<SideJob> refused = take_job(id);
+  if (refused && refused->kind != SideJob::Kind::probe) twins.again(clock->now(), refused->create.request_tag);
+}
+
+MLFLOWHA_INLINE std::optional<Engine::SideJob> Engine::take_job(std::uint64_t id) {
+  const std::lock_guard<std::mutex> lock(jobs_mutex_);
+  const auto at = std::find_if(jobs_.begin(), jobs_.end(), [&](const SideJob& job) { return job.id == id; });
+  if (at == jobs_.end()) return std::nullopt;
+  std::optional<SideJob> job = std::move(*at);
+  jobs_.erase(at);
+  if (jobs_.empty()) jobs_process_.store(0, std::memory_order_relaxed);
+  return job;
+}
+
+/// After a fork the child has copies of its parent's jobs, and no result will ever come for them: their places are
+/// given back, so that it can probe by itself. Looks begin anew: the parent's goes on, but the parent may end first,
+/// and a twin that both remove is gone all the same.
+MLFLOWHA_INLINE void Engine::let_parents_jobs_go(TimePoint now) {
+  const std::int64_t process = jobs_process_.load(std::memory_order_relaxed);
+  if (process == 0 || process == ::getpid()) return;
+  std::vector<SideJob> inherited;  // ends after the lock
   {
     const std::lock_guard<std::mutex> lock(jobs_mutex_);
-    const auto at = std::find_if(jobs_.begin(), jobs_.end(), [&](const SideJob& j) { return j.id == id; });
-    if (at == jobs_.end()) return;
-    refused = std::move(*at);
-    jobs_.erase(at);
+    if (jobs_process_.load(std::memory_order_relaxed) != process) return;  // another thread was faster
+    inherited.swap(jobs_);
+    jobs_process_.store(0, std::memory_order_relaxed);
   }
-  if (refused.kind != SideJob::Kind::probe) twins.again(clock->now(), refused.create.request_tag);
+  for (const SideJob& job : inherited) {
+    if (job.kind != SideJob::Kind::probe) twins.again(now, job.create.request_tag);
+  }
 }
 
 MLFLOWHA_INLINE void Engine::settle(SideJob job, const ProbeResult& ended, TimePoint now) {

@@ -7,6 +7,8 @@
 #include <mlflowha/resilience/impl/endpoint_set_impl.hpp>
 #include <mlflowha/resilience/impl/load.hpp>
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <new>
 #include <string>
@@ -267,8 +269,14 @@ MLFLOWHA_INLINE EndpointSet::Lease EndpointSet::next_probe(TimePoint now) noexce
 
 MLFLOWHA_INLINE bool EndpointSet::Impl::wants_probe(const Node& node) const noexcept {
   const std::uint64_t word = node.word.load(std::memory_order_relaxed);
-  if (barred(word) || node.probing.load(std::memory_order_acquire)) return false;
+  if (barred(word)) return false;
   return health_in(word) != EndpointHealth::healthy || (identify && (word & identified_flag) == 0);
+}
+
+/// By this process, that is: a thread of a forked child's parent will never come back with its lease.
+MLFLOWHA_INLINE bool EndpointSet::Impl::is_probed(const Node& node) noexcept {
+  const std::int64_t prober = node.probing.load(std::memory_order_acquire);
+  return prober != 0 && prober == ::getpid();
 }
 
 MLFLOWHA_INLINE EndpointSet::Lease EndpointSet::Impl::probe_slowly(TimePoint now) noexcept {
@@ -283,7 +291,7 @@ MLFLOWHA_INLINE EndpointSet::Lease EndpointSet::Impl::probe_slowly(TimePoint now
   while (spared != nullptr && !out) {
     Node* due = nullptr;
     for (const auto& node : nodes) {
-      if (node.get() == spared || !wants_probe(*node)) continue;
+      if (node.get() == spared || !wants_probe(*node) || is_probed(*node)) continue;
       const Ticks at = node->probe_due.load(std::memory_order_relaxed);
       if (at <= at_now && (due == nullptr || at < due->probe_due.load(std::memory_order_relaxed))) due = node.get();
     }
@@ -293,7 +301,7 @@ MLFLOWHA_INLINE EndpointSet::Lease EndpointSet::Impl::probe_slowly(TimePoint now
     if (CircuitBreaker::Permit permit = due->breaker.try_acquire_early(now)) {
       out = lease(*due, std::move(permit));
       out.side_probe_ = true;
-      due->probing.store(true, std::memory_order_relaxed);
+      due->probing.store(::getpid(), std::memory_order_relaxed);
       due->probe_due.store(at_now + jittered(due->probe_gap).count(), std::memory_order_relaxed);
     } else {  // a call is probing it
       due->probe_due.store(at_now + jittered(watch_interval).count(), std::memory_order_relaxed);
@@ -346,6 +354,8 @@ MLFLOWHA_INLINE void EndpointSet::Impl::recompute_earliest_due(Ticks now, const 
     if (!wants_probe(*node)) continue;
     Ticks due = node->probe_due.load(std::memory_order_relaxed);
     if (spared == nullptr || node.get() == spared) due = std::max(due, now + options.probe_interval.count());
+    // The end of its lease lowers this. A forked child may have to do without.
+    if (is_probed(*node)) due = std::max(due, now + options.probe_interval_max.count());
     lower_earliest_due(due);
   }
 }

@@ -81,7 +81,7 @@ MLFLOWHA_INLINE void EndpointSet::Impl::release(Lease& lease) noexcept {
   lease.permit_ = CircuitBreaker::Permit();
   lease.set_ = nullptr;
   if (lease.side_probe_) {
-    node.probing.store(false, std::memory_order_release);
+    node.probing.store(0, std::memory_order_release);
     lower_earliest_due(node.probe_due.load(std::memory_order_relaxed));
   }
 }

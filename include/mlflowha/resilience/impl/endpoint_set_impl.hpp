@@ -55,8 +55,8 @@ struct EndpointSet::Impl {
     std::atomic<Release> release{Release()};  // of the server; read by those calls only that need one
     std::atomic<Ticks> release_at{long_ago};  // when it was learnt
     std::atomic<Ticks> probe_due{long_ago};
-    std::atomic<bool> probing{false};
-    Duration probe_gap{};  // from here on: under the mutex, or constant
+    std::atomic<std::int64_t> probing{0};  // the process that probes it; a forked child's parent doesn't count there
+    Duration probe_gap{};                  // from here on: under the mutex, or constant
     std::string last_error;
     std::optional<TimePoint> last_error_at;
     EndpointSpec spec;
@@ -130,6 +130,7 @@ struct EndpointSet::Impl {
   void lower_earliest_due(Ticks due) noexcept;
   void recompute_earliest_due(Ticks now, const Node* spared) noexcept;
   [[nodiscard]] bool wants_probe(const Node& node) const noexcept;
+  [[nodiscard]] static bool is_probed(const Node& node) noexcept;
   [[nodiscard]] const Node* first_choice(Ticks now) const noexcept;
   [[nodiscard]] Lease probe_slowly(TimePoint now) noexcept;
   void remember_error(Node& node, TimePoint now, std::string_view text) noexcept;
