@@ -1,11 +1,15 @@
 // fork() while other threads, which the child doesn't have, work on what a client's calls share.
 
+#include <mlflowha/core/impl/fork_mutex.hpp>
 #include <mlflowha/resilience/endpoint_set.hpp>
 
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <chrono>
+#include <mutex>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -52,4 +56,54 @@ TEST_CASE("a place that a thread of the parent holds is not taken in the child",
     return set.health(0, start + 2min) == EndpointHealth::recovering ? 0 : 3;
   });
   CHECK(status == 0);
+}
+
+TEST_CASE("a lock that a thread of the parent holds is free in the child", "[fork][mutex]") {
+  detail::ForkMutex first;
+  detail::ForkMutex second;
+  std::atomic<bool> inside{false};
+  int guarded = 0;
+  std::thread other([&] {
+    const std::lock_guard<detail::ForkMutex> lock(first);
+    guarded = 1;
+    inside.store(true);
+    std::this_thread::sleep_for(200ms);
+    guarded = 2;
+  });
+  while (!inside.load()) std::this_thread::yield();
+  const int status = in_child([&] {
+    const std::lock_guard<detail::ForkMutex> lock(first);
+    const std::lock_guard<detail::ForkMutex> another(second);
+    return guarded;
+  });
+  other.join();
+  CHECK(status == 2);                                    // and what it guards is in order
+  const std::lock_guard<detail::ForkMutex> lock(first);  // the parent has it back, too
+}
+
+TEST_CASE("locks come and go while a process forks", "[fork][mutex]") {
+  detail::ForkMutex staying;
+  {
+    const detail::ForkMutex gone;
+    detail::ForkMutex younger;
+    (void)younger.try_lock();
+    younger.unlock();
+  }
+  CHECK(in_child([&] { return staying.try_lock() ? 0 : 1; }) == 0);
+}
+
+TEST_CASE("children of a process whose threads work on the endpoints go on", "[fork][endpoints]") {
+  EndpointSet set(two_endpoints(), {}, nullptr, nullptr);
+  std::atomic<bool> stop{false};
+  std::thread busy([&] {
+    while (!stop.load()) (void)set.snapshot(TimePoint(1h));
+  });
+  int good = 0;
+  for (int i = 0; i < 30; ++i) {
+    good += in_child([&] { return set.snapshot(TimePoint(1h)).size() == 2 ? 0 : 1; }) == 0 ? 1 : 0;
+    if (good != i + 1) break;
+  }
+  stop.store(true);
+  busy.join();
+  CHECK(good == 30);
 }

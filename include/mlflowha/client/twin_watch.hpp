@@ -8,10 +8,10 @@
 
 #include <mlflowha/api/operation.hpp>
 #include <mlflowha/core/clock.hpp>
+#include <mlflowha/core/impl/fork_mutex.hpp>
 
 #include <atomic>
 #include <cstdint>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -60,7 +60,7 @@ class MLFLOWHA_EXPORT TwinWatch {
   const Duration watch_for_;
   const Duration first_gap_;
   const Duration last_gap_;
-  mutable std::mutex mutex_;
+  mutable detail::ForkMutex mutex_;
   std::vector<Entry> entries_;
   std::atomic<std::int64_t> earliest_{
       INT64_MAX};  // nanoseconds on the monotonic axis; INT64_MAX when nothing is watched

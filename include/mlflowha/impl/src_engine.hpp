@@ -24,6 +24,7 @@
 #include <mlflowha/client/impl/twin_watch.ipp>
 #include <mlflowha/core/impl/clock.ipp>
 #include <mlflowha/core/impl/error.ipp>
+#include <mlflowha/core/impl/fork_mutex.ipp>
 #include <mlflowha/core/impl/rng.ipp>
 #include <mlflowha/core/impl/uri.ipp>
 #include <mlflowha/core/impl/user_info.ipp>

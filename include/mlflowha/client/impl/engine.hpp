@@ -15,12 +15,12 @@
 #include <mlflowha/client/options.hpp>
 #include <mlflowha/client/reconcile.hpp>
 #include <mlflowha/client/twin_watch.hpp>
+#include <mlflowha/core/impl/fork_mutex.hpp>
 #include <mlflowha/resilience/call_plan.hpp>
 
 #include <atomic>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <utility>
@@ -93,7 +93,7 @@ class MLFLOWHA_EXPORT Engine {
   [[nodiscard]] AttemptTimeouts side_timeouts() const noexcept;
   [[nodiscard]] std::string next_call_id();
 
-  std::mutex jobs_mutex_;
+  ForkMutex jobs_mutex_;
   std::vector<SideJob> jobs_;
   std::atomic<std::int64_t> jobs_process_{0};  // the process that carries jobs_; 0 while there are none
   std::atomic<std::uint64_t> next_job_{1};

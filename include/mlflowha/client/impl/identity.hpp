@@ -7,11 +7,11 @@
 // that can't be told apart by reading, and is documented.
 
 #include <mlflowha/api/operation.hpp>
+#include <mlflowha/core/impl/fork_mutex.hpp>
 #include <mlflowha/core/result.hpp>
 #include <mlflowha/http/message.hpp>
 
 #include <cstdint>
-#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
@@ -38,7 +38,7 @@ class MLFLOWHA_EXPORT IdentityBook {
   [[nodiscard]] std::string explain(const Fingerprint& fingerprint, const std::string& endpoint) const;
 
  private:
-  mutable std::mutex mutex_;
+  mutable ForkMutex mutex_;
   Fingerprint reference_;
   std::string reference_endpoint_;
 };

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <mutex>
 
 MLFLOWHA_BEGIN_NAMESPACE
 namespace detail {
@@ -39,7 +40,7 @@ MLFLOWHA_INLINE Result<Fingerprint> read_fingerprint(const Response& response) {
 MLFLOWHA_INLINE IdentityBook::Verdict IdentityBook::compare(const Fingerprint& fingerprint,
                                                             const std::string& endpoint) {
   if (fingerprint.empty()) return Verdict::unknown;
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const std::lock_guard<ForkMutex> lock(mutex_);
   if (reference_.empty()) {
     reference_ = fingerprint;
     reference_endpoint_ = endpoint;
@@ -58,7 +59,7 @@ MLFLOWHA_INLINE std::string IdentityBook::explain(const Fingerprint& fingerprint
     return f.empty() ? std::string("none")
                      : fmt::format("{} created at {} ms", sanitize(f.front().first, 64), f.front().second);
   };
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const std::lock_guard<ForkMutex> lock(mutex_);
   return fmt::format(
       "{} fronts another database than {}: its oldest experiment is {}, expected {}; the endpoint is not used",
       endpoint, reference_endpoint_, oldest(fingerprint), oldest(reference_));

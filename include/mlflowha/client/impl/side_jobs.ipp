@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <mutex>
 
 MLFLOWHA_BEGIN_NAMESPACE
 namespace detail {
@@ -76,7 +77,7 @@ MLFLOWHA_INLINE void Engine::start_job(SideJob job, const Request& request) {
   const std::uint64_t id = job.id;
   const Uri& uri = endpoints.uri(job.lease.index());
   {
-    const std::lock_guard<std::mutex> lock(jobs_mutex_);
+    const std::lock_guard<ForkMutex> lock(jobs_mutex_);
     jobs_.push_back(std::move(job));
     jobs_process_.store(::getpid(), std::memory_order_relaxed);
   }
@@ -86,7 +87,7 @@ MLFLOWHA_INLINE void Engine::start_job(SideJob job, const Request& request) {
 }
 
 MLFLOWHA_INLINE std::optional<Engine::SideJob> Engine::take_job(std::uint64_t id) {
-  const std::lock_guard<std::mutex> lock(jobs_mutex_);
+  const std::lock_guard<ForkMutex> lock(jobs_mutex_);
   const auto at = std::find_if(jobs_.begin(), jobs_.end(), [&](const SideJob& job) { return job.id == id; });
   if (at == jobs_.end()) return std::nullopt;
   std::optional<SideJob> job = std::move(*at);
@@ -103,7 +104,7 @@ MLFLOWHA_INLINE void Engine::let_parents_jobs_go(TimePoint now) {
   if (process == 0 || process == ::getpid()) return;
   std::vector<SideJob> inherited;  // ends after the lock
   {
-    const std::lock_guard<std::mutex> lock(jobs_mutex_);
+    const std::lock_guard<ForkMutex> lock(jobs_mutex_);
     if (jobs_process_.load(std::memory_order_relaxed) != process) return;  // another thread was faster
     inherited.swap(jobs_);
     jobs_process_.store(0, std::memory_order_relaxed);

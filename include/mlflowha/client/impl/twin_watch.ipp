@@ -4,20 +4,21 @@
 #include <mlflowha/client/twin_watch.hpp>
 
 #include <algorithm>
+#include <mutex>
 #include <utility>
 
 MLFLOWHA_BEGIN_NAMESPACE
 
 MLFLOWHA_INLINE void TwinWatch::add(TimePoint now, WatchedCreate create) {
   if (watch_for_ <= Duration::zero()) return;
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const std::lock_guard<detail::ForkMutex> lock(mutex_);
   entries_.push_back({std::move(create), now + first_gap_, Deadline::after(now, watch_for_).at(), first_gap_});
   update_earliest();
 }
 
 MLFLOWHA_INLINE std::optional<WatchedCreate> TwinWatch::next_due(TimePoint now) {
   if (now.time_since_epoch().count() < earliest_.load(std::memory_order_relaxed)) return std::nullopt;
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const std::lock_guard<detail::ForkMutex> lock(mutex_);
   std::optional<WatchedCreate> due;
   for (std::size_t i = 0; i < entries_.size() && !due; ++i) {
     Entry& entry = entries_[i];
@@ -33,7 +34,7 @@ MLFLOWHA_INLINE std::optional<WatchedCreate> TwinWatch::next_due(TimePoint now) 
 }
 
 MLFLOWHA_INLINE std::vector<WatchedCreate> TwinWatch::all() const {
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const std::lock_guard<detail::ForkMutex> lock(mutex_);
   std::vector<WatchedCreate> creates;
   creates.reserve(entries_.size());
   for (const Entry& entry : entries_) creates.push_back(entry.create);
@@ -41,7 +42,7 @@ MLFLOWHA_INLINE std::vector<WatchedCreate> TwinWatch::all() const {
 }
 
 MLFLOWHA_INLINE void TwinWatch::again(TimePoint now, const std::string& request_tag) {
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const std::lock_guard<detail::ForkMutex> lock(mutex_);
   for (Entry& entry : entries_) {
     if (entry.create.request_tag == request_tag) {
       entry.gap = first_gap_;
@@ -52,14 +53,14 @@ MLFLOWHA_INLINE void TwinWatch::again(TimePoint now, const std::string& request_
 }
 
 MLFLOWHA_INLINE void TwinWatch::looked(TimePoint now, const std::string& request_tag) {
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const std::lock_guard<detail::ForkMutex> lock(mutex_);
   std::erase_if(entries_,
                 [&](const Entry& entry) { return entry.create.request_tag == request_tag && now >= entry.end; });
   update_earliest();
 }
 
 MLFLOWHA_INLINE void TwinWatch::forget(const std::string& request_tag) {
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const std::lock_guard<detail::ForkMutex> lock(mutex_);
   std::erase_if(entries_, [&](const Entry& entry) { return entry.create.request_tag == request_tag; });
   update_earliest();
 }

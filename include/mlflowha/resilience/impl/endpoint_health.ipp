@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <mutex>
 #include <new>
 #include <string>
 #include <utility>
@@ -80,7 +81,7 @@ MLFLOWHA_INLINE void EndpointSet::Impl::report_slowly(Lease& lease, TimePoint no
   View before{};
   View after{};
   {
-    const std::lock_guard<std::mutex> lock(mutex);
+    const std::lock_guard<detail::ForkMutex> lock(mutex);
     before = view(node, now);
     const std::uint64_t epoch = node.word.load(std::memory_order_relaxed) >> epoch_shift;
     // A half-open breaker's lease is for the endpoint, not for a caller that comes back late.
@@ -280,7 +281,7 @@ MLFLOWHA_INLINE bool EndpointSet::Impl::is_probed(const Node& node) noexcept {
 }
 
 MLFLOWHA_INLINE EndpointSet::Lease EndpointSet::Impl::probe_slowly(TimePoint now) noexcept {
-  const std::unique_lock<std::mutex> lock(mutex, std::try_to_lock);
+  const std::unique_lock<detail::ForkMutex> lock(mutex, std::try_to_lock);
   if (!lock.owns_lock()) return {};  // somebody else is at it
   const Ticks at_now = ticks(now);
 
@@ -363,7 +364,7 @@ MLFLOWHA_INLINE void EndpointSet::Impl::recompute_earliest_due(Ticks now, const 
 // ----------------------------------------------------------------------------------------------- identity and orders
 
 MLFLOWHA_INLINE void EndpointSet::mark_identified(EndpointIndex index) noexcept {
-  const std::lock_guard<std::mutex> lock(impl_->mutex);
+  const std::lock_guard<detail::ForkMutex> lock(impl_->mutex);
   Impl::Node& node = impl_->at(index);
   if (node.opinion() != EndpointHealth::refused) impl_->set_flags(node, Impl::identified_flag, 0);
 }
@@ -373,7 +374,7 @@ MLFLOWHA_INLINE void EndpointSet::refuse(EndpointIndex index, TimePoint now, std
   Impl::View before{};
   Impl::View after{};
   {
-    const std::lock_guard<std::mutex> lock(impl_->mutex);
+    const std::lock_guard<detail::ForkMutex> lock(impl_->mutex);
     before = impl_->view(node, now);
     Outcome outcome;
     outcome.verdict = Verdict::wrong_endpoint;
@@ -389,7 +390,7 @@ MLFLOWHA_INLINE void EndpointSet::reset(TimePoint now, std::optional<EndpointInd
     Impl::View before{};
     Impl::View after{};
     {
-      const std::lock_guard<std::mutex> lock(impl_->mutex);
+      const std::lock_guard<detail::ForkMutex> lock(impl_->mutex);
       before = impl_->view(*node, now);
       node->breaker.reset(now);
       impl_->set_flags(*node, 0, Impl::forced_open_flag);
@@ -412,7 +413,7 @@ MLFLOWHA_INLINE void EndpointSet::set_override(TimePoint now, CircuitBreaker::Ov
     Impl::View before{};
     Impl::View after{};
     {
-      const std::lock_guard<std::mutex> lock(impl_->mutex);
+      const std::lock_guard<detail::ForkMutex> lock(impl_->mutex);
       before = impl_->view(*node, now);
       node->breaker.set_override(now, order);
       const bool open = order == CircuitBreaker::Override::forced_open;

@@ -7,6 +7,7 @@
 #include <mlflowha/resilience/impl/load.hpp>
 
 #include <algorithm>
+#include <mutex>
 #include <string>
 #include <utility>
 
@@ -405,7 +406,7 @@ MLFLOWHA_INLINE std::vector<EndpointSet::EndpointSnapshot> EndpointSet::snapshot
     return Impl::time_point(at);
   };
   std::vector<EndpointSnapshot> out(impl.nodes.size());
-  const std::lock_guard<std::mutex> lock(impl.mutex);
+  const std::lock_guard<detail::ForkMutex> lock(impl.mutex);
   for (const auto& node : impl.nodes) {
     EndpointSnapshot& shot = out[node->index];
     shot.uri = node->spec.uri;

@@ -6,11 +6,11 @@
 // Locking: what a call reads while all is well is atomic. Every change of health, flags or probe schedule happens under
 // `mutex`, which no call touches until an attempt fails. Observers are told after it is released.
 
+#include <mlflowha/core/impl/fork_mutex.hpp>
 #include <mlflowha/resilience/endpoint_set.hpp>
 
 #include <atomic>
 #include <limits>
-#include <mutex>
 
 MLFLOWHA_BEGIN_NAMESPACE
 
@@ -155,7 +155,7 @@ struct EndpointSet::Impl {
 
   alignas(64) std::atomic<Ticks> earliest_due{end_of_time};  // no side probe is due before
   std::atomic<Ticks> panic_at{long_ago};                     // no panic attempt before
-  mutable std::mutex mutex;
+  mutable detail::ForkMutex mutex;
 
   [[nodiscard]] Node& at(EndpointIndex index) noexcept { return *nodes[position[index]]; }
   [[nodiscard]] const Node& at(EndpointIndex index) const noexcept { return *nodes[position[index]]; }
