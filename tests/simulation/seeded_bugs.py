@@ -135,8 +135,11 @@ def run(program: pathlib.Path, number: int) -> Answer:
     environment = dict(os.environ, SEEDED_BUG=str(number))
     environment["SEEDS"] = "10000"
     environment.pop("SEED", None)
-    done = subprocess.run([str(program), "whatever fails*"], env=environment, capture_output=True, text=True, check=False,
-                          timeout=600)
+    try:
+        done = subprocess.run([str(program), "whatever fails*"], env=environment, capture_output=True, text=True,
+                              check=False, timeout=600)
+    except subprocess.TimeoutExpired:
+        return Answer(False, "never ends", ended=False)
     # Catch2 breaks lines at 80 columns.
     text = re.sub(r"\n  (?!WRONG|SEED)", " ", done.stdout)
     seed = re.search(r"SEED=(\d+) fails", text)

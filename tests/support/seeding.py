@@ -38,11 +38,20 @@ class Bug(NamedTuple):
     old: str  # must be in the file once
     new: str  # takes its place; BUG is true in it when the bug is chosen
     test: str = ""  # the test case that must find it, where a suite asks one for each
+    hangs: bool = False  # the test case finds it by never ending, so that its time limit is the answer
 
 
 class Answer(NamedTuple):
     green: bool
     said: str  # the first complaint
+    ended: bool = True  # False: it was stopped at its time limit, and may only have been slow
+
+
+def verdict(bug: Bug, answer: Answer) -> str:
+    """What is wrong with the answer to a bug; "" when the bug was caught."""
+    if not answer.ended:
+        return "" if bug.hangs else f"NO ANSWER within the time limit: {answer.said[:120]}"
+    return "NOT CAUGHT" if answer.green else ""
 
 
 def plant(copy: pathlib.Path, bugs: Sequence[Bug]) -> list[str]:
@@ -110,14 +119,16 @@ def main(
         began = time.monotonic()
         program = build(copy, arguments.build)
         print(f"built in {time.monotonic() - began:.0f} s", flush=True)
-        green, said = run(program, 0)
-        if not green:
-            print(f"red without any bug: {said}")
+        clean = run(program, 0)
+        if not clean.green:
+            print(f"red without any bug: {clean.said}")
             return 1
         missed = 0
         for number in arguments.only or range(1, len(bugs) + 1):
-            green, said = run(program, number)
-            missed += green
-            print(f"| {number} | {bugs[number - 1].what} | {'NOT CAUGHT' if green else said[:160]} |", flush=True)
+            bug = bugs[number - 1]
+            answer = run(program, number)
+            wrong = verdict(bug, answer)
+            missed += bool(wrong)
+            print(f"| {number} | {bug.what} | {wrong or answer.said[:160]} |", flush=True)
         print(f"{missed} not caught" if missed else "each caught")
         return 1 if missed else 0
