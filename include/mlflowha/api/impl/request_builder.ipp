@@ -180,8 +180,9 @@ class RequestBuilder {
   api::PreparedRequest prepared_;
 };
 
-/// The value of the request tag among `tags`: the caller's, or `fresh`, which is then added. The last one counts, and the
-/// others go: tags that were copied from another object bring that one's, and servers refuse a key that comes twice.
+/// The value of the request tag among `tags`: the caller's, or `fresh`, which is then added. The last one counts, and
+/// the others go: tags that were copied from another object bring that one's, and servers refuse a key that comes
+/// twice.
 template <class Tag>
 [[nodiscard]] std::string stamp(std::vector<Tag>& tags, std::string fresh) {
   std::string value;
