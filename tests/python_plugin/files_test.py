@@ -319,5 +319,5 @@ def test_what_only_looks_like_the_files_of_a_run(door: Door, quick: Path) -> Non
     # The spool sends to no host that the user hasn't named.
     for host, kind in (("elsewhere:1", "LinkedArtifacts"), (f"127.0.0.1:{door.port}", "RunArtifacts")):
         root = f"mlflow-artifacts://{host}/1/{kind}/artifacts"
-        keeper_of(link_to(uri))._remember(Run(run_info(kind, "1", "", 0, "", "RUNNING", None, root), RunData()))
+        keeper_of(link_to(uri)).memory.remember(Run(run_info(kind, "1", "", 0, "", "RUNNING", None, root), RunData()))
         assert type(get_artifact_repository(f"{root}/sub")).__name__ == kind

@@ -145,7 +145,8 @@ class _Logger:
     """What a keeper asks of a RunLogger."""
 
     def __init__(self, state: str, delivered: int = 0) -> None:
-        self.answer = {"state": state, "delivered": delivered, "waiting": 1, "refused": 0, "run_id": "", "last_error": ""}
+        numbers = {"delivered": delivered, "waiting": 1, "refused": 0}
+        self.answer = {"state": state, "run_id": "", "last_error": "", **numbers}
 
     def status(self) -> dict[str, Any]:
         return self.answer

@@ -133,7 +133,7 @@ def proxied_repository(artifact_uri: str, **given: Any) -> Any:
             return get_artifact_repository(real, **given)
         return LinkedArtifacts(real, link, given)
 
-    run = keeper.run_of(artifact_uri) if keeper.spools and not _is_foreign(artifact_uri, link) else None
+    run = keeper.memory.run_of(artifact_uri) if keeper.spools and not _is_foreign(artifact_uri, link) else None
     return RunArtifacts(artifact_uri, keeper, run, make, given) if run else make()
 
 

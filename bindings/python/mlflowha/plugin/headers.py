@@ -14,12 +14,15 @@ _AGENT = DefaultRequestHeaderProvider().request_headers().get("User-Agent")
 
 
 try:
-    from mlflow.utils.workspace_context import get_request_workspace as workspace
+    from mlflow.utils.workspace_context import get_request_workspace
 except ImportError:  # MLflow 2
 
-    def workspace() -> str | None:
-        """The workspace that requests name in a header: only MLflow's own code does that."""
+    def get_request_workspace() -> str | None:
         return None
+
+
+#: The workspace that requests name in a header: only MLflow's own code does that.
+workspace = get_request_workspace
 
 
 def header_plugins() -> bool:

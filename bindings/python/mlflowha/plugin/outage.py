@@ -20,11 +20,10 @@ import shlex
 import threading
 import time
 import uuid
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from mlflow.entities import Experiment, LifecycleStage, Run, RunData, RunTag
+from mlflow.entities import Experiment, LifecycleStage, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.protos import databricks_pb2
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME
@@ -33,6 +32,7 @@ from mlflowha import _core
 from mlflowha.errors import MlflowhaError
 from mlflowha.plugin.errors import cause_of, to_mlflow
 from mlflowha.plugin.headers import workspace
+from mlflowha.plugin.memory import ASSUMED_ROOT, LOCAL_ID, Memory
 from mlflowha.plugin.spooled_run import SpooledRun, run_view
 
 if TYPE_CHECKING:
@@ -41,12 +41,9 @@ if TYPE_CHECKING:
 _logger = logging.getLogger("mlflowha")
 
 _REQUEST_TAG = "mlflowha.request_id"
-_LOCAL_ID = re.compile(r"local-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_ASSUMED_ROOT = re.compile(rf"mlflow-artifacts:/(?://)?({_LOCAL_ID.pattern}|[0-9a-f]{{32}})/artifacts(?:/(.*))?")
 _NAMED_ID = re.compile(r"mlflowha-name-[A-Za-z0-9_-]+")
 _LOOK_EVERY = 0.2  # seconds between looks at whether the servers are back
 _SETTLE = 2.0  # seconds that a reading call waits for what is still in the spool
-_REMEMBERED = 1000  # runs and experiments
 
 
 def keeps_going(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -80,12 +77,10 @@ class Keeper:
         self._exit_wait = seconds_of("MLFLOWHA_EXIT_WAIT", 10.0)
         self._directory = os.path.abspath(os.environ.get("MLFLOWHA_SPOOL_DIR") or "mlflowha-spool")
         self._local = threading.local()
+        self.memory = Memory()
         self._lock = threading.Lock()  # guards what follows; after a run's own lock
         self._runs: dict[str, SpooledRun] = {}
         self._server_ids: dict[str, str] = {}  # of runs that had a local id
-        self._views: OrderedDict[str, Run] = OrderedDict()
-        self._roots: OrderedDict[str, str] = OrderedDict()  # runs by their artifact URIs
-        self._experiments: OrderedDict[str, Experiment] = OrderedDict()
         self._outage = False
         self._warned = False
         self._delivered = 0
@@ -102,7 +97,7 @@ class Keeper:
         if not self._wanted:
             return False
         if not self._link.native():
-            why = "MLFLOW_TRACKING_AUTH and MLFLOW_TRACKING_AWS_SIGV4 sign each request when it is sent, which the spool"
+            why = "MLFLOW_TRACKING_AUTH and MLFLOW_TRACKING_AWS_SIGV4 sign each request as it is sent, which the spool"
         elif workspace():
             why = "Requests name a workspace of the servers (MLFLOW_WORKSPACE), which the spool"
         else:
@@ -179,7 +174,7 @@ class Keeper:
         with self._lock:
             run = self._runs.get(run_id)
             if run is None:
-                view = self._views.get(run_id) or run_view(run_id)
+                view = self.memory.view(run_id) or run_view(run_id)
                 run = SpooledRun(self._logger_for({"run_id": run_id}), view)
                 self._runs[run_id] = run
                 self._note_outage(cause)
@@ -205,7 +200,7 @@ class Keeper:
                     tagged = [*tags, RunTag(_REQUEST_TAG, request_tag)]
                     run = live(experiment_id, user_id, start_time, tagged, run_name)
                     self._note_answer()
-                    return self._remember(run)
+                    return self.memory.remember(run)
             except MlflowException as error:
                 cause = cause_of(error)
                 if cause is None:
@@ -242,9 +237,9 @@ class Keeper:
             if "mlflowha-name-" in body:
                 body = _NAMED_ID.sub(self._experiment_id, body)
             if "local-" in body:
-                body = _LOCAL_ID.sub(lambda found: self._server_id(found.group()), body)
+                body = LOCAL_ID.sub(lambda found: self._server_id(found.group()), body)
         if endpoint and "local-" in endpoint:
-            endpoint = _LOCAL_ID.sub(lambda found: self._server_id(found.group()), endpoint)
+            endpoint = LOCAL_ID.sub(lambda found: self._server_id(found.group()), endpoint)
         return body, endpoint
 
     def _server_id(self, local: str) -> str:
@@ -262,27 +257,13 @@ class Keeper:
 
     # --- files
 
-    def run_of(self, artifact_uri: str) -> tuple[str, str] | None:
-        """The run of this process whose artifacts `artifact_uri` stands for, and the directory among them."""
-        assumed = _ASSUMED_ROOT.fullmatch(artifact_uri)
-        if assumed:
-            return assumed[1], assumed[2] or ""
-        root, below = artifact_uri.rstrip("/"), ""
-        while root:
-            run_id = self._roots.get(root)
-            if run_id:
-                return run_id, below
-            root, _, last = root.rpartition("/")
-            below = f"{last}/{below}" if below else last
-        return None
-
     def artifact_uri(self, uri: str) -> str:
         """Where the artifacts of a run are whose URI had to be assumed (run_view()); others as they are."""
-        assumed = _ASSUMED_ROOT.fullmatch(uri)
+        assumed = ASSUMED_ROOT.fullmatch(uri)
         if assumed is None:
             return uri
-        server = self._server_id(assumed[1]) if _LOCAL_ID.fullmatch(assumed[1]) else assumed[1]
-        if _LOCAL_ID.fullmatch(server):
+        server = self._server_id(assumed[1]) if LOCAL_ID.fullmatch(assumed[1]) else assumed[1]
+        if LOCAL_ID.fullmatch(server):
             raise MlflowException(
                 f"run {server} was started by another process while no server answered: only that process knows it",
                 databricks_pb2.RESOURCE_DOES_NOT_EXIST,
@@ -316,7 +297,7 @@ class Keeper:
         name = name_of(found.group())
         if name is None:
             return found.group()
-        known = self._experiments.get(name)
+        known = self.memory.experiment(name)
         if known is None or name_of(known.experiment_id):
             known = self._find_or_create(name)
         return str(known.experiment_id)
@@ -341,9 +322,9 @@ class Keeper:
             return live(run_id)
         run_id = self._server_ids.get(run_id, run_id)
         run = self._runs.get(run_id)
-        view = run.view if run else self._views.get(run_id)
+        view = run.view if run else self.memory.view(run_id)
         if view is None:
-            return self._remember(live(run_id))
+            return self.memory.remember(live(run_id))
         if self.down():
             return view
         if run is not None:
@@ -354,7 +335,7 @@ class Keeper:
                 return view
         try:
             with self._quickly():
-                return self._remember(live(run_id))
+                return self.memory.remember(live(run_id))
         except MlflowException as error:
             if cause_of(error) is None:
                 raise
@@ -363,14 +344,14 @@ class Keeper:
     def get_experiment_by_name(self, live: Callable[..., Any], name: str) -> Any:
         if not self.spools:
             return live(name)
-        known = self._experiments.get(name)
+        known = self.memory.experiment(name)
         if not self.down():
             try:
                 with self._quickly():
                     experiment = live(name)
                 self._note_answer()
                 if experiment is not None:
-                    self._keep(self._experiments, name, experiment)
+                    self.memory.keep_experiment(name, experiment)
                 return experiment
             except MlflowException as error:
                 cause = cause_of(error)
@@ -380,7 +361,7 @@ class Keeper:
                     self._note_outage(cause)
         if known is None:
             known = Experiment(id_for(name), name, "", LifecycleStage.ACTIVE)
-            self._keep(self._experiments, name, known)
+            self.memory.keep_experiment(name, known)
         return known
 
     def get_experiment(self, live: Callable[..., Any], experiment_id: Any) -> Any:
@@ -388,20 +369,6 @@ class Keeper:
         if name is None or not self.spools:
             return live(experiment_id)
         return self.get_experiment_by_name(lambda _: live(experiment_id), name)  # with_server_ids() puts the real id in
-
-    def _remember(self, run: Any) -> Any:
-        tags = [RunTag(key, value) for key, value in run.data.tags.items()]
-        self._keep(self._views, run.info.run_id, Run(run.info, RunData(tags=tags)))
-        if run.info.artifact_uri:
-            self._keep(self._roots, run.info.artifact_uri.rstrip("/"), run.info.run_id)
-        return run
-
-    def _keep(self, memory: OrderedDict[str, Any], key: str, value: Any) -> None:
-        with self._lock:
-            memory[key] = value
-            memory.move_to_end(key)
-            while len(memory) > _REMEMBERED:
-                memory.popitem(last=False)
 
     # --- the outage
 
@@ -492,7 +459,7 @@ class Keeper:
                 run.released = True
                 if run_id != report["run_id"]:
                     self._server_ids[run_id] = report["run_id"]
-                    self._keep(self._views, report["run_id"], run.view)
+                    self.memory.keep_view(report["run_id"], run.view)
                 with self._lock:
                     self._runs.pop(run_id, None)
                 run.logger = None  # ends its threads, not the run
@@ -547,6 +514,7 @@ class Keeper:
 
     def renew_after_fork(self) -> None:
         self._lock = threading.Lock()
+        self.memory.renew_after_fork()
         for run in self._runs.values():
             run.lock = threading.RLock()
 
