@@ -152,8 +152,9 @@ class CurlProbes {
     /// TLS handshake too, or answer 408.
     [[nodiscard]] static bool may_be_the_pauses_fault(const TransportResult& result, CURLcode code) noexcept {
       if (const auto* answer = std::get_if<Response>(&result)) return answer->status == 408;
-      return std::get<TransportFailure>(result).fault == TransportFault::connection_lost ||
-             code == CURLE_SSL_CONNECT_ERROR;
+      const auto* failure = std::get_if<TransportFailure>(&result);
+      return code == CURLE_SSL_CONNECT_ERROR ||
+             (failure != nullptr && failure->fault == TransportFault::connection_lost);
     }
 
     Uri endpoint_;
