@@ -2,6 +2,8 @@
 // such a spool or a part of it, and says so; it never delivers what nobody logged, never the same thing twice, never to
 // another run, and what it calls complete is complete.
 
+#include <sqlite3.h>
+
 #include <algorithm>
 #include <cstring>
 #include <filesystem>
@@ -121,6 +123,30 @@ TEST_CASE("a spool as it was left is delivered whole", "[logging][damage]") {
     CHECK(seen.complete);
     CHECK(seen.points == steps);
   }
+}
+
+TEST_CASE("a replay ends where delivered rows can't be removed", "[logging][damage][hostile]") {
+  const TemporaryDirectory directory;
+  const std::string path = directory / "11111111-1111-4111-8111-111111111111.spool";
+  write_file(path, Left(false).spool);
+  sqlite3* database = nullptr;
+  REQUIRE(sqlite3_open(path.c_str(), &database) == SQLITE_OK);
+  const char* keep = "CREATE TRIGGER keep BEFORE DELETE ON records BEGIN SELECT RAISE(IGNORE); END";
+  REQUIRE(sqlite3_exec(database, keep, nullptr, nullptr, nullptr) == SQLITE_OK);
+  sqlite3_close(database);
+  Cluster cluster(1);
+  ReplayOptions options;
+  options.directory = directory.path();
+  const ReplayReport report = replay(cluster.client(), options).value();
+  CHECK_FALSE(report.complete());
+  REQUIRE(report.spools.size() == 1);
+  CHECK(report.spools[0].state == ReplayedSpool::State::damaged);
+  CHECK_FALSE(report.unreachable);
+  REQUIRE(report.spools[0].error);
+  CHECK(report.spools[0].error->code == Errc::storage_corrupt);
+  CHECK_THAT(report.spools[0].error->message, contains(path + ": 0 of "));
+  CHECK(cluster.backend->runs().size() == 1);
+  CHECK(fs::exists(path));
 }
 
 TEST_CASE("flipped bytes invent nothing and are never passed over in silence", "[logging][damage][hostile]") {

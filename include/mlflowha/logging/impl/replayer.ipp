@@ -141,6 +141,11 @@ class Replay {
     Spool& spool = *items_[job.item].spool;
     DeliveryStep step = deliverer_.step(spool, job.run, call, left);
     if (step.what == DeliveryStep::What::later) {
+      const Errc code = step.error ? step.error->code : Errc::internal;
+      if (code == Errc::storage_corrupt || code == Errc::storage_failed) {  // no server's doing: waiting doesn't help
+        entry(job.item).error = std::move(step.error);
+        return std::nullopt;
+      }
       still.insert(still.begin(), job);
       return std::move(step.error);
     }
@@ -193,6 +198,7 @@ class Replay {
     if (options_.dry_run) return;
     Result<bool> removed = item.spool->remove_if_drained();
     entry.state = removed && *removed ? ReplayedSpool::State::delivered : ReplayedSpool::State::partial;
+    if (entry.error && entry.error->code == Errc::storage_corrupt) entry.state = ReplayedSpool::State::damaged;
     if (!removed) entry.error = std::move(removed).error();
     item.spool->close();
   }

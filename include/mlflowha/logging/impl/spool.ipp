@@ -222,12 +222,14 @@ MLFLOWHA_INLINE Result<void> Spool::settle(std::int64_t run, std::int64_t throug
   SpoolStats after = stats_;
   std::vector<std::string> files;
   std::uint64_t kept_bytes = 0;
+  std::uint64_t taken = 0;
   detail::Statement& sums = statements_->settled_sums;
   sums.bind(1, run).bind(2, through);
   for (;;) {
     Result<bool> there = sums.step();
     if (!there) return std::move(there).error();
     if (!*there) break;
+    ++taken;
     const auto kind = static_cast<RecordKind>(sums.number(0));
     const std::string_view data = kind == RecordKind::artifact ? sums.bytes(3) : std::string_view();
     RunArtifact artifact = detail::artifact_of(kind, data);
@@ -255,6 +257,14 @@ MLFLOWHA_INLINE Result<void> Spool::settle(std::int64_t run, std::int64_t throug
   }
   statements_->settle.bind(1, run).bind(2, through);
   if (Result<void> done = statements_->settle.run(); !done) return done;
+  if (taken == 0 || database_->changes() != taken) {
+    // A damage that the check on opening doesn't see. The rows would be delivered again and again.
+    Error error;
+    error.code = Errc::storage_corrupt;
+    error.message = fmt::format("{}: {} of {} delivered rows of run {} could be removed; expected all", path_,
+                                database_->changes(), taken, run);
+    return error;
+  }
   if (after.rows == 0) {
     after.oldest.reset();
   } else {

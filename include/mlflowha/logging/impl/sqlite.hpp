@@ -57,6 +57,8 @@ class MLFLOWHA_EXPORT Database {
   /// First column of the first row of a query.
   [[nodiscard]] Result<std::string> query(const char* sql);
   [[nodiscard]] std::int64_t last_insert_id() const noexcept;
+  /// Rows that the last INSERT, UPDATE or DELETE has touched.
+  [[nodiscard]] std::uint64_t changes() const noexcept;
   /// Closes all, as the destructor does, and says whether it worked.
   [[nodiscard]] bool close() noexcept;
 

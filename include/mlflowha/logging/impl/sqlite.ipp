@@ -138,6 +138,9 @@ MLFLOWHA_INLINE Result<std::string> Database::query(const char* sql) {
   return *row ? std::string(statement->bytes(0)) : std::string();
 }
 MLFLOWHA_INLINE std::int64_t Database::last_insert_id() const noexcept { return sqlite3_last_insert_rowid(database_); }
+MLFLOWHA_INLINE std::uint64_t Database::changes() const noexcept {
+  return static_cast<std::uint64_t>(sqlite3_changes(database_));
+}
 
 MLFLOWHA_INLINE Result<Transaction> Transaction::begin(Database& database) {
   Result<void> begun = database.execute("BEGIN IMMEDIATE");
