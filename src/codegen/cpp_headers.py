@@ -242,7 +242,7 @@ def prepare_parameters(table: Table, op: Operation) -> str:
         if needs_now(table, op.request):
             parts.append("WallTime now")
     if op.tag:
-        parts.append("std::string new_tag")
+        parts.append("std::string request_tag")
     return ", ".join(parts)
 
 
@@ -265,8 +265,8 @@ def codec_header(table: Table, target: Target, group: Group) -> str:
     inner = []
     if group.operations:
         inner += comment("prepare_x checks a request and puts it into bytes; the same bytes serve every attempt. `now` stands "
-                         "for timestamps that are now_at_call, `new_tag` is the value of the request tag unless the request "
-                         "has one.")
+                         "for timestamps that are now_at_call, `request_tag` is the value of the request tag, whatever the "
+                         "request's own tags say.")
         for op in group.operations:
             inner.append(f"[[nodiscard]] MLFLOWHA_EXPORT Result<api::PreparedRequest> prepare_{op.name}"
                          f"({prepare_parameters(table, op)});")

@@ -143,8 +143,8 @@ def prepare(table: Table, target: Target, op: Operation) -> list:
     now = request and needs_now(table, op.request)
     if op.tag:
         if op.made_id:
-            lines.append(f"  detail::stamp_id(request.{op.made_id}, new_tag);")
-        lines.append(f"  std::string tag = detail::stamp(request.{op.tag}, std::move(new_tag));")
+            lines.append(f"  detail::stamp_id(request.{op.made_id}, request_tag);")
+        lines.append(f"  detail::stamp(request.{op.tag}, request_tag);")
     lines.append(f"  return detail::RequestBuilder(ops::{op.name}{', now' if now else ''})")
     if request and needs_check(table, op.request):
         lines.append("      .checked(request)")
@@ -153,7 +153,7 @@ def prepare(table: Table, target: Target, op: Operation) -> list:
         empty = f"!request.{field}.has_value()" if is_optional(op.request.field(field), True) else f"request.{field}.empty()"
         lines.append(f"      .idempotency({empty} ? Idempotency::{other} : Idempotency::{op.idempotency})")
     if op.recipe != "none":
-        lines.append(f"      .recipe({'std::move(tag)' if op.tag else '{}'}, request.{op.scope})")
+        lines.append(f"      .recipe({'std::move(request_tag)' if op.tag else '{}'}, request.{op.scope})")
     for place in op.places:
         how = "place_path" if f"{{{place}*}}" in op.path else "place"
         lines.append(f'      .{how}("{place}", request.{place})')
@@ -255,7 +255,7 @@ def call(table: Table, target: Target, op: Operation) -> list:
         if needs_now(table, op.request):
             arguments.append("wall_now()")
     if op.tag:
-        arguments.append("new_request_tag()")
+        arguments.append("options.request_tag.empty() ? new_request_tag() : options.request_tag")
     lines = [
         f"MLFLOWHA_INLINE Result<{kind}> {target.calls}::{op.name}({parameters}) const {{",
         f"  auto prepared = prepare_{op.name}({', '.join(arguments)});",

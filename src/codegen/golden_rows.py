@@ -13,7 +13,7 @@ def row(table: Table, op: Operation) -> list:
         wanted = prepare_parameters(table, op)
         arguments = ["*std::move(request)"]
         arguments += ["golden_now"] if "WallTime now" in wanted else []
-        arguments += ["golden_tag"] if "new_tag" in wanted else []
+        arguments += ["golden_tag(json)"] if "request_tag" in wanted else []
         prepare = [
             "[](std::string_view json) -> Result<api::PreparedRequest> {",
             f"       auto request = api::from_json<{op.request.name}>(json);",

@@ -24,8 +24,9 @@ namespace {
 
 /// f(CallOptions) without the GIL; the value or the exception.
 template <class F>
-auto perform(const py::object& timeout, const Cancel* cancel, F&& f) {
+auto perform(const py::object& timeout, const Cancel* cancel, F&& f, const std::string& request_tag = {}) {
   CallOptions options;
+  options.request_tag = request_tag;
   options.timeout = to_timeout(timeout);
   BlockingCall call(cancel);
   return value_of(call.run([&](const mlflowha::CancellationToken& token) {
@@ -173,11 +174,12 @@ void add_client(py::module_& module) {
       .def(
           "call",
           [](const Client& self, const std::string& operation, const std::string& body, Timeout timeout,
-             const Cancel* cancel) {
-            return to_str(perform(timeout, cancel,
-                                  [&](const CallOptions& options) { return self.call(operation, body, options); }));
+             const Cancel* cancel, const std::string& request_tag) {
+            return to_str(perform(
+                timeout, cancel, [&](const CallOptions& options) { return self.call(operation, body, options); },
+                request_tag));
           },
-          py::arg("operation"), py::arg("body") = "{}", seconds, ends)
+          py::arg("operation"), py::arg("body") = "{}", seconds, ends, py::arg("request_tag") = "")
       .def(
           "call_bytes",
           [](const Client& self, const std::string& operation, const std::string& body, Timeout timeout,

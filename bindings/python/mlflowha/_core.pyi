@@ -21,6 +21,7 @@ class Client:
         body: str = "{}",
         timeout: float | timedelta | None = None,
         cancel: Cancel | None = None,
+        request_tag: str = "",
     ) -> str: ...
     def call_bytes(
         self,

@@ -15,9 +15,6 @@ if TYPE_CHECKING:
     from .client import Client
     from .entities import ModelVersion
 
-#: The tag by which the library knows its own creates again: a copy has one of its own.
-_REQUEST_TAG = "mlflowha.request_id"
-
 
 def copy_model_version(
     client: Client, src_model_uri: str, dst_name: str, timeout: Any, cancel: Cancel | None
@@ -27,14 +24,13 @@ def copy_model_version(
     source = _version_at(client, src_model_uri, rest, cancel)
     with contextlib.suppress(AlreadyExistsError):
         client._call("create_registered_model", (dst_name, None, None, None), rest(), cancel)
-    tags = {key: value for key, value in source.tags.items() if key != _REQUEST_TAG}
     made: ModelVersion = client._call(
         "create_model_version",
         (
             dst_name,
             f"models:/{source.name}/{source.version}",
             source.run_id or None,
-            tags,
+            source.tags,
             source.run_link or None,
             source.description or None,
             source.model_id or None,

@@ -94,7 +94,7 @@ template <>
 namespace api {
 
 /// prepare_x checks a request and puts it into bytes; the same bytes serve every attempt. `now` stands for timestamps
-/// that are now_at_call, `new_tag` is the value of the request tag unless the request has one.
+/// that are now_at_call, `request_tag` is the value of the request tag, whatever the request's own tags say.
 [[nodiscard]] MLFLOWHA_EXPORT Result<api::PreparedRequest> prepare_list_artifacts(const ListArtifacts& request);
 [[nodiscard]] MLFLOWHA_EXPORT Result<api::PreparedRequest> prepare_create_presigned_upload_url(const CreatePresignedUploadUrl& request);
 [[nodiscard]] MLFLOWHA_EXPORT Result<api::PreparedRequest> prepare_create_presigned_download_url(const CreatePresignedDownloadUrl& request);

@@ -58,8 +58,8 @@ template <>
 namespace api {
 
 /// prepare_x checks a request and puts it into bytes; the same bytes serve every attempt. `now` stands for timestamps
-/// that are now_at_call, `new_tag` is the value of the request tag unless the request has one.
-[[nodiscard]] MLFLOWHA_EXPORT Result<api::PreparedRequest> prepare_create_assessment(CreateAssessment request, std::string new_tag);
+/// that are now_at_call, `request_tag` is the value of the request tag, whatever the request's own tags say.
+[[nodiscard]] MLFLOWHA_EXPORT Result<api::PreparedRequest> prepare_create_assessment(CreateAssessment request, std::string request_tag);
 [[nodiscard]] MLFLOWHA_EXPORT Result<api::PreparedRequest> prepare_get_assessment(const GetAssessment& request);
 [[nodiscard]] MLFLOWHA_EXPORT Result<api::PreparedRequest> prepare_update_assessment(const UpdateAssessment& request);
 [[nodiscard]] MLFLOWHA_EXPORT Result<api::PreparedRequest> prepare_delete_assessment(const DeleteAssessment& request);

@@ -6,6 +6,7 @@
 #include <mlflowha/core/clock.hpp>
 
 #include <optional>
+#include <string>
 
 MLFLOWHA_BEGIN_NAMESPACE
 
@@ -14,6 +15,11 @@ struct CallOptions {
   std::optional<Duration> timeout{};
   /// Ends the call early, from any thread.
   CancellationToken cancel{};
+  /// Value of the tag `mlflowha.request_id` of what a create makes, for a caller that writes it down before sending and
+  /// searches for it afterwards. Letters, digits, '-' and '_'; each object needs its own. Empty: a fresh one. It is the
+  /// only way to choose it: an entry of that name among a request's tags is replaced, since tags that were copied from
+  /// another object bring that one's.
+  std::string request_tag{};
 };
 
 MLFLOWHA_END_NAMESPACE

@@ -70,8 +70,8 @@ template <>
 namespace api {
 
 /// prepare_x checks a request and puts it into bytes; the same bytes serve every attempt. `now` stands for timestamps
-/// that are now_at_call, `new_tag` is the value of the request tag unless the request has one.
-[[nodiscard]] MLFLOWHA_EXPORT Result<api::PreparedRequest> prepare_create_dataset(CreateDataset request, std::string new_tag);
+/// that are now_at_call, `request_tag` is the value of the request tag, whatever the request's own tags say.
+[[nodiscard]] MLFLOWHA_EXPORT Result<api::PreparedRequest> prepare_create_dataset(CreateDataset request, std::string request_tag);
 [[nodiscard]] MLFLOWHA_EXPORT Result<api::PreparedRequest> prepare_get_dataset(const GetDataset& request);
 [[nodiscard]] MLFLOWHA_EXPORT Result<api::PreparedRequest> prepare_delete_dataset(const DeleteDataset& request);
 [[nodiscard]] MLFLOWHA_EXPORT Result<api::PreparedRequest> prepare_search_evaluation_datasets(const SearchEvaluationDatasets& request);

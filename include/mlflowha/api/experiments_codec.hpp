@@ -64,8 +64,8 @@ template <>
 namespace api {
 
 /// prepare_x checks a request and puts it into bytes; the same bytes serve every attempt. `now` stands for timestamps
-/// that are now_at_call, `new_tag` is the value of the request tag unless the request has one.
-[[nodiscard]] MLFLOWHA_EXPORT Result<api::PreparedRequest> prepare_create_experiment(CreateExperiment request, std::string new_tag);
+/// that are now_at_call, `request_tag` is the value of the request tag, whatever the request's own tags say.
+[[nodiscard]] MLFLOWHA_EXPORT Result<api::PreparedRequest> prepare_create_experiment(CreateExperiment request, std::string request_tag);
 [[nodiscard]] MLFLOWHA_EXPORT Result<api::PreparedRequest> prepare_search_experiments(const SearchExperiments& request);
 [[nodiscard]] MLFLOWHA_EXPORT Result<api::PreparedRequest> prepare_get_experiment(const GetExperiment& request);
 [[nodiscard]] MLFLOWHA_EXPORT Result<api::PreparedRequest> prepare_get_experiment_by_name(const GetExperimentByName& request);

@@ -38,10 +38,10 @@ namespace api {
 
 /// Puts a request in JSON into bytes. Members that the path names go into the path; for GET the others go into the
 /// query (scalars and lists of scalars; null is left out), else the text is the body, byte for byte. An operation with
-/// a recipe gets its request tag: the one that `json` has, or `new_tag`, which is then added. Errc::invalid_argument,
-/// naming the member, when that can't be done.
+/// a recipe gets `request_tag`, in the place of one that `json` has. Errc::invalid_argument, naming the member, when
+/// that can't be done.
 [[nodiscard]] MLFLOWHA_EXPORT Result<PreparedRequest> prepare_json(const Operation& operation, std::string_view json,
-                                                                   std::string new_tag);
+                                                                   std::string request_tag);
 
 /// Empty, or what is wrong with it.
 [[nodiscard]] MLFLOWHA_EXPORT std::string faults(const CustomOperation& operation);

@@ -61,7 +61,7 @@ template <>
 namespace api {
 
 /// prepare_x checks a request and puts it into bytes; the same bytes serve every attempt. `now` stands for timestamps
-/// that are now_at_call, `new_tag` is the value of the request tag unless the request has one.
+/// that are now_at_call, `request_tag` is the value of the request tag, whatever the request's own tags say.
 [[nodiscard]] MLFLOWHA_EXPORT Result<api::PreparedRequest> prepare_create_label_schema(const CreateLabelSchema& request);
 [[nodiscard]] MLFLOWHA_EXPORT Result<api::PreparedRequest> prepare_get_label_schema(const GetLabelSchema& request);
 [[nodiscard]] MLFLOWHA_EXPORT Result<api::PreparedRequest> prepare_get_label_schema_by_name(const GetLabelSchemaByName& request);

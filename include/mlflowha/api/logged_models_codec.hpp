@@ -82,8 +82,8 @@ template <>
 namespace api {
 
 /// prepare_x checks a request and puts it into bytes; the same bytes serve every attempt. `now` stands for timestamps
-/// that are now_at_call, `new_tag` is the value of the request tag unless the request has one.
-[[nodiscard]] MLFLOWHA_EXPORT Result<api::PreparedRequest> prepare_create_logged_model(CreateLoggedModel request, std::string new_tag);
+/// that are now_at_call, `request_tag` is the value of the request tag, whatever the request's own tags say.
+[[nodiscard]] MLFLOWHA_EXPORT Result<api::PreparedRequest> prepare_create_logged_model(CreateLoggedModel request, std::string request_tag);
 [[nodiscard]] MLFLOWHA_EXPORT Result<api::PreparedRequest> prepare_finalize_logged_model(const FinalizeLoggedModel& request);
 [[nodiscard]] MLFLOWHA_EXPORT Result<api::PreparedRequest> prepare_get_logged_model(const GetLoggedModel& request);
 [[nodiscard]] MLFLOWHA_EXPORT Result<api::PreparedRequest> prepare_delete_logged_model(const DeleteLoggedModel& request);

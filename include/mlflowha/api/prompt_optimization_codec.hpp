@@ -55,7 +55,7 @@ template <>
 namespace api {
 
 /// prepare_x checks a request and puts it into bytes; the same bytes serve every attempt. `now` stands for timestamps
-/// that are now_at_call, `new_tag` is the value of the request tag unless the request has one.
+/// that are now_at_call, `request_tag` is the value of the request tag, whatever the request's own tags say.
 [[nodiscard]] MLFLOWHA_EXPORT Result<api::PreparedRequest> prepare_create_prompt_optimization_job(const CreatePromptOptimizationJob& request);
 [[nodiscard]] MLFLOWHA_EXPORT Result<api::PreparedRequest> prepare_get_prompt_optimization_job(const GetPromptOptimizationJob& request);
 [[nodiscard]] MLFLOWHA_EXPORT Result<api::PreparedRequest> prepare_search_prompt_optimization_jobs(const SearchPromptOptimizationJobs& request);

@@ -113,8 +113,8 @@ template <>
 namespace api {
 
 /// prepare_x checks a request and puts it into bytes; the same bytes serve every attempt. `now` stands for timestamps
-/// that are now_at_call, `new_tag` is the value of the request tag unless the request has one.
-[[nodiscard]] MLFLOWHA_EXPORT Result<api::PreparedRequest> prepare_create_registered_model(CreateRegisteredModel request, std::string new_tag);
+/// that are now_at_call, `request_tag` is the value of the request tag, whatever the request's own tags say.
+[[nodiscard]] MLFLOWHA_EXPORT Result<api::PreparedRequest> prepare_create_registered_model(CreateRegisteredModel request, std::string request_tag);
 [[nodiscard]] MLFLOWHA_EXPORT Result<api::PreparedRequest> prepare_rename_registered_model(const RenameRegisteredModel& request);
 [[nodiscard]] MLFLOWHA_EXPORT Result<api::PreparedRequest> prepare_update_registered_model(const UpdateRegisteredModel& request);
 [[nodiscard]] MLFLOWHA_EXPORT Result<api::PreparedRequest> prepare_delete_registered_model(const DeleteRegisteredModel& request);
@@ -126,7 +126,7 @@ namespace api {
 [[nodiscard]] MLFLOWHA_EXPORT Result<api::PreparedRequest> prepare_set_registered_model_alias(const SetRegisteredModelAlias& request);
 [[nodiscard]] MLFLOWHA_EXPORT Result<api::PreparedRequest> prepare_delete_registered_model_alias(const DeleteRegisteredModelAlias& request);
 [[nodiscard]] MLFLOWHA_EXPORT Result<api::PreparedRequest> prepare_get_model_version_by_alias(const GetModelVersionByAlias& request);
-[[nodiscard]] MLFLOWHA_EXPORT Result<api::PreparedRequest> prepare_create_model_version(CreateModelVersion request, std::string new_tag);
+[[nodiscard]] MLFLOWHA_EXPORT Result<api::PreparedRequest> prepare_create_model_version(CreateModelVersion request, std::string request_tag);
 [[nodiscard]] MLFLOWHA_EXPORT Result<api::PreparedRequest> prepare_update_model_version(const UpdateModelVersion& request);
 [[nodiscard]] MLFLOWHA_EXPORT Result<api::PreparedRequest> prepare_transition_model_version_stage(const TransitionModelVersionStage& request);
 [[nodiscard]] MLFLOWHA_EXPORT Result<api::PreparedRequest> prepare_delete_model_version(const DeleteModelVersion& request);

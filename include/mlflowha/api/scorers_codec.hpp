@@ -55,7 +55,7 @@ template <>
 namespace api {
 
 /// prepare_x checks a request and puts it into bytes; the same bytes serve every attempt. `now` stands for timestamps
-/// that are now_at_call, `new_tag` is the value of the request tag unless the request has one.
+/// that are now_at_call, `request_tag` is the value of the request tag, whatever the request's own tags say.
 [[nodiscard]] MLFLOWHA_EXPORT Result<api::PreparedRequest> prepare_register_scorer(const RegisterScorer& request);
 [[nodiscard]] MLFLOWHA_EXPORT Result<api::PreparedRequest> prepare_list_scorers(const ListScorers& request);
 [[nodiscard]] MLFLOWHA_EXPORT Result<api::PreparedRequest> prepare_list_scorer_versions(const ListScorerVersions& request);

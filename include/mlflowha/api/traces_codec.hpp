@@ -127,7 +127,7 @@ template <>
 namespace api {
 
 /// prepare_x checks a request and puts it into bytes; the same bytes serve every attempt. `now` stands for timestamps
-/// that are now_at_call, `new_tag` is the value of the request tag unless the request has one.
+/// that are now_at_call, `request_tag` is the value of the request tag, whatever the request's own tags say.
 [[nodiscard]] MLFLOWHA_EXPORT Result<api::PreparedRequest> prepare_start_trace(const StartTrace& request);
 [[nodiscard]] MLFLOWHA_EXPORT Result<api::PreparedRequest> prepare_get_trace_info(const GetTraceInfo& request);
 [[nodiscard]] MLFLOWHA_EXPORT Result<api::PreparedRequest> prepare_get_trace(const GetTrace& request);
@@ -141,7 +141,7 @@ namespace api {
 [[nodiscard]] MLFLOWHA_EXPORT Result<api::PreparedRequest> prepare_link_prompts_to_trace(const LinkPromptsToTrace& request);
 [[nodiscard]] MLFLOWHA_EXPORT Result<api::PreparedRequest> prepare_calculate_trace_filter_correlation(const CalculateTraceFilterCorrelation& request);
 [[nodiscard]] MLFLOWHA_EXPORT Result<api::PreparedRequest> prepare_query_trace_metrics(const QueryTraceMetrics& request);
-[[nodiscard]] MLFLOWHA_EXPORT Result<api::PreparedRequest> prepare_start_trace_v2(StartTraceV2 request, WallTime now, std::string new_tag);
+[[nodiscard]] MLFLOWHA_EXPORT Result<api::PreparedRequest> prepare_start_trace_v2(StartTraceV2 request, WallTime now, std::string request_tag);
 [[nodiscard]] MLFLOWHA_EXPORT Result<api::PreparedRequest> prepare_end_trace_v2(const EndTraceV2& request, WallTime now);
 [[nodiscard]] MLFLOWHA_EXPORT Result<api::PreparedRequest> prepare_get_trace_info_v2(const GetTraceInfoV2& request);
 [[nodiscard]] MLFLOWHA_EXPORT Result<api::PreparedRequest> prepare_search_traces_v2(const SearchTracesV2& request);

@@ -58,7 +58,7 @@ json tags_of(const api::PreparedRequest& request) {
 
 }  // namespace
 
-TEST_CASE("an assessment gets an id and a request tag from us unless it has them", "[api]") {
+TEST_CASE("an assessment gets an id and a request tag from us unless the caller chose them", "[api]") {
   const api::PreparedRequest first = sent_by([](auto& c) { return c.create_assessment(new_assessment()); });
   CHECK(first.http.target == "/api/3.0/mlflow/traces/tr-1/assessments");
   CHECK(first.request_tag == "tag-1");
@@ -71,8 +71,10 @@ TEST_CASE("an assessment gets an id and a request tag from us unless it has them
   const api::PreparedRequest second = sent_by([](auto& c) {
     CreateAssessment create = new_assessment();
     create.assessment.assessment_id = "mine";
-    create.assessment.metadata = {{"mlflowha.request_id", "once"}, {"k", "v"}};
-    return c.create_assessment(create);
+    create.assessment.metadata = {{"mlflowha.request_id", "of another"}, {"k", "v"}};
+    CallOptions options;
+    options.request_tag = "once";
+    return c.create_assessment(create, options);
   });
   body = json::parse(second.http.body).at("assessment");
   CHECK(second.request_tag == "once");
@@ -103,9 +105,9 @@ TEST_CASE("a dataset's request tag goes into the JSON of its tags", "[api]") {
   CHECK(tags_of(create("{}")) == json::parse(R"({"mlflowha.request_id": "tag-1"})"));
   CHECK(tags_of(create(R"( {"a\"b": "ä\n", "mlflowha.request_id": ""} )")) ==
         json::parse(R"({"a\"b": "ä\n", "mlflowha.request_id": "tag-1"})"));
-  const api::PreparedRequest own = create(R"({"mlflowha.request_id": "mine", "k": "v"})");
-  CHECK(own.request_tag == "mine");
-  CHECK(tags_of(own) == json::parse(R"({"mlflowha.request_id": "mine", "k": "v"})"));
+  const api::PreparedRequest copied = create(R"({"mlflowha.request_id": "of another", "k": "v"})");
+  CHECK(copied.request_tag == "tag-1");
+  CHECK(tags_of(copied) == json::parse(R"({"mlflowha.request_id": "tag-1", "k": "v"})"));
   for (const char* bad : {"[1]", "{", "{} {}", "text", R"({"a": {"b": "c"}})", R"({"a": 1})"}) {
     CHECK_THAT(refusal([&](auto& c) { return c.create_dataset({.name = "d", .tags = bad}); }),
                contains("create_dataset: tags is \"") && contains("expected a JSON object of text"));

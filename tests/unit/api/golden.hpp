@@ -31,9 +31,14 @@ const std::vector<GoldenRow>& golden_rows();
 /// Older spellings that are read and never written.
 const std::vector<std::string_view>& golden_aliases();
 
-/// Recorded requests bring their own times and tags; these must not show up in any of them.
+/// Recorded requests bring their own times; this must not show up in any of them.
 inline const mlflowha::WallTime golden_now{std::chrono::milliseconds(1)};
-inline const std::string golden_tag = "not recorded";
+/// The request tag that a recorded request has among its tags, however they are written: "golden-" and more.
+inline std::string golden_tag(std::string_view json) {
+  const std::size_t begin = json.find("golden-", json.find("mlflowha.request_id"));
+  if (begin == std::string_view::npos) return "none";
+  return std::string(json.substr(begin, json.find_first_of("\"\\", begin) - begin));
+}
 
 /// A result as JSON text. `entity` is api::to_json, whose overloads the generated file knows.
 template <class T, class Entity>

@@ -1763,7 +1763,7 @@ const std::vector<GoldenRow>& golden_rows() {
        auto request = api::from_json<CreateAssessment>(json);
        if (!request) return std::move(request).error();
        forget(*request);
-       return api::prepare_create_assessment(*std::move(request), golden_tag);
+       return api::prepare_create_assessment(*std::move(request), golden_tag(json));
      },
      [](std::string_view body) { return golden_text(api::decode_create_assessment(body), entity); }},
     {"get_assessment", "member", "assessment", "",
@@ -2044,7 +2044,7 @@ const std::vector<GoldenRow>& golden_rows() {
        auto request = api::from_json<CreateDataset>(json);
        if (!request) return std::move(request).error();
        forget(*request);
-       return api::prepare_create_dataset(*std::move(request), golden_tag);
+       return api::prepare_create_dataset(*std::move(request), golden_tag(json));
      },
      [](std::string_view body) { return golden_text(api::decode_create_dataset(body), entity); }},
     {"get_dataset", "member", "dataset", "next_page_token",
@@ -2140,7 +2140,7 @@ const std::vector<GoldenRow>& golden_rows() {
        auto request = api::from_json<CreateExperiment>(json);
        if (!request) return std::move(request).error();
        forget(*request);
-       return api::prepare_create_experiment(*std::move(request), golden_tag);
+       return api::prepare_create_experiment(*std::move(request), golden_tag(json));
      },
      [](std::string_view body) { return golden_text(api::decode_create_experiment(body), entity); }},
     {"search_experiments", "page", "experiments", "",
@@ -2524,7 +2524,7 @@ const std::vector<GoldenRow>& golden_rows() {
        auto request = api::from_json<CreateRegisteredModel>(json);
        if (!request) return std::move(request).error();
        forget(*request);
-       return api::prepare_create_registered_model(*std::move(request), golden_tag);
+       return api::prepare_create_registered_model(*std::move(request), golden_tag(json));
      },
      [](std::string_view body) { return golden_text(api::decode_create_registered_model(body), entity); }},
     {"rename_registered_model", "nothing", "", "registered_model",
@@ -2620,7 +2620,7 @@ const std::vector<GoldenRow>& golden_rows() {
        auto request = api::from_json<CreateModelVersion>(json);
        if (!request) return std::move(request).error();
        forget(*request);
-       return api::prepare_create_model_version(*std::move(request), golden_tag);
+       return api::prepare_create_model_version(*std::move(request), golden_tag(json));
      },
      [](std::string_view body) { return golden_text(api::decode_create_model_version(body), entity); }},
     {"update_model_version", "member", "model_version", "",
@@ -2780,7 +2780,7 @@ const std::vector<GoldenRow>& golden_rows() {
        auto request = api::from_json<CreateRun>(json);
        if (!request) return std::move(request).error();
        forget(*request);
-       return api::prepare_create_run(*std::move(request), golden_now, golden_tag);
+       return api::prepare_create_run(*std::move(request), golden_now, golden_tag(json));
      },
      [](std::string_view body) { return golden_text(api::decode_create_run(body), entity); }},
     {"update_run", "member", "run_info", "",
@@ -3369,7 +3369,7 @@ const std::vector<GoldenRow>& golden_rows() {
        auto request = api::from_json<CreateLoggedModel>(json);
        if (!request) return std::move(request).error();
        forget(*request);
-       return api::prepare_create_logged_model(*std::move(request), golden_tag);
+       return api::prepare_create_logged_model(*std::move(request), golden_tag(json));
      },
      [](std::string_view body) { return golden_text(api::decode_create_logged_model(body), entity); }},
     {"finalize_logged_model", "member", "model", "",
@@ -3553,7 +3553,7 @@ const std::vector<GoldenRow>& golden_rows() {
        auto request = api::from_json<StartTraceV2>(json);
        if (!request) return std::move(request).error();
        forget(*request);
-       return api::prepare_start_trace_v2(*std::move(request), golden_now, golden_tag);
+       return api::prepare_start_trace_v2(*std::move(request), golden_now, golden_tag(json));
      },
      [](std::string_view body) { return golden_text(api::decode_start_trace_v2(body), entity); }},
     {"end_trace_v2", "member", "trace_info", "",

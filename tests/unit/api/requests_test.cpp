@@ -16,6 +16,7 @@
 
 using namespace mlflowha;
 using mlflowha_tests::CannedCalls;
+using mlflowha_tests::contains;
 using nlohmann::json;
 
 namespace {
@@ -165,22 +166,31 @@ TEST_CASE("creates carry a request tag", "[api]") {
   CHECK(json::parse(fresh.http.body)["tags"] ==
         json::parse(R"([{"key": "a", "value": "b"}, {"key": "mlflowha.request_id", "value": "tag-1"}])"));
 
-  const auto kept = sent_by([](auto& c) {
-    (void)c.create_experiment({.name = "n", .tags = {{.key = "mlflowha.request_id", .value = "mine"}}});
-  });
-  CHECK(kept.request_tag == "mine");
-  CHECK(kept.scope == "n");
-  CHECK(json::parse(kept.http.body)["tags"].size() == 1);
+  CallOptions mine;
+  mine.request_tag = "mine";
+  const auto chosen = sent_by([&](auto& c) { (void)c.create_experiment({.name = "n"}, mine); });
+  CHECK(chosen.request_tag == "mine");
+  CHECK(chosen.scope == "n");
+  CHECK(json::parse(chosen.http.body)["tags"] == json::parse(R"([{"key": "mlflowha.request_id", "value": "mine"}])"));
+  for (const std::string& bad :
+       {std::string("a' or 1"), std::string("a b"), std::string("\"\\"), std::string(101, 'a')}) {
+    mine.request_tag = bad;
+    CannedCalls calls;
+    const Error error = calls.create_run({.experiment_id = "0"}, mine).error();
+    CHECK(error.code == Errc::invalid_argument);
+    CHECK_THAT(error.message, contains("create_run: request_tag is \"") && contains("expected up to 100 letters"));
+    CHECK(calls.sent.empty());
+  }
 
   const auto copied = sent_by([](auto& c) {
     (void)c.create_run({.experiment_id = "0",
                         .tags = {{.key = "mlflowha.request_id", .value = "old"},
                                  {.key = "a", .value = "b"},
-                                 {.key = "mlflowha.request_id", .value = "new"}}});
+                                 {.key = "mlflowha.request_id", .value = "older"}}});
   });
-  CHECK(copied.request_tag == "new");  // of another run, and then this one's
+  CHECK(copied.request_tag == "tag-1");  // never that of the run whose tags these were
   CHECK(json::parse(copied.http.body)["tags"] ==
-        json::parse(R"([{"key": "a", "value": "b"}, {"key": "mlflowha.request_id", "value": "new"}])"));
+        json::parse(R"([{"key": "a", "value": "b"}, {"key": "mlflowha.request_id", "value": "tag-1"}])"));
 
   const auto empty = sent_by([](auto& c) {
     (void)c.create_run({.experiment_id = "0", .tags = {{.key = "mlflowha.request_id", .value = ""}}});

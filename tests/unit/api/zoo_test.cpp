@@ -136,8 +136,11 @@ TEST_CASE("a recipe may do without a tag, and a tag may live in a map", "[api]")
   REQUIRE(calls.rename_animal({.name = "n", .tags = {{"a", "b"}}}));
   CHECK(calls.sent.request_tag == "tag");
   CHECK(calls.sent.http.body == R"({"name":"n","tags":{"a":"b","mlflowha.request_id":"tag"}})");
-  REQUIRE(calls.rename_animal({.name = "n", .tags = {{"mlflowha.request_id", "mine"}}}));
+  CallOptions options;
+  options.request_tag = "mine";
+  REQUIRE(calls.rename_animal({.name = "n", .tags = {{"mlflowha.request_id", "of another"}}}, options));
   CHECK(calls.sent.request_tag == "mine");
+  CHECK(calls.sent.http.body == R"({"name":"n","tags":{"mlflowha.request_id":"mine"}})");
 }
 
 TEST_CASE("all kinds of fields make the round trip", "[api]") {

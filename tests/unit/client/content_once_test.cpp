@@ -71,7 +71,8 @@ TEST_CASE("an assessment is read by its id before it is sent again", "[client][o
   create.assessment.trace_id = "t";
   create.assessment.source = {.source_type = AssessmentSourceType::code, .source_id = "c"};
   create.assessment.assessment_id = "a-1";
-  create.assessment.metadata = {{"mlflowha.request_id", "tag"}};
+  CallOptions options;
+  options.request_tag = "tag";
   const auto script = [](const std::string& tag) {
     return FaultScript(
         {when().method(Method::post).path("/assessments").times(1).status(502),
@@ -83,7 +84,7 @@ TEST_CASE("an assessment is read by its id before it is sent again", "[client][o
                               "\"}}}")});
   };
   Cluster ours(1, {script("tag")});
-  CHECK(ours.client().create_assessment(create).value().assessment_id == "a-1");
+  CHECK(ours.client().create_assessment(create, options).value().assessment_id == "a-1");
   Cluster stranger(1, {script("other")});
-  CHECK_FALSE(stranger.client().create_assessment(create));
+  CHECK_FALSE(stranger.client().create_assessment(create, options));
 }

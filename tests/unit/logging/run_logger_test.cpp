@@ -401,8 +401,9 @@ TEST_CASE("dataset inputs and a chosen end arrive", "[logging][run_logger]") {
 TEST_CASE("a create that was sent before the logger was made is looked for", "[logging][run_logger]") {
   LoggerFixture f;
   const std::string tag = "00000000-1111-4222-8333-444444444444";
-  const Run earlier =
-      f.client.create_run({.experiment_id = "0", .tags = {{.key = "mlflowha.request_id", .value = tag}}}).value();
+  CallOptions tagged;
+  tagged.request_tag = tag;
+  const Run earlier = f.client.create_run({.experiment_id = "0"}, tagged).value();
   f.options.request_tag = tag;
   f.options.start_time = 1'700'000'000'000;
   RunLogger logger = f.start();

@@ -7,10 +7,13 @@ MLflow reads credentials at every request; here it takes a tenth of a second unt
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import threading
 import time
+from collections.abc import Iterator
+from contextvars import ContextVar
 from typing import Any
 
 import mlflow
@@ -35,6 +38,18 @@ _WATCHED = (
     "MLFLOW_TRACKING_CLIENT_CERT_PATH",
 )
 _LOOK_EVERY = 0.1  # seconds
+
+_request_tag: ContextVar[str] = ContextVar("mlflowha request tag", default="")
+
+
+@contextlib.contextmanager
+def creating(tag: str) -> Iterator[None]:
+    """What is created within gets the request tag `tag`: for who must find it again if the answer is lost."""
+    before = _request_tag.set(tag)
+    try:
+        yield
+    finally:
+        _request_tag.reset(before)
 
 
 class Link:
@@ -133,7 +148,7 @@ class Link:
             return self.client().call_custom(method, path, body or "{}", idempotency=kind, timeout=timeout)
         if route.members:
             body = json.dumps(routes.put_members(json.loads(body) if body else {}, route.members))
-        return self.client().call(route.operation, body or "{}", timeout)
+        return self.client().call(route.operation, body or "{}", timeout, request_tag=_request_tag.get())
 
 
 # --- the links of this process

@@ -32,6 +32,7 @@ from mlflowha import _core
 from mlflowha.errors import MlflowhaError
 from mlflowha.plugin.errors import cause_of, to_mlflow
 from mlflowha.plugin.headers import workspace
+from mlflowha.plugin.link import creating
 from mlflowha.plugin.memory import ASSUMED_ROOT, LOCAL_ID, Memory
 from mlflowha.plugin.spooled_run import SpooledRun, run_view
 
@@ -196,7 +197,7 @@ class Keeper:
         tags = [tag for tag in tags if tag.key != _REQUEST_TAG]  # of another run, whose tags these were
         if not self.down():
             try:
-                with self._quickly():
+                with self._quickly(), creating(request_tag):
                     tagged = [*tags, RunTag(_REQUEST_TAG, request_tag)]
                     run = live(experiment_id, user_id, start_time, tagged, run_name)
                     self._note_answer()

@@ -79,12 +79,12 @@ MLFLOWHA_INLINE void check(Checker& at, const DeleteAssessment& value) {
 
 namespace api {
 
-MLFLOWHA_INLINE Result<api::PreparedRequest> prepare_create_assessment(CreateAssessment request, std::string new_tag) {
-  detail::stamp_id(request.assessment.assessment_id, new_tag);
-  std::string tag = detail::stamp(request.assessment.metadata, std::move(new_tag));
+MLFLOWHA_INLINE Result<api::PreparedRequest> prepare_create_assessment(CreateAssessment request, std::string request_tag) {
+  detail::stamp_id(request.assessment.assessment_id, request_tag);
+  detail::stamp(request.assessment.metadata, request_tag);
   return detail::RequestBuilder(ops::create_assessment)
       .checked(request)
-      .recipe(std::move(tag), request.assessment.trace_id)
+      .recipe(std::move(request_tag), request.assessment.trace_id)
       .place("assessment.trace_id", request.assessment.trace_id)
       .body(request)
       .finish();

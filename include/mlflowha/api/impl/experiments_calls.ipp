@@ -17,7 +17,7 @@ MLFLOWHA_BEGIN_NAMESPACE
 namespace api {
 
 MLFLOWHA_INLINE Result<std::string> Calls::create_experiment(CreateExperiment request, const CallOptions& options) const {
-  auto prepared = prepare_create_experiment(std::move(request), new_request_tag());
+  auto prepared = prepare_create_experiment(std::move(request), options.request_tag.empty() ? new_request_tag() : options.request_tag);
   if (!prepared) return std::move(prepared).error();
   auto response = execute(ops::create_experiment, *std::move(prepared), options);
   if (!response) return std::move(response).error();

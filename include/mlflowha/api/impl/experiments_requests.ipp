@@ -103,11 +103,11 @@ MLFLOWHA_INLINE void check(Checker& at, const SearchDatasets& value) {
 
 namespace api {
 
-MLFLOWHA_INLINE Result<api::PreparedRequest> prepare_create_experiment(CreateExperiment request, std::string new_tag) {
-  std::string tag = detail::stamp(request.tags, std::move(new_tag));
+MLFLOWHA_INLINE Result<api::PreparedRequest> prepare_create_experiment(CreateExperiment request, std::string request_tag) {
+  detail::stamp(request.tags, request_tag);
   return detail::RequestBuilder(ops::create_experiment)
       .checked(request)
-      .recipe(std::move(tag), request.name)
+      .recipe(std::move(request_tag), request.name)
       .body(request)
       .finish();
 }

@@ -124,44 +124,30 @@ MLFLOWHA_INLINE Result<std::vector<std::string>> query_values(std::string_view w
 }
 
 /// A create's request with its tag, as RequestBuilder's stamp() does it for the typed calls.
-struct Stamped {
-  std::string body;
-  std::string tag;
-};
-MLFLOWHA_INLINE Result<Stamped> stamp_json(const api::Operation& operation, std::string_view json,
-                                           UnknownFields members, std::string new_tag) {
-  struct Tag {
-    std::string key;
-    std::string value;
-  };
+MLFLOWHA_INLINE Result<std::string> stamp_json(const api::Operation& operation, UnknownFields members,
+                                               const std::string& request_tag) {
   const UnknownField* there = find_member(members, operation.tag_field);
   const std::string given = there == nullptr || there->json == "null" ? "[]" : there->json;
   std::vector<bool> is_ours;
-  std::string own;  // the last one counts, as in stamp()
   JsonReader reader(given);
   if (reader.begin_array()) {
     while (reader.next_entry()) {
-      Tag tag;
+      std::string key;
       if (!reader.begin_object()) break;
       for (std::string_view name; reader.next_member(name);) {
         if (name == "key") {
-          reader.read(tag.key);
-        } else if (name == "value") {
-          reader.read(tag.value);
+          reader.read(key);
         } else {
           reader.skip();
         }
       }
-      is_ours.push_back(tag.key == api::request_tag_key);
-      if (is_ours.back() && !tag.value.empty()) own = std::move(tag.value);
+      is_ours.push_back(key == api::request_tag_key);
     }
   }
   if (reader.failed()) {
     return invalid_argument(std::string(operation.name) + ": " + std::string(operation.tag_field) +
                             " is no list of tags: " + reader.fault());
   }
-  if (!own.empty() && std::count(is_ours.begin(), is_ours.end(), true) == 1) return Stamped{std::string(json), own};
-  if (own.empty()) own = std::move(new_tag);
   std::string list = "[";
   JsonReader again(given);
   again.begin_array();
@@ -174,19 +160,18 @@ MLFLOWHA_INLINE Result<Stamped> stamp_json(const api::Operation& operation, std:
   JsonWriter tag(list);
   tag.begin_object();
   tag.member("key", std::string(api::request_tag_key));
-  tag.member("value", own);
+  tag.member("value", request_tag);
   tag.end_object();
   list += ']';
-  Stamped out;
-  JsonWriter writer(out.body);
+  std::string body;
+  JsonWriter writer(body);
   writer.begin_object();
   std::erase_if(members, [&](const UnknownField& member) { return member.name == operation.tag_field; });
   writer.unknown(members);
   writer.member(operation.tag_field, Json{std::move(list)});
   writer.end_object();
   if (writer.failed()) return invalid_argument(std::string(operation.name) + ": " + writer.fault());
-  out.tag = std::move(own);
-  return out;
+  return body;
 }
 
 }  // namespace detail
@@ -215,7 +200,7 @@ MLFLOWHA_INLINE const Operation* nearest_operation(std::string_view name) {
 }
 
 MLFLOWHA_INLINE Result<PreparedRequest> prepare_json(const Operation& operation, std::string_view json,
-                                                     std::string new_tag) {
+                                                     std::string request_tag) {
   Result<UnknownFields> members = detail::members_of(operation.name, json, operation.has_secrets());
   if (!members) return std::move(members).error();
   if (operation.takes_bytes) {
@@ -263,9 +248,9 @@ MLFLOWHA_INLINE Result<PreparedRequest> prepare_json(const Operation& operation,
   if (operation.tag_field.empty()) {  // the recipe compares what the request says
     return builder.recipe({}, std::move(scope)).json_body(std::string(json)).finish();
   }
-  Result<detail::Stamped> stamped = detail::stamp_json(operation, json, std::move(*members), std::move(new_tag));
-  if (!stamped) return std::move(stamped).error();
-  return builder.recipe(std::move(stamped->tag), std::move(scope)).json_body(std::move(stamped->body)).finish();
+  Result<std::string> body = detail::stamp_json(operation, std::move(*members), request_tag);
+  if (!body) return std::move(body).error();
+  return builder.recipe(std::move(request_tag), std::move(scope)).json_body(std::move(*body)).finish();
 }
 
 MLFLOWHA_INLINE std::string faults(const CustomOperation& operation) {

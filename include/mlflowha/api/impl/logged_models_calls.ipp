@@ -17,7 +17,7 @@ MLFLOWHA_BEGIN_NAMESPACE
 namespace api {
 
 MLFLOWHA_INLINE Result<LoggedModel> Calls::create_logged_model(CreateLoggedModel request, const CallOptions& options) const {
-  auto prepared = prepare_create_logged_model(std::move(request), new_request_tag());
+  auto prepared = prepare_create_logged_model(std::move(request), options.request_tag.empty() ? new_request_tag() : options.request_tag);
   if (!prepared) return std::move(prepared).error();
   auto response = execute(ops::create_logged_model, *std::move(prepared), options);
   if (!response) return std::move(response).error();

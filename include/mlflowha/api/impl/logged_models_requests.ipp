@@ -126,11 +126,11 @@ MLFLOWHA_INLINE void check(Checker& at, const GetLoggedModelArtifact& value) {
 
 namespace api {
 
-MLFLOWHA_INLINE Result<api::PreparedRequest> prepare_create_logged_model(CreateLoggedModel request, std::string new_tag) {
-  std::string tag = detail::stamp(request.tags, std::move(new_tag));
+MLFLOWHA_INLINE Result<api::PreparedRequest> prepare_create_logged_model(CreateLoggedModel request, std::string request_tag) {
+  detail::stamp(request.tags, request_tag);
   return detail::RequestBuilder(ops::create_logged_model)
       .checked(request)
-      .recipe(std::move(tag), request.experiment_id)
+      .recipe(std::move(request_tag), request.experiment_id)
       .body(request)
       .finish();
 }

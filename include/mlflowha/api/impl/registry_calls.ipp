@@ -18,7 +18,7 @@ MLFLOWHA_BEGIN_NAMESPACE
 namespace api {
 
 MLFLOWHA_INLINE Result<RegisteredModel> Calls::create_registered_model(CreateRegisteredModel request, const CallOptions& options) const {
-  auto prepared = prepare_create_registered_model(std::move(request), new_request_tag());
+  auto prepared = prepare_create_registered_model(std::move(request), options.request_tag.empty() ? new_request_tag() : options.request_tag);
   if (!prepared) return std::move(prepared).error();
   auto response = execute(ops::create_registered_model, *std::move(prepared), options);
   if (!response) return std::move(response).error();
@@ -142,7 +142,7 @@ MLFLOWHA_INLINE Result<ModelVersion> Calls::get_model_version_by_alias(const Get
 }
 
 MLFLOWHA_INLINE Result<ModelVersion> Calls::create_model_version(CreateModelVersion request, const CallOptions& options) const {
-  auto prepared = prepare_create_model_version(std::move(request), new_request_tag());
+  auto prepared = prepare_create_model_version(std::move(request), options.request_tag.empty() ? new_request_tag() : options.request_tag);
   if (!prepared) return std::move(prepared).error();
   auto response = execute(ops::create_model_version, *std::move(prepared), options);
   if (!response) return std::move(response).error();

@@ -183,11 +183,11 @@ MLFLOWHA_INLINE void check(Checker& at, const DeleteModelVersionTag& value) {
 
 namespace api {
 
-MLFLOWHA_INLINE Result<api::PreparedRequest> prepare_create_registered_model(CreateRegisteredModel request, std::string new_tag) {
-  std::string tag = detail::stamp(request.tags, std::move(new_tag));
+MLFLOWHA_INLINE Result<api::PreparedRequest> prepare_create_registered_model(CreateRegisteredModel request, std::string request_tag) {
+  detail::stamp(request.tags, request_tag);
   return detail::RequestBuilder(ops::create_registered_model)
       .checked(request)
-      .recipe(std::move(tag), request.name)
+      .recipe(std::move(request_tag), request.name)
       .body(request)
       .finish();
 }
@@ -324,11 +324,11 @@ MLFLOWHA_INLINE Result<ModelVersion> decode_get_model_version_by_alias(std::stri
   return detail::read_member<ModelVersion>("get_model_version_by_alias", body, "model_version");
 }
 
-MLFLOWHA_INLINE Result<api::PreparedRequest> prepare_create_model_version(CreateModelVersion request, std::string new_tag) {
-  std::string tag = detail::stamp(request.tags, std::move(new_tag));
+MLFLOWHA_INLINE Result<api::PreparedRequest> prepare_create_model_version(CreateModelVersion request, std::string request_tag) {
+  detail::stamp(request.tags, request_tag);
   return detail::RequestBuilder(ops::create_model_version)
       .checked(request)
-      .recipe(std::move(tag), request.name)
+      .recipe(std::move(request_tag), request.name)
       .body(request)
       .finish();
 }

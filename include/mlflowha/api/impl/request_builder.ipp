@@ -50,6 +50,10 @@ class RequestBuilder {
   }
   /// What the recipe needs to find the object again.
   RequestBuilder& recipe(std::string request_tag, std::string scope) {
+    constexpr std::string_view allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
+    if (request_tag.size() > 100 || request_tag.find_first_not_of(allowed) != std::string::npos) {
+      fail("request_tag is \"" + sanitize(request_tag, 100) + "\"; expected up to 100 letters, digits, '-' and '_'");
+    }
     prepared_.request_tag = std::move(request_tag);
     prepared_.scope = std::move(scope);
     return *this;
@@ -180,55 +184,36 @@ class RequestBuilder {
   api::PreparedRequest prepared_;
 };
 
-/// The value of the request tag among `tags`: the caller's, or `fresh`, which is then added. The last one counts, and
-/// the others go: tags that were copied from another object bring that one's, and servers refuse a key that comes
-/// twice.
+/// Puts the request tag among a create's tags. An entry that is there already came with tags that were copied from
+/// another object, and goes: to look for that one's request would find the wrong object.
 template <class Tag>
-[[nodiscard]] std::string stamp(std::vector<Tag>& tags, std::string fresh) {
-  std::string value;
-  std::size_t entries = 0;
-  for (const Tag& tag : tags) {
-    if (tag.key != api::request_tag_key) continue;
-    ++entries;
-    if (!tag.value.empty()) value = tag.value;
-  }
-  if (entries == 1 && !value.empty()) return value;
-  if (value.empty()) value = std::move(fresh);
+void stamp(std::vector<Tag>& tags, const std::string& request_tag) {
   std::erase_if(tags, [](const Tag& tag) { return tag.key == api::request_tag_key; });
   Tag tag;
   tag.key = api::request_tag_key;
-  tag.value = value;
+  tag.value = request_tag;
   tags.push_back(std::move(tag));
-  return value;
 }
-[[nodiscard]] inline std::string stamp(std::map<std::string, std::string>& tags, std::string fresh) {
-  std::string& value = tags[std::string(api::request_tag_key)];
-  if (value.empty()) value = std::move(fresh);
-  return value;
+inline void stamp(std::map<std::string, std::string>& tags, const std::string& request_tag) {
+  tags[std::string(api::request_tag_key)] = request_tag;
 }
 /// Tags as the text of a JSON object. Text that is none is left alone: the request's check refuses it.
-[[nodiscard]] inline std::string stamp(std::string& tags, std::string fresh) {
+inline void stamp(std::string& tags, const std::string& request_tag) {
   UnknownFields members;
   JsonReader reader(tags);
   if (!tags.empty() && reader.begin_object()) {
     for (std::string_view name; reader.next_member(name);) reader.keep(name, members);
   }
   if (!tags.empty()) reader.end();
-  if (reader.failed()) return fresh;
-  for (const UnknownField& member : members) {
-    std::string value;
-    JsonReader text(member.json);
-    if (member.name == api::request_tag_key && (text.read(value), !text.failed()) && !value.empty()) return value;
-  }
+  if (reader.failed()) return;
   std::erase_if(members, [](const UnknownField& member) { return member.name == api::request_tag_key; });
   std::string text;
   JsonWriter writer(text);
   writer.begin_object();
   writer.unknown(members);
-  writer.member(api::request_tag_key, fresh);
+  writer.member(api::request_tag_key, request_tag);
   writer.end_object();
   if (!writer.failed()) tags = std::move(text);  // a failure is the check's to name
-  return fresh;
 }
 /// The id of an object whose id the client may choose: the caller's, or one made of the letters and digits of `fresh`.
 inline void stamp_id(std::string& id, std::string_view fresh) {

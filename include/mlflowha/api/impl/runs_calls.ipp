@@ -18,7 +18,7 @@ MLFLOWHA_BEGIN_NAMESPACE
 namespace api {
 
 MLFLOWHA_INLINE Result<Run> Calls::create_run(CreateRun request, const CallOptions& options) const {
-  auto prepared = prepare_create_run(std::move(request), wall_now(), new_request_tag());
+  auto prepared = prepare_create_run(std::move(request), wall_now(), options.request_tag.empty() ? new_request_tag() : options.request_tag);
   if (!prepared) return std::move(prepared).error();
   auto response = execute(ops::create_run, *std::move(prepared), options);
   if (!response) return std::move(response).error();

@@ -236,11 +236,11 @@ MLFLOWHA_INLINE void check(Checker& at, const LogOutputs& value) {
 
 namespace api {
 
-MLFLOWHA_INLINE Result<api::PreparedRequest> prepare_create_run(CreateRun request, WallTime now, std::string new_tag) {
-  std::string tag = detail::stamp(request.tags, std::move(new_tag));
+MLFLOWHA_INLINE Result<api::PreparedRequest> prepare_create_run(CreateRun request, WallTime now, std::string request_tag) {
+  detail::stamp(request.tags, request_tag);
   return detail::RequestBuilder(ops::create_run, now)
       .checked(request)
-      .recipe(std::move(tag), request.experiment_id)
+      .recipe(std::move(request_tag), request.experiment_id)
       .body(request)
       .finish();
 }

@@ -155,7 +155,7 @@ MLFLOWHA_INLINE Pager<Calls, QueryTraceMetrics, MetricDataPoint> Calls::query_tr
 }
 
 MLFLOWHA_INLINE Result<TraceInfoV2> Calls::start_trace_v2(StartTraceV2 request, const CallOptions& options) const {
-  auto prepared = prepare_start_trace_v2(std::move(request), wall_now(), new_request_tag());
+  auto prepared = prepare_start_trace_v2(std::move(request), wall_now(), options.request_tag.empty() ? new_request_tag() : options.request_tag);
   if (!prepared) return std::move(prepared).error();
   auto response = execute(ops::start_trace_v2, *std::move(prepared), options);
   if (!response) return std::move(response).error();

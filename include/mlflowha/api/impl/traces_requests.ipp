@@ -441,11 +441,11 @@ MLFLOWHA_INLINE Result<Page<MetricDataPoint>> decode_query_trace_metrics(std::st
   return detail::read_page<MetricDataPoint>("query_trace_metrics", body, "data_points");
 }
 
-MLFLOWHA_INLINE Result<api::PreparedRequest> prepare_start_trace_v2(StartTraceV2 request, WallTime now, std::string new_tag) {
-  std::string tag = detail::stamp(request.tags, std::move(new_tag));
+MLFLOWHA_INLINE Result<api::PreparedRequest> prepare_start_trace_v2(StartTraceV2 request, WallTime now, std::string request_tag) {
+  detail::stamp(request.tags, request_tag);
   return detail::RequestBuilder(ops::start_trace_v2, now)
       .checked(request)
-      .recipe(std::move(tag), request.experiment_id)
+      .recipe(std::move(request_tag), request.experiment_id)
       .body(request)
       .finish();
 }

@@ -160,9 +160,11 @@ MLFLOWHA_INLINE Result<void> Client::log_batch(std::string_view run_id, std::vec
 
 MLFLOWHA_INLINE Result<std::string> Client::call_row(const api::Operation& operation, std::string_view json,
                                                      const CallOptions& options) const {
-  const bool tagged = operation.recipe != api::Recipe::none;
-  Result<api::PreparedRequest> prepared =
-      api::prepare_json(operation, json, tagged ? new_request_tag() : std::string());
+  std::string request_tag;
+  if (operation.recipe != api::Recipe::none) {
+    request_tag = options.request_tag.empty() ? new_request_tag() : options.request_tag;
+  }
+  Result<api::PreparedRequest> prepared = api::prepare_json(operation, json, std::move(request_tag));
   if (!prepared) return std::move(prepared).error();
   Result<Response> response = execute(operation, std::move(*prepared), options);
   if (!response) return std::move(response).error();

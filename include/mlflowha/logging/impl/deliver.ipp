@@ -117,11 +117,10 @@ MLFLOWHA_INLINE Result<std::string> Deliverer::experiment_id(Spool& spool, const
     }
     CreateExperiment create;
     create.name = start.experiment_name;
-    ExperimentTag& tag = create.tags.emplace_back();
-    tag.key = api::request_tag_key;
-    tag.value = known->request_tag;
+    CallOptions tagged = options;
+    tagged.request_tag = known->request_tag;
     MLFLOWHA_FAULT_POINT("experiment: before sending");
-    Result<std::string> created = client_.create_experiment(std::move(create), options);
+    Result<std::string> created = client_.create_experiment(std::move(create), tagged);
     MLFLOWHA_FAULT_POINT("experiment: answered");
     if (created) {
       id = std::move(*created);
@@ -208,11 +207,10 @@ MLFLOWHA_INLINE DeliveryStep Deliverer::create_run(Spool& spool, const SpoolRun&
     create.start_time = run.start.start_time;
     create.tags = run.start.tags;
     if (Result<void> known = name_parent(spool, create.tags); !known) return not_now(std::move(known).error());
-    RunTag& tag = create.tags.emplace_back();
-    tag.key = api::request_tag_key;
-    tag.value = run.start.request_tag;
+    CallOptions tagged = options;
+    tagged.request_tag = run.start.request_tag;
     MLFLOWHA_FAULT_POINT("create: before sending");
-    Result<Run> created = client_.create_run(std::move(create), options);
+    Result<Run> created = client_.create_run(std::move(create), tagged);
     MLFLOWHA_FAULT_POINT("create: answered");
     if (!created) return fail(std::move(created).error());
     id = created->info.run_id;

@@ -204,11 +204,6 @@ MLFLOWHA_INLINE Result<RunLogger> RunLogger::start(Client client, RunLoggerOptio
     return invalid_argument(
         "expected linger >= 0, gather >= 0, sync_interval > 0 and max_buffer_bytes >= 65,536 in RunLoggerOptions");
   }
-  constexpr std::string_view allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
-  if (options.request_tag.size() > 100 || options.request_tag.find_first_not_of(allowed) != std::string::npos) {
-    return invalid_argument(fmt::format("request_tag is \"{}\"; expected up to 100 letters, digits, '-' and '_'",
-                                        sanitize(options.request_tag, 100)));
-  }
   const Config& config = client.config();
   const std::shared_ptr<Rng> rng = config.options().rng ? config.options().rng : process_rng();
   const std::shared_ptr<Clock> clock = config.options().clock ? config.options().clock : system_clock();

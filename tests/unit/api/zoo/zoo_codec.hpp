@@ -64,12 +64,12 @@ template <>
 namespace zoo {
 
 /// prepare_x checks a request and puts it into bytes; the same bytes serve every attempt. `now` stands for timestamps
-/// that are now_at_call, `new_tag` is the value of the request tag unless the request has one.
+/// that are now_at_call, `request_tag` is the value of the request tag, whatever the request's own tags say.
 [[nodiscard]] MLFLOWHA_EXPORT Result<api::PreparedRequest> prepare_put_picture(PutPicture request);
 [[nodiscard]] MLFLOWHA_EXPORT Result<api::PreparedRequest> prepare_get_picture(const GetPicture& request);
 [[nodiscard]] MLFLOWHA_EXPORT Result<api::PreparedRequest> prepare_adopt_animal(const AdoptAnimal& request);
-[[nodiscard]] MLFLOWHA_EXPORT Result<api::PreparedRequest> prepare_rename_animal(RenameAnimal request, std::string new_tag);
-[[nodiscard]] MLFLOWHA_EXPORT Result<api::PreparedRequest> prepare_create_animal(CreateAnimal request, std::string new_tag);
+[[nodiscard]] MLFLOWHA_EXPORT Result<api::PreparedRequest> prepare_rename_animal(RenameAnimal request, std::string request_tag);
+[[nodiscard]] MLFLOWHA_EXPORT Result<api::PreparedRequest> prepare_create_animal(CreateAnimal request, std::string request_tag);
 [[nodiscard]] MLFLOWHA_EXPORT Result<api::PreparedRequest> prepare_feed_animal(const FeedAnimal& request, WallTime now);
 [[nodiscard]] MLFLOWHA_EXPORT Result<api::PreparedRequest> prepare_remove_animal(const RemoveAnimal& request);
 [[nodiscard]] MLFLOWHA_EXPORT Result<api::PreparedRequest> prepare_find_animals(const FindAnimals& request);

@@ -45,7 +45,7 @@ MLFLOWHA_INLINE Result<void> ZooCalls::adopt_animal(const AdoptAnimal& request, 
 }
 
 MLFLOWHA_INLINE Result<void> ZooCalls::rename_animal(RenameAnimal request, const CallOptions& options) const {
-  auto prepared = prepare_rename_animal(std::move(request), new_request_tag());
+  auto prepared = prepare_rename_animal(std::move(request), options.request_tag.empty() ? new_request_tag() : options.request_tag);
   if (!prepared) return std::move(prepared).error();
   auto response = execute(ops::rename_animal, *std::move(prepared), options);
   if (!response) return std::move(response).error();
@@ -55,7 +55,7 @@ MLFLOWHA_INLINE Result<void> ZooCalls::rename_animal(RenameAnimal request, const
 }
 
 MLFLOWHA_INLINE Result<Animal> ZooCalls::create_animal(CreateAnimal request, const CallOptions& options) const {
-  auto prepared = prepare_create_animal(std::move(request), new_request_tag());
+  auto prepared = prepare_create_animal(std::move(request), options.request_tag.empty() ? new_request_tag() : options.request_tag);
   if (!prepared) return std::move(prepared).error();
   auto response = execute(ops::create_animal, *std::move(prepared), options);
   if (!response) return std::move(response).error();

@@ -164,11 +164,11 @@ MLFLOWHA_INLINE Result<void> decode_adopt_animal(std::string_view body) {
   return detail::read_nothing("adopt_animal", body);
 }
 
-MLFLOWHA_INLINE Result<api::PreparedRequest> prepare_rename_animal(RenameAnimal request, std::string new_tag) {
-  std::string tag = detail::stamp(request.tags, std::move(new_tag));
+MLFLOWHA_INLINE Result<api::PreparedRequest> prepare_rename_animal(RenameAnimal request, std::string request_tag) {
+  detail::stamp(request.tags, request_tag);
   return detail::RequestBuilder(ops::rename_animal)
       .checked(request)
-      .recipe(std::move(tag), request.name)
+      .recipe(std::move(request_tag), request.name)
       .body(request)
       .finish();
 }
@@ -177,11 +177,11 @@ MLFLOWHA_INLINE Result<void> decode_rename_animal(std::string_view body) {
   return detail::read_nothing("rename_animal", body);
 }
 
-MLFLOWHA_INLINE Result<api::PreparedRequest> prepare_create_animal(CreateAnimal request, std::string new_tag) {
-  std::string tag = detail::stamp(request.tags, std::move(new_tag));
+MLFLOWHA_INLINE Result<api::PreparedRequest> prepare_create_animal(CreateAnimal request, std::string request_tag) {
+  detail::stamp(request.tags, request_tag);
   return detail::RequestBuilder(ops::create_animal)
       .checked(request)
-      .recipe(std::move(tag), request.name)
+      .recipe(std::move(request_tag), request.name)
       .body(request)
       .finish();
 }
