@@ -1,5 +1,7 @@
 #include "unit/client/engine_fixture.hpp"
 
+#include <nlohmann/json.hpp>
+
 #include <algorithm>
 
 #include "support/catch.hpp"
@@ -130,6 +132,40 @@ TEST_CASE("a stranger's run is never adopted or removed, whatever a search answe
   CHECK(mine != stranger);
   CHECK(client.reconcile().value().twins.empty());
   CHECK(cluster.backend->run(stranger)->lifecycle_stage == "active");
+}
+
+TEST_CASE("a run that is made with another run's tags is a run of its own", "[client][once]") {
+  Cluster cluster(2, {{when().path("runs/create").nth(2).drop_before()}});
+  const Client client = cluster.client();
+  const Run old = client.create_run({.experiment_id = "0", .tags = {{"k", "v"}}}).value();
+  const std::vector<RunTag> tags = client.get_run({.run_id = old.info.run_id}).value().data.tags;
+  SECTION("by the typed call") {
+    const Run copy = client.create_run({.experiment_id = "0", .tags = tags}).value();
+    CHECK(copy.info.run_id != old.info.run_id);
+  }
+  SECTION("by its JSON") {
+    nlohmann::json create = {{"experiment_id", "0"}};
+    for (const RunTag& tag : tags) create["tags"].push_back({{"key", tag.key}, {"value", tag.value}});
+    REQUIRE(client.call("create_run", create.dump()));
+  }
+  CHECK(active_runs(*cluster.backend) == 2);
+  CHECK(cluster.backend->runs_sharing_tag(api::request_tag_key).empty());
+}
+
+TEST_CASE("a run that was given the tags of a watched one is no twin", "[client][once][twins]") {
+  Cluster cluster(2, {{when().path("runs/create").times(1).drop_before()}});
+  const Client client = cluster.client();
+  const Run old = client.create_run({.experiment_id = "0"}).value();
+  REQUIRE(client.health().twins_watched == 1);
+  cluster.clock->advance(1s);
+  const Run copy = client.create_run({.experiment_id = "0"}).value();
+  const Run read = client.get_run({.run_id = old.info.run_id}).value();
+  for (const RunTag& tag : read.data.tags) {
+    REQUIRE(client.set_tag(copy.info.run_id, tag.key, tag.value));
+  }
+  REQUIRE(cluster.backend->runs_sharing_tag(api::request_tag_key).size() == 1);
+  CHECK(client.reconcile().value().twins.empty());
+  CHECK(active_runs(*cluster.backend) == 2);
 }
 
 TEST_CASE("twins can be reported without being removed", "[client][once][twins]") {

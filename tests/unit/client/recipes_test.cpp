@@ -97,6 +97,34 @@ TEST_CASE("a model version whose request was lost is made by the second sending"
   CHECK(client.health().twins_watched == 1);
 }
 
+TEST_CASE("a copy of a model version with its tags is a version of its own", "[client][once]") {
+  Cluster cluster(2, {{when().path("model-versions/create").nth(2).drop_before()}});
+  const Client client = cluster.client();
+  REQUIRE(client.create_registered_model("m"));
+  const ModelVersion old = client.create_model_version("m", "s3://b/x").value();
+  CreateModelVersion create;
+  create.name = "m";
+  create.source = "models:/m/1";
+  create.tags = old.tags;
+  CHECK(client.create_model_version(create).value().version == "2");
+  CHECK(client.health().twins_watched == 1);
+}
+
+TEST_CASE("a copy of a watched model version is no twin", "[client][once][twins]") {
+  Cluster cluster(2, {{when().path("model-versions/create").times(1).drop_before()}});
+  const Client client = cluster.client();
+  REQUIRE(client.create_registered_model("m"));
+  const ModelVersion old = client.create_model_version("m", "s3://b/x").value();
+  REQUIRE(client.health().twins_watched == 1);
+  // As a client does it that knows nothing of request tags.
+  const std::string copy = client.create_model_version("m", "models:/m/1").value().version;
+  for (const ModelVersionTag& tag : old.tags) {
+    REQUIRE(client.set_model_version_tag({.name = "m", .version = copy, .key = tag.key, .value = tag.value}));
+  }
+  CHECK(client.reconcile().value().twins.empty());
+  CHECK(cluster.backend->counts().model_versions == 2);
+}
+
 TEST_CASE("the late twin of a model version is deleted", "[client][once][twins]") {
   LateVersion late;
   const ReconcileReport report = late.client.reconcile().value();

@@ -69,6 +69,21 @@ TEST_CASE("what was left behind is delivered, once", "[logging][replay]") {
   CHECK(f.points() == 1510);
 }
 
+TEST_CASE("a run that is started with another run's tags is a run of its own", "[logging][replay]") {
+  ReplayFixture f;
+  const Run old = f.cluster.client().create_run({.experiment_id = "0"}).value();
+  const RunTag inherited = {
+      .key = std::string(api::request_tag_key),
+      .value = f.cluster.backend->run(old.info.run_id)->tags.at(std::string(api::request_tag_key))};
+  f.options.tags = {inherited};
+  f.take_down();
+  f.leave_behind(3);
+  f.bring_up();
+  CHECK(f.replay_all().complete());
+  REQUIRE(f.cluster.backend->runs().size() == 2);
+  CHECK(f.cluster.backend->runs_sharing_tag(api::request_tag_key).empty());
+}
+
 TEST_CASE("a copy of a spool that was delivered delivers nothing new", "[logging][replay]") {
   ReplayFixture f;
   f.take_down();
@@ -181,6 +196,26 @@ TEST_CASE("a twin that woke up after its process had died is removed", "[logging
   for (const StoredRun& run : f.cluster.backend->runs()) active += run.lifecycle_stage == "active" ? 1U : 0U;
   CHECK(active == 1);
   CHECK(f.cluster.backend->runs_sharing_tag(api::request_tag_key).empty());
+}
+
+TEST_CASE("a run that was given the tags of a spooled one is no twin", "[logging][replay]") {
+  ReplayFixture f;
+  f.options.experiment.clear();
+  f.options.request_tag = "sent-before";
+  CallOptions tagged;
+  tagged.request_tag = f.options.request_tag;
+  const Client client = f.cluster.client();
+  const std::string sent = client.create_run({.experiment_id = "0", .start_time = 1000}, tagged).value().info.run_id;
+  const std::string copy = client.create_run({.experiment_id = "0", .start_time = 2000}).value().info.run_id;
+  REQUIRE(client.set_tag(copy, std::string(api::request_tag_key), f.options.request_tag));
+  f.take_down();
+  f.leave_behind(3);
+  f.bring_up();
+  const ReplayReport report = f.replay_all();
+  CHECK(report.complete());
+  CHECK(report.spools.at(0).twins == 0);
+  CHECK(f.cluster.backend->points(sent, "m").size() == 3);
+  CHECK(f.cluster.backend->run(copy)->lifecycle_stage == "active");
 }
 
 TEST_CASE("one bad spool doesn't hold up the others", "[logging][replay]") {

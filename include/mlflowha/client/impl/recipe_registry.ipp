@@ -69,6 +69,8 @@ MLFLOWHA_INLINE Result<Finding> read_model_versions(const RecipeKey& key, const 
   std::sort(page->items.begin(), page->items.end(),
             [](const ModelVersion& a, const ModelVersion& b) { return version_number(a) < version_number(b); });
   for (const ModelVersion& version : page->items) {
+    // What the same bytes have made has the same source; MLflow's copies of a version bring its tags along.
+    if (version.source != page->items.front().source) continue;
     const bool staged = !version.current_stage.empty() && version.current_stage != "None";
     finding.objects.push_back({version.version, staged || !version.aliases.empty()});
   }

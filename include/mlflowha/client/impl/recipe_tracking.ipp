@@ -35,7 +35,11 @@ MLFLOWHA_INLINE Result<Finding> read_runs(const RecipeKey& key, const Response& 
     return std::pair(a.info.start_time, std::string_view(a.info.run_id)) <
            std::pair(b.info.start_time, std::string_view(b.info.run_id));
   });
-  for (const Run& run : page->items) finding.objects.push_back({run.info.run_id});
+  const std::int64_t started = page->items.front().info.start_time;
+  for (const Run& run : page->items) {
+    // What the same bytes have made has the same start; the others got the tags of this run from somebody who copies.
+    if (run.info.start_time == started) finding.objects.push_back({run.info.run_id});
+  }
   Result<Response> answer = answer_with_member("run", api::to_json(page->items.front()));
   if (!answer) return std::move(answer).error();
   finding.answer = std::move(*answer);
