@@ -61,7 +61,13 @@ void print(const mlflowha::ReplayReport& report) {
       std::printf("  artifacts waiting: %llu, %llu bytes\n", static_cast<unsigned long long>(spool.artifacts),
                   static_cast<unsigned long long>(spool.artifact_bytes));
     }
-    for (const std::string& run : spool.refused_runs) std::printf("  refused: %s\n", run.c_str());
+    for (const std::string& run : spool.refused_runs) std::printf("  refused: run %s\n", run.c_str());
+    for (const mlflowha::RefusedRecord& record : spool.refused) {
+      std::printf("  refused: %s of run %s: %s\n", record.record.c_str(), record.run.c_str(), record.reason.c_str());
+    }
+    if (spool.quarantined > spool.refused.size()) {
+      std::printf("  refused: %llu more\n", static_cast<unsigned long long>(spool.quarantined - spool.refused.size()));
+    }
     if (spool.error) std::printf("  %s\n", describe(*spool.error).c_str());
   }
   if (report.unreachable) std::printf("stopped: %s\n", describe(*report.unreachable).c_str());

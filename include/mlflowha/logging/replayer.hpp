@@ -43,6 +43,13 @@ struct ReplayOptions {
   std::shared_ptr<ReplayObserver> observer{};
 };
 
+/// A record that is kept because a server refused it for good, or because it can't be sent.
+struct RefusedRecord {
+  std::string run;     ///< its id on the server, or the local one where it has none
+  std::string record;  ///< in words, e.g. `metric "loss", step 5`
+  std::string reason;
+};
+
 /// One spool file after a replay.
 struct ReplayedSpool {
   enum class State : std::uint8_t {
@@ -60,6 +67,7 @@ struct ReplayedSpool {
   std::uint64_t artifacts = 0;            ///< files among them
   std::uint64_t artifact_bytes = 0;       ///< of these
   std::uint64_t quarantined = 0;          ///< rows that a server refused, now or before
+  std::vector<RefusedRecord> refused;     ///< the first 100 of them
   std::uint64_t twins = 0;                ///< runs that a late server had made a second time, removed
   std::vector<std::string> refused_runs;  ///< local id and reason
   std::optional<Error> error;

@@ -178,7 +178,8 @@ class MLFLOWHA_EXPORT Spool {
   [[nodiscard]] Result<SpoolExperiment> experiment(std::string_view name, std::string_view request_tag);
   Result<void> mark_experiment_attempted(std::string_view name);
   Result<void> set_experiment_server_id(std::string_view name, std::string_view server_id);
-  [[nodiscard]] Result<std::vector<QuarantinedRow>> quarantine() const;
+  /// The first `most` of them.
+  [[nodiscard]] Result<std::vector<QuarantinedRow>> quarantine(std::uint32_t most = UINT32_MAX) const;
   [[nodiscard]] SpoolStats stats() const;
 
   /// Deletes the file when nothing is left in it that matters: no rows, no quarantine, no run that isn't on a server.

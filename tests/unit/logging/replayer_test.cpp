@@ -1,5 +1,7 @@
 #include <mlflowha/api/operations.hpp>
 
+#include <nlohmann/json.hpp>
+
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -243,13 +245,25 @@ TEST_CASE("a damaged row is kept apart and the rest delivered", "[logging][repla
     SpoolOptions options;
     const auto spool = Spool::adopt(path, options, f.cluster.clock).value();
     const std::int64_t run = spool->runs().value().at(0).id;
-    REQUIRE(spool->append({{run, RecordKind::values, 1, "rubbish"}}));
+    const std::string twice =
+        encode(RunValues{.params = {{.key = "lr", .value = "1"}, {.key = "lr", .value = "2"}}}).value();
+    REQUIRE(spool->append({{run, RecordKind::values, 1, "rubbish"}, {run, RecordKind::values, 2, twice}}));
   }
   f.bring_up();
   const ReplayReport report = f.replay_all();
   CHECK_FALSE(report.complete());
-  CHECK(report.spools.at(0).quarantined == 1);
+  CHECK(report.spools.at(0).quarantined == 2);
   CHECK(report.spools[0].state == ReplayedSpool::State::partial);
+  REQUIRE(report.spools[0].refused.size() == 2);
+  const std::string id = f.cluster.backend->runs().at(0).run_id;
+  CHECK(report.spools[0].refused[0].run == id);
+  CHECK(report.spools[0].refused[0].record == "values that can't be read");
+  CHECK(report.spools[0].refused[1].record == "param \"lr\"");
+  CHECK_THAT(report.spools[0].refused[1].reason, starts_with("rejected INVALID_PARAMETER_VALUE: "));
+  ReplayOptions look;
+  look.dry_run = true;
+  CHECK(f.replay_all(look).spools.at(0).refused.size() == 2);
+  CHECK(nlohmann::json::parse(to_json(report)).at("spools").at(0).at("refused").at(0).at("run") == id);
   CHECK(f.points() == 3);
 }
 

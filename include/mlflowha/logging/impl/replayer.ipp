@@ -8,7 +8,10 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <map>
+#include <string>
 #include <utility>
+#include <vector>
 
 MLFLOWHA_BEGIN_NAMESPACE
 
@@ -35,6 +38,29 @@ MLFLOWHA_INLINE std::string_view to_string(ReplayedSpool::State state) noexcept 
 namespace detail {
 
 /// One replay at work.
+/// What a record is, for people.
+MLFLOWHA_INLINE std::string words_of(const QuarantinedRow& row) {
+  const Result<Record> record = decode_record(row.data);
+  if (!record) return fmt::format("{} that can't be read", to_string(row.kind));
+  const auto of_metric = [](const Metric& m) {
+    return fmt::format("metric \"{}\", step {}", sanitize(m.key, 100), m.step);
+  };
+  std::string words(to_string(row.kind));
+  if (const auto* values = std::get_if<RunValues>(&*record)) {
+    if (!values->metrics.empty()) words = of_metric(values->metrics.front());
+    if (!values->params.empty()) words = fmt::format("param \"{}\"", sanitize(values->params.front().key, 100));
+    if (!values->tags.empty()) words = fmt::format("tag \"{}\"", sanitize(values->tags.front().key, 100));
+    if (values->size() > 1) words += fmt::format(" and {} more", values->size() - 1);
+  } else if (const auto* metric = std::get_if<Metric>(&*record)) {
+    words = of_metric(*metric);
+  } else if (const auto* artifact = std::get_if<RunArtifact>(&*record)) {
+    words = fmt::format("artifact \"{}\"", sanitize(artifact->path, 200));
+  } else if (const auto* input = std::get_if<DatasetInput>(&*record)) {
+    words = fmt::format("dataset \"{}\"", sanitize(input->dataset.name, 100));
+  }
+  return words;
+}
+
 class Replay {
  public:
   Replay(const Client& client, const ReplayOptions& options)
@@ -190,9 +216,16 @@ class Replay {
     entry.artifacts = stats.artifacts;
     entry.artifact_bytes = stats.artifact_bytes;
     entry.quarantined = stats.quarantined;
+    std::map<std::int64_t, std::string> names;
     if (Result<std::vector<SpoolRun>> runs = item.spool->runs(); runs) {
       for (const SpoolRun& run : *runs) {
         if (!run.refused.empty()) entry.refused_runs.push_back(run.local_id + ": " + run.refused);
+        names.emplace(run.id, run.server_id.empty() ? run.local_id : run.server_id);
+      }
+    }
+    if (Result<std::vector<QuarantinedRow>> rows = item.spool->quarantine(100); rows) {
+      for (QuarantinedRow& row : *rows) {
+        entry.refused.push_back({names[row.run], words_of(row), std::move(row.reason)});
       }
     }
     if (options_.dry_run) return;
@@ -241,6 +274,10 @@ MLFLOWHA_INLINE std::string to_json(const ReplayReport& report) {
                                {"quarantined", spool.quarantined},
                                {"twins_removed", spool.twins},
                                {"refused_runs", spool.refused_runs}};
+    one["refused"] = nlohmann::ordered_json::array();
+    for (const RefusedRecord& record : spool.refused) {
+      one["refused"].push_back({{"run", record.run}, {"record", record.record}, {"reason", record.reason}});
+    }
     if (spool.error) one["error"] = describe(*spool.error);
     page["spools"].push_back(std::move(one));
   }

@@ -344,11 +344,12 @@ MLFLOWHA_INLINE Result<void> Spool::set_experiment_server_id(std::string_view na
   return update->bind(1, server_id).bind(2, name).run();
 }
 
-MLFLOWHA_INLINE Result<std::vector<QuarantinedRow>> Spool::quarantine() const {
+MLFLOWHA_INLINE Result<std::vector<QuarantinedRow>> Spool::quarantine(std::uint32_t most) const {
   const std::lock_guard<std::mutex> lock(mutex_);
   if (!database_) return detail::closed_spool(path_);
-  auto select = database_->prepare("SELECT run, kind, entries, data, reason FROM quarantine ORDER BY id");
+  auto select = database_->prepare("SELECT run, kind, entries, data, reason FROM quarantine ORDER BY id LIMIT ?");
   if (!select) return std::move(select).error();
+  select->bind(1, std::int64_t{most});
   std::vector<QuarantinedRow> rows;
   for (;;) {
     Result<bool> there = select->step();
