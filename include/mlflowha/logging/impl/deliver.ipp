@@ -230,8 +230,9 @@ MLFLOWHA_INLINE Result<std::uint64_t> Deliverer::remove_twins(const SpoolRun& ru
   if (!found) return std::move(found).error();
   std::uint64_t removed = 0;
   for (const Run& twin : *found) {
+    if (twin.info.run_id == run.server_id) continue;
     // What the same bytes have made has the same start; the others got the tags of this run from somebody who copies.
-    if (twin.info.run_id == run.server_id || twin.info.start_time != kept->info.start_time) continue;
+    if (twin.info.start_time != kept->info.start_time) continue;
     DeleteRun remove;
     remove.run_id = twin.info.run_id;
     if (Result<void> done = client_.delete_run(remove, options); !done) return std::move(done).error();
