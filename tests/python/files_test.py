@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import http.server
 import io
+import itertools
 import json
 import threading
 import time
@@ -176,17 +177,21 @@ def test_for_asyncio(mlflowha_server: FakeServer, folder: Path, tmp_path: Path) 
 
 @pytest.fixture
 def listing() -> Iterator[Callable[[str], str]]:
-    """Makes a server that lists one entry of that path, a file if it is asked for; its address."""
+    """Makes a server that lists one entry of that path, a file if it is asked for, with page tokens that follow each
+    other in a ring if there are any; its address."""
     servers = []
 
-    def serve(path: str, is_dir: bool = False) -> str:
+    def serve(path: str, is_dir: bool = False, tokens: tuple[str, ...] = ()) -> str:
+        ring = itertools.cycle(tokens or ("",))
+
         class Lies(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
             def do_GET(self) -> None:
                 if "/artifacts/list" in self.path:
                     entry = {"path": path, "is_dir": is_dir, "file_size": "1"}
-                    body = json.dumps({"root_uri": "mlflow-artifacts:/0/r/artifacts", "files": [entry]}).encode()
+                    listed = {"root_uri": "mlflow-artifacts:/0/r/artifacts", "files": [entry], "next_page_token": next(ring)}
+                    body = json.dumps(listed).encode()
                 elif self.path.startswith("/version"):
                     body = b"3.17.2"
                 else:
@@ -223,3 +228,11 @@ def test_a_listed_name_leads_nowhere_else(listing: Any, tmp_path: Path, path: st
     with pytest.raises(errors.ProtocolError, match="expected the path of a file there"):
         Client(listing(path, is_dir)).download_artifacts("r", "model", inner)
     assert [str(one.relative_to(tmp_path)) for one in tmp_path.rglob("*") if one.name != "model"] == ["inner"]
+
+
+@pytest.mark.parametrize("tokens", [("a",), ("a", "b"), ("a", "b", "c")])
+def test_pages_that_never_end_are_no_listing(listing: Any, tmp_path: Path, tokens: tuple[str, ...]) -> None:
+    client = Client(listing("model/x", tokens=tokens))
+    with pytest.raises(errors.ProtocolError, match="same page token again"):
+        client.download_artifacts("r", "model", tmp_path, timeout=10)
+    assert not any(tmp_path.iterdir())

@@ -203,12 +203,16 @@ def _list(
     """The run's root, and the entries of a directory: of each the name is one that a file in it can have."""
     files: list[FileInfo] = []
     token = None
+    tokens: set[str] = set()
     while True:
         page = client._call("list_artifacts", (run_id, path or None, token), rest(), cancel)
         files += page.files
-        if not page.next_page_token or page.next_page_token == token:
-            break
         token = page.next_page_token
+        if not token:
+            break
+        if token in tokens:  # endless, or the rest can't be had: what is there must not pass for all
+            raise found_here(ProtocolError, "bad_response", 400, "the server gave the same page token again")
+        tokens.add(token)
     # Some stores list a file as the one entry of itself.
     files = [file for file in files if file.path != path]
     for file in files:
