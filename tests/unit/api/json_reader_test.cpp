@@ -250,3 +250,27 @@ TEST_CASE("every prefix and every flipped byte of a real answer is survived", "[
     }
   }
 }
+
+TEST_CASE("time for unknown members grows with their number, not with its square", "[api]") {
+  // 300,000 members took a minute when each was compared with all before it, past every deadline.
+  std::string text = "{\"info\":{";
+  for (int i = 0; i < 300'000; ++i) text += (i == 0 ? "\"" : ",\"") + std::to_string(i) + "\":0";
+  text += ",\"7\":1,\"299999\":2}}";
+  const auto run = api::from_json<Run>(text);
+  REQUIRE(run);
+  const UnknownFields& kept = run->info.unknown_fields;
+  REQUIRE(kept.size() == 300'000);
+  CHECK(kept[7].json == "1");  // the last of a name counts, where the first was
+  CHECK(kept[299'999].json == "2");
+  // Objects beside and within each other don't meet.
+  std::string members;
+  for (int i = 0; i < 100; ++i) members += "\"m" + std::to_string(i) + "\":0,";
+  const auto two = api::from_json<Run>("{" + members + "\"info\":{" + members + "\"m5\":1},\"info\":{" + members +
+                                       "\"m6\":1},\"m7\":1}");
+  REQUIRE(two);
+  CHECK(two->unknown_fields.size() == 100);
+  CHECK(two->unknown_fields[7].json == "1");
+  CHECK(two->info.unknown_fields.size() == 100);
+  CHECK(two->info.unknown_fields[5].json == "0");
+  CHECK(two->info.unknown_fields[6].json == "1");
+}

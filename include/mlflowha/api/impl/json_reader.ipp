@@ -7,6 +7,7 @@
 
 #include <mlflowha/api/filter.hpp>
 #include <mlflowha/api/impl/bare_numbers.ipp>
+#include <mlflowha/api/impl/kept_members.ipp>
 #include <mlflowha/api/open_enum.hpp>
 #include <mlflowha/api/types.hpp>
 #include <mlflowha/core/error.hpp>
@@ -203,13 +204,11 @@ class JsonReader {
     std::string kept(name);
     std::string json = raw();
     if (failed_) return;
-    for (UnknownField& field : fields) {
-      if (field.name == kept) {
-        field.json = std::move(json);
-        return;
-      }
+    if (UnknownField* field = kept_.find(depth_, kept, fields)) {
+      field->json = std::move(json);
+    } else {
+      fields.push_back({std::move(kept), std::move(json)});
     }
-    fields.push_back({std::move(kept), std::move(json)});
   }
 
   /// Passes over one value of any kind. Recursion is bounded by max_depth.
@@ -305,6 +304,7 @@ class JsonReader {
     if (depth_ == max_depth) return fail("at most 128 levels of nesting");
     ++at_;
     frames_[++depth_] = Frame{{}, 0, true, bracket == '['};
+    kept_.forget(depth_);
     return true;
   }
   bool next_entry(char bracket) {
@@ -575,6 +575,7 @@ class JsonReader {
   std::array<Frame, max_depth + 1> frames_{};
   std::string name_;     // the current member's name, where it has escapes
   std::string scratch_;  // for checking what is skipped
+  KeptMembers kept_;
   std::string fault_;
 };
 
