@@ -176,3 +176,10 @@ TEST_CASE("a login page is no file, and a file may be a web page", "[api]") {
     CHECK(api::check_answer(api::ops::download_artifact, response));
   }
 }
+
+TEST_CASE("an answer that was cut shows no values of its SQL statement either", "[api]") {
+  const Error error = decoded(400, R"({"error_code": "BAD_REQUEST", "message": "(sqlite3.IntegrityError) UNIQUE )"
+                                   R"([parameters: ('u', 'scrypt:32768:8:1$salt$hash)");
+  CHECK_THAT(error.message, mlflowha_tests::contains("(sqlite3.IntegrityError)"));
+  CHECK_THAT(error.message, !mlflowha_tests::contains("scrypt"));
+}

@@ -183,7 +183,9 @@ MLFLOWHA_INLINE Error decode_error(const Response& response) {
   }
   if (error.message.empty()) {
     error.message = "HTTP " + std::to_string(response.status);
-    if (!json && !response.body.empty()) error.message += ": " + sanitize(response.body, 256);
+    if (!json && !response.body.empty()) {
+      error.message += ": " + sanitize(detail::without_sql_values(response.body.substr(0, 256)), 256);
+    }
   }
   return error;
 }
