@@ -65,6 +65,12 @@ TEST_CASE("an artifact_uri points behind the proxy or to this machine", "[client
     CHECK(root(uri).path == "/x/y z");
   }
   CHECK(root("./mlruns/0").path == "./mlruns/0");
+  // As MLflow's own client has it (local_file_uri_to_path of 3.17.2 and 2.22.5): a plain path is decoded, too, and only
+  // an address has a query and a fragment.
+  CHECK(root("/x/y%20z").path == "/x/y z");
+  CHECK(root("/x/100%").path == "/x/100%");
+  CHECK(root("/x?y#z").path == "/x?y#z");
+  CHECK(root("file:///x%3Fy/artifacts?workspace=w#z").path == "/x?y/artifacts");
   CHECK(root("C/x:y").path == "C/x:y");
   const auto fault = [&](std::string_view uri) {
     const auto result = mlflowha::detail::parse_artifact_root(uri, endpoints);
@@ -80,6 +86,10 @@ TEST_CASE("an artifact_uri points behind the proxy or to this machine", "[client
   CHECK_THAT(fault("mlflow-artifacts:/"), contains("expected"));
   CHECK_THAT(fault("mlflow-artifacts:/x?y"), contains("without a query"));
   CHECK_THAT(fault("file://host/x"), contains("on this machine"));
+  for (const std::string& uri : {std::string("file:///x/%00/y"), std::string("/x/%00/y"), std::string("/x\0/y", 5)}) {
+    INFO(uri);
+    CHECK_THAT(fault(uri), contains("without a zero byte"));  // where the system would end the path
+  }
   CHECK_THAT(fault(""), contains("expected"));
   for (const char* uri :
        {"ftp://user:hunter2@host/x", "ftp://user:hunter2?@host/x", "ftp://user:#hunter2@host/x",

@@ -107,21 +107,23 @@ MLFLOWHA_INLINE Result<ArtifactRoot> parse_artifact_root(std::string_view uri, c
   }
   if (scheme == "file") {
     const std::string_view authority = take_authority(rest);
+    rest = rest.substr(0, rest.find_first_of("?#"));
     if ((!authority.empty() && authority != "localhost") || rest.empty() || rest.front() != '/') {
       return invalid_argument(
           fmt::format("the artifact root is \"{}\"; expected file:// and an absolute path on this machine", shown));
     }
-    root.path = percent_decoded(rest);
-    return root;
-  }
-  if (!scheme.empty() || uri.empty()) {
+  } else if (!scheme.empty() || uri.empty()) {
     return invalid_argument(
         fmt::format("the artifact root \"{}\" has the scheme \"{}\"; expected mlflow-artifacts (the servers' proxy), "
                     "file or a path: "
                     "other stores are not supported",
                     shown, shown.compare(0, scheme.size(), uri.substr(0, scheme.size())) == 0 ? scheme : "..."));
   }
-  root.path = uri;
+  // MLflow's own client decodes a plain path, too: its files and ours must meet.
+  root.path = percent_decoded(rest);
+  if (root.path.find('\0') != std::string::npos) {
+    return invalid_argument(fmt::format("the artifact root is \"{}\"; expected a path without a zero byte", shown));
+  }
   return root;
 }
 
