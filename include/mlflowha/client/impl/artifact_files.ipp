@@ -3,6 +3,7 @@
 
 #include <mlflowha/client/impl/artifact_files.hpp>
 #include <mlflowha/core/impl/user_info.hpp>
+#include <mlflowha/core/impl/utf8.ipp>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -141,6 +142,11 @@ MLFLOWHA_INLINE std::string artifact_path_fault(std::string_view path) {
     start = end + 1;
   }
   const auto hex = [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'); };
+  for (std::size_t i = 0; i < path.size();) {
+    const std::size_t length = utf8_sequence(reinterpret_cast<const unsigned char*>(path.data()) + i, path.size() - i);
+    if (length == 0) return fault("UTF-8, because MLflow's servers can't list anything else");
+    i += length;
+  }
   for (std::size_t i = 0; i < path.size(); ++i) {
     const auto byte = static_cast<unsigned char>(path[i]);
     if (byte < 0x20 || byte == 0x7F) return fault("no control character");
