@@ -150,7 +150,21 @@ TEST_CASE("a file that can't be sent is said before anything is", "[fault][file_
     offset = ~std::uint64_t{0};
     words = "has 10 bytes";
   }
-  const auto failure = failure_of(call(*transport, server.uri(), put(path, size, offset)));
+  bool whole = false;
+  SECTION("longer than what is said to be all of it") {
+    whole = true;
+    size = 9;
+    words = "has 10 bytes; expected 9: it has changed";
+  }
+  SECTION("longer, from an offset on") {
+    whole = true;
+    offset = 4;
+    size = 5;
+    words = "has 10 bytes; expected 9: it has changed";
+  }
+  Request request = put(path, size, offset);
+  request.file->whole = whole;
+  const auto failure = failure_of(call(*transport, server.uri(), request));
   CHECK(failure.fault == TransportFault::bad_file);
   CHECK(failure.progress == Progress::not_sent);
   CHECK_THAT(failure.detail, contains(words));

@@ -20,7 +20,8 @@ class MLFLOWHA_EXPORT ArtifactCalls : public RegistryCalls {
  public:
   /// Stores the file `local_path` in the directory `artifact_path` of the run's artifacts (empty: at their root), under
   /// its own name. Two requests: the run, for its artifact_uri, and the upload. While and after an upload that breaks
-  /// off, the server may show a part of the file, or what was there before, until it is repeated.
+  /// off, the server may show a part of the file, or what was there before, until it is repeated. A file whose size
+  /// changes while the call waits for a server is sent as it is then.
   [[nodiscard]] Result<void> log_artifact(std::string_view run_id, const std::string& local_path,
                                           std::string_view artifact_path = {}, const CallOptions& options = {}) const;
   /// Stores all files below the directory `local_dir`, with their paths below it. Links to files are followed, links to

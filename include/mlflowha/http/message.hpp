@@ -32,11 +32,12 @@ enum class Resend : std::uint8_t {
 
 /// Bytes of a file as the body of a request. The file is opened anew for each attempt, so that one on another endpoint
 /// starts at the beginning, and read in small parts: memory doesn't grow with it. Less than `size` bytes from `offset`
-/// on, then or when they are read, is a TransportFault::bad_file.
+/// on, then or when they are read, is a TransportFault::bad_file; with `whole` more bytes are one, too.
 struct FileBody {
   std::string path{};
   std::uint64_t offset = 0;
   std::uint64_t size = 0;
+  bool whole = false;  ///< these bytes reach to the file's end: a longer one has been replaced or written to since
   friend bool operator==(const FileBody&, const FileBody&) = default;
 };
 

@@ -127,7 +127,7 @@ TEST_CASE("a file is logged under its own name, streamed and whole", "[client][a
   const std::vector<Exchange> exchanges = cluster.transport->exchanges();
   const Exchange* put = last_put(exchanges);
   REQUIRE(put != nullptr);
-  CHECK(put->request.file == FileBody{path, 0, 9});
+  CHECK(put->request.file == FileBody{path, 0, 9, true});
   CHECK(put->request.body.empty());
 
   const std::string empty = file_of(directory, "empty", "");
@@ -212,6 +212,58 @@ TEST_CASE("a file that vanishes between two attempts is the file's fault, not th
   REQUIRE_FALSE(failed);
   CHECK(failed.error().code == Errc::storage_failed);
   CHECK(failed.error().effect == Effect::unknown);  // the first attempt may have arrived
+}
+
+TEST_CASE("a file that is replaced while it waits for a server arrives as the new one", "[client][artifacts]") {
+  Cluster cluster(1, {FaultScript{when().method(Method::put).drop_before()}});
+  const Client client = cluster.client();
+  TemporaryDirectory directory;
+  const std::string run = run_of(client);
+  const std::string path = file_of(directory, "latest.pt", "0123456789");
+  const auto replace = [&](const std::string& bytes) {
+    std::filesystem::rename(file_of(directory, "new", bytes), path);
+  };
+  std::string expected;
+  SECTION("longer") { expected = "a longer checkpoint"; }
+  SECTION("shorter") { expected = "short"; }
+  SECTION("as long") { expected = "9876543210"; }
+  if (!expected.empty()) {
+    cluster.clock->schedule(cluster.clock->now() + 500ms, [&] {
+      replace(expected);
+      cluster.transport->set_faults(Cluster::name(0), {});
+    });
+    REQUIRE(client.log_artifact(run, path));
+    CHECK(client.get_artifact({.run_id = run, .path = "latest.pt"}).value() == expected);
+  }
+  SECTION("over and over, within the call's time") {
+    for (int i = 1; i < 400; ++i) {
+      cluster.clock->schedule(cluster.clock->now() + i * 100ms, [&, i] { replace(i % 2 == 0 ? "even" : "odd"); });
+    }
+    Result<void> failed;
+    CHECK(cluster.time([&] { failed = client.log_artifact(run, path, "", {.timeout = 20s}); }) <= 20s);
+    REQUIRE_FALSE(failed);
+    CHECK(failed.error().code != Errc::storage_failed);  // the servers' fault, not the file's
+    CHECK(failed.error().effect == Effect::unknown);
+  }
+}
+
+TEST_CASE("a file that shrinks while it is copied is not taken for the whole", "[client][artifacts]") {
+  struct Shrinker final : mlflowha::detail::CopyWatcher {
+    std::string path;
+    void on_bytes(const char*, std::size_t) noexcept override {
+      std::error_code ignored;
+      std::filesystem::resize_file(path, 10, ignored);
+    }
+  };
+  TemporaryDirectory directory;
+  TemporaryDirectory target;
+  Shrinker shrinker;
+  shrinker.path = file_of(directory, "f", std::string(std::size_t{1} << 20U, 'x'));
+  const auto copied = mlflowha::detail::copy_file(shrinker.path, target / "f", 0600, &shrinker);
+  REQUIRE_FALSE(copied);
+  CHECK(copied.error().code == Errc::storage_failed);
+  CHECK_THAT(copied.error().message, contains("has shrunk"));
+  CHECK(files_in(target.path()) == 0);
 }
 
 TEST_CASE("a large file has time in proportion to its size", "[client][artifacts]") {

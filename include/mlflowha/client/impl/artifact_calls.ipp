@@ -62,15 +62,28 @@ MLFLOWHA_INLINE Result<void> ArtifactCalls::put_artifact(std::string_view root_u
     if (!copied) return std::move(copied).error();
     return {};
   }
-  UploadArtifact upload;
-  upload.artifact_path = place;
-  Result<api::PreparedRequest> prepared = api::prepare_upload_artifact(std::move(upload));
-  if (!prepared) return std::move(prepared).error();
-  prepared->http.file = FileBody{local_file, 0, *size};
-  prepared->transfer = *size;
-  Result<Response> response = execute(api::ops::upload_artifact, std::move(*prepared), options);
-  if (!response) return std::move(response).error();
-  return {};  // a 2xx with MLflow's JSON is all that there is to know
+  const auto clock = detail::clock_of(config());
+  const TimePoint start = clock->now();
+  CallOptions rest = options;
+  for (bool in_doubt = false;;) {
+    UploadArtifact upload;
+    upload.artifact_path = place;
+    Result<api::PreparedRequest> prepared = api::prepare_upload_artifact(std::move(upload));
+    if (!prepared) return std::move(prepared).error();
+    prepared->http.file = FileBody{local_file, 0, *size, true};
+    prepared->transfer = *size;
+    Result<Response> response = execute(api::ops::upload_artifact, std::move(*prepared), rest);
+    if (response) return {};  // a 2xx with MLflow's JSON is all that there is to know
+    Error error = std::move(response).error();
+    in_doubt = in_doubt || error.effect != Effect::none;
+    if (in_doubt && error.effect == Effect::none) error.effect = Effect::unknown;
+    // A checkpoint that was replaced while the call waited for a server goes as it is now, not as its first bytes.
+    const Result<std::uint64_t> now = detail::file_size(local_file);
+    if (error.code != Errc::storage_failed || !now || *now == *size) return error;
+    size = now;
+    const Duration most = options.timeout.value_or(config().options().timeouts.call_with(*size));
+    rest.timeout = Deadline::after(start, most).remaining(clock->now());
+  }
 }
 
 MLFLOWHA_INLINE Result<void> ArtifactCalls::log_artifact(std::string_view run_id, const std::string& local_path,

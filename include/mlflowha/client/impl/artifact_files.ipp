@@ -330,6 +330,13 @@ MLFLOWHA_INLINE Result<std::uint64_t> copy_file(const std::string& from, const s
     }
     return Result<void>();
   });
+  if (copied && *copied < *size) {  // half of a file that is written anew in its place
+    Error error;
+    error.code = Errc::storage_failed;
+    error.message = fmt::format("the file \"{}\" has shrunk while it was copied: it ends {} bytes before its {}",
+                                sanitize(from, 300), *size - *copied, *size);
+    copied = std::move(error);
+  }
   if (::close(target) != 0 && copied) copied = local_error(to, "can't be written", errno);
   if (!copied) {
     ::unlink(partial.c_str());

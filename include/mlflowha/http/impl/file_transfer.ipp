@@ -67,6 +67,9 @@ class FileSource : public TransferFile {
       if (body.offset > there || body.size > there - body.offset) {
         fault = fmt::format("the file \"{}\" has {} bytes; expected at least {} from byte {} on",
                             sanitize(body.path, 200), there, body.size, body.offset);
+      } else if (body.whole && body.size < there - body.offset) {
+        fault = fmt::format("the file \"{}\" has {} bytes; expected {}: it has changed since the call began",
+                            sanitize(body.path, 200), there, body.offset + body.size);
       }
     }
     if (!fault.empty()) close();

@@ -146,8 +146,9 @@ class FakeTransportState : public std::enable_shared_from_this<FakeTransportStat
     in.seekg(static_cast<std::streamoff>(file.offset));
     request.body.resize(static_cast<std::size_t>(file.size));
     in.read(request.body.data(), static_cast<std::streamsize>(file.size));
-    if (in) return {};
-    return fmt::format("the file \"{}\" hasn't {} bytes from byte {} on", file.path, file.size, file.offset);
+    if (!in) return fmt::format("the file \"{}\" hasn't {} bytes from byte {} on", file.path, file.size, file.offset);
+    if (!file.whole || in.peek() == std::ifstream::traits_type::eof()) return {};
+    return fmt::format("the file \"{}\" has more than {} bytes", file.path, file.offset + file.size);
   }
 
   Duration latency() {
