@@ -7,8 +7,10 @@
 #include <CLI/CLI.hpp>
 
 #include <chrono>
+#include <cmath>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <memory>
 #include <string>
 #include <thread>
@@ -123,8 +125,18 @@ int run_replay(const ReplayArguments& arguments) {
   } else {
     print(*report);
   }
+  if (std::fflush(stdout) != 0 ||
+      std::ferror(stdout) != 0) {  // whoever reads the report must not take its loss for a success
+    std::fprintf(stderr, "mlflowha: the report can't be written to standard output\n");
+    return exit_failed;
+  }
   if (arguments.dry_run || report->complete()) return 0;
   return report->unreachable && report->delivered == 0 ? exit_unreachable : exit_partial;
+}
+
+/// CLI::Range takes NaN, which is neither below nor above anything.
+std::string is_number(const std::string& text) {
+  return std::isnan(std::strtod(text.c_str(), nullptr)) ? "Value " + text + " is not a number" : std::string();
 }
 
 }  // namespace
@@ -139,6 +151,7 @@ int main(int argc, char** argv) {
   replay->add_flag("--json", arguments.json, "the report as JSON");
   replay->add_option("--patience", arguments.patience, "seconds without any delivery before it gives up")
       ->check(CLI::Range(0.0, 1e6))
+      ->check(is_number)
       ->capture_default_str();
   replay->footer(
       "Servers come from MLFLOWHA_ENDPOINTS or MLFLOW_TRACKING_URI. May be interrupted and repeated at will.\n"

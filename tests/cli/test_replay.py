@@ -98,6 +98,20 @@ class Replay(unittest.TestCase):
             self.assertEqual(mistyped.returncode, 2)
             self.assertIn("Directory does not exist: nowhere", mistyped.stderr)
         self.assertEqual(self.run_program("mlflowha", "replay", ".", servers="").returncode, 2)
+        for patience in ("nan", "-nan", "-1", "inf", "soon", ""):
+            mistyped = self.run_program("mlflowha", "replay", ".", "--dry-run", f"--patience={patience}")
+            self.assertEqual(mistyped.returncode, 2, patience)
+            self.assertIn("--patience", mistyped.stderr)
+
+    def test_a_report_that_is_lost_is_no_success(self) -> None:
+        for form in ((), ("--json",)):
+            with open("/dev/full", "w") as full:
+                done = subprocess.run(
+                    [str(BUILD / "mlflowha"), "replay", ".", "--dry-run", *form],
+                    cwd=self.folder, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60,
+                )
+            self.assertEqual(done.returncode, 1, done.stderr)
+            self.assertIn("can't be written", done.stderr)
 
 
 if __name__ == "__main__":
