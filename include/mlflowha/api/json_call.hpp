@@ -39,7 +39,7 @@ namespace api {
 /// Puts a request in JSON into bytes. Members that the path names go into the path; for GET the others go into the
 /// query (scalars and lists of scalars; null is left out), else the text is the body, byte for byte. An operation with
 /// a recipe gets `request_tag`, in the place of one that `json` has. Errc::invalid_argument, naming the member, when
-/// that can't be done.
+/// that can't be done; also for a bare NaN and half of a surrogate pair, for which MLflow stores something else.
 [[nodiscard]] MLFLOWHA_EXPORT Result<PreparedRequest> prepare_json(const Operation& operation, std::string_view json,
                                                                    std::string request_tag);
 

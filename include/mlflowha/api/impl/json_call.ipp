@@ -45,6 +45,11 @@ MLFLOWHA_INLINE Result<UnknownFields> members_of(std::string_view what, std::str
     // MLflow would store something else without a word: measured on 2.22.5 and 3.17.2.
     return invalid_argument(std::string(what) + ": a bare NaN or Infinity; expected it in quotes");
   }
+  if (!check.failed() && check.saw_half_pair()) {
+    // As above: MLflow stores an empty text. In an address it would be another name.
+    return invalid_argument(std::string(what) +
+                            ": half of a surrogate pair (\\uD800 to \\uDFFF); expected Unicode text");
+  }
   JsonReader reader(json);
   if (secret) reader.hide_values();
   UnknownFields members;

@@ -51,6 +51,8 @@ class JsonReader {
   void hide_values() noexcept { hidden_ = true; }
   /// True when a bare NaN or infinity was skipped over.
   [[nodiscard]] bool saw_bare_number() const noexcept { return bare_; }
+  /// True when half of a surrogate pair was read or skipped over.
+  [[nodiscard]] bool saw_half_pair() const noexcept { return half_pair_; }
 
   /// Enters an object; false when there is none.
   bool begin_object() { return enter('{', "an object"); }
@@ -405,7 +407,10 @@ class JsonReader {
             point = 0x10000 + ((point - 0xD800) << 10U) + (low - 0xDC00);
             i += 6;
           }
-          if (point >= 0xD800 && point < 0xE000) point = 0xFFFD;  // half a pair stands for no character
+          if (point >= 0xD800 && point < 0xE000) {  // half a pair stands for no character
+            half_pair_ = true;
+            point = 0xFFFD;
+          }
           append_utf8(point, out);
           break;
         }
@@ -571,6 +576,7 @@ class JsonReader {
   std::size_t depth_ = 0;
   bool failed_ = false;
   bool bare_ = false;
+  bool half_pair_ = false;
   bool hidden_ = false;
   std::array<Frame, max_depth + 1> frames_{};
   std::string name_;     // the current member's name, where it has escapes
