@@ -1,13 +1,17 @@
-"""mlflowha.compat: retry, breaker and client, without a server and without waiting."""
+"""mlflowha.compat: retry, breaker and client, without a server and without waiting; runs in a database of their own."""
 
 from __future__ import annotations
 
-import itertools
 import threading
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
-from unittest.mock import Mock
+from unittest.mock import Mock, call
 
+import mlflow
 import pytest
+import requests
+from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException, RestException
 
 from mlflowha import compat
@@ -142,6 +146,34 @@ def test_a_failed_probe_opens_it_again(clock: Time) -> None:
         breaker.call(lambda: None)
 
 
+def test_a_call_from_before_it_opened_says_nothing_when_it_ends(clock: Time) -> None:
+    breaker = CircuitBreaker(CircuitBreakerConfig(failure_threshold=1, success_threshold=2, timeout=10))
+
+    def probe() -> None:
+        for late in (lambda: None, fail(ConnectionError())):
+            with suppress(ConnectionError):
+                breaker_of_before(late)
+            assert breaker.state is CircuitState.HALF_OPEN
+            with pytest.raises(CircuitOpenError):
+                breaker.call(fail(AssertionError("called beside the probe")))
+
+    def breaker_of_before(late: Any) -> None:
+        """Ends a call that was let through while the breaker was closed."""
+        try:
+            late()
+        except ConnectionError:
+            breaker._on_failure(entered)
+        else:
+            breaker._on_success(entered)
+
+    entered = breaker._enter()
+    with pytest.raises(ConnectionError):
+        breaker.call(fail(ConnectionError()))
+    clock.now += 10
+    breaker.call(probe)
+    assert breaker.success_count == 1
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), ValueError()])
 def test_a_probe_that_says_nothing_gives_its_place_back(clock: Time, error: BaseException) -> None:
     breaker = opened(timeout=10)
@@ -209,6 +241,17 @@ def test_does_not_retry_what_will_not_change(clock: Time, error: Exception) -> N
         retry_with_backoff(RetryConfig())(lambda: function())()
     assert function.call_count == 1
     assert clock.slept == []
+
+
+def test_what_requests_raises_is_transient_where_it_may_be_retried() -> None:
+    config = RetryConfig(retryable_exceptions=(requests.exceptions.RequestException,))
+    for error in (requests.exceptions.ConnectionError(), requests.exceptions.ReadTimeout()):
+        function = Mock(side_effect=[error, "done"])
+        assert retry_with_backoff(config)(lambda f=function: f())() == "done"
+    function = Mock(side_effect=requests.exceptions.InvalidURL())
+    with pytest.raises(requests.exceptions.InvalidURL):
+        retry_with_backoff(config)(lambda: function())()
+    assert function.call_count == 1
 
 
 def test_a_database_error_in_disguise_is_retried() -> None:
@@ -295,18 +338,60 @@ def test_a_repeated_point_is_the_same_point(fluent: Mock, clock: Time) -> None:
     assert first.kwargs == {"step": 3, "timestamp": 1_000_000}
 
 
-def test_a_run_ends_as_it_went(fluent: Mock) -> None:
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return f"sqlite:///{tmp_path_factory.mktemp('runs')}/mlflow.db"
+
+
+@pytest.fixture
+def ended(monkeypatch: pytest.MonkeyPatch, database: str) -> Iterator[Mock]:
+    """MLflow's fluent API with its stack of runs; whoever ends a run goes through this."""
+    was = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(database)
+    fake = Mock(side_effect=lambda run_id, status: None)
+    monkeypatch.setattr(MlflowClient, "set_terminated", lambda _, run_id, status=None: fake(run_id, status))
+    yield fake
+    while mlflow.active_run():
+        mlflow.end_run()
+    mlflow.set_tracking_uri(was)
+
+
+def test_a_run_ends_as_it_went(ended: Mock) -> None:
     client = ResilientMlflowClient(retry_config=RetryConfig(max_attempts=2))
-    fluent.end_run.side_effect = itertools.chain([ConnectionError()], itertools.repeat(None))
     with client.start_run(run_name="x") as run:
-        assert run is fluent.start_run.return_value
-    fluent.end_run.assert_called_with("FINISHED")
-    with pytest.raises(ZeroDivisionError), client.start_run():
+        assert mlflow.active_run() is run
+    ended.assert_called_once_with(run.info.run_id, "FINISHED")
+    with pytest.raises(ZeroDivisionError), client.start_run() as run:
         1 / 0  # noqa: B018
-    fluent.end_run.assert_called_with("FAILED")
-    fluent.end_run.side_effect = ConnectionError()
+    ended.assert_called_with(run.info.run_id, "FAILED")
+    ended.side_effect = ConnectionError()
     with client.start_run():
         pass  # that it can't be ended is no reason to lose the block's work
+    assert mlflow.active_run() is None
+
+
+def test_a_second_attempt_ends_the_same_run(ended: Mock) -> None:
+    client = ResilientMlflowClient(retry_config=RetryConfig(max_attempts=2))
+    with client.start_run() as parent:
+        ended.side_effect = [ConnectionError(), None]
+        with client.start_run(nested=True) as child:
+            pass
+        assert ended.call_args_list == [call(child.info.run_id, "FINISHED")] * 2
+        assert mlflow.active_run() is parent
+        ended.side_effect = None
+        with client.start_run(nested=True):
+            mlflow.end_run()  # by the block itself: nothing is left to end
+        assert mlflow.active_run() is parent
+
+
+def test_an_open_breaker_leaves_no_run_in_the_next_ones_way(ended: Mock) -> None:
+    client = ResilientMlflowClient(circuit_breaker_config=CircuitBreakerConfig(failure_threshold=1))
+    with client.start_run(), pytest.raises(ConnectionError):
+        client.circuit_breaker.call(fail(ConnectionError()))
+    assert mlflow.active_run() is None
+    client.reset_circuit_breaker()
+    with client.start_run():
+        pass
 
 
 def test_the_fitting_flavor_logs_a_model(monkeypatch: pytest.MonkeyPatch) -> None:

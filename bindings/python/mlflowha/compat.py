@@ -20,7 +20,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from enum import Enum
@@ -30,6 +30,7 @@ import mlflow
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE
+from requests import exceptions as requests_exceptions
 
 logger = logging.getLogger("mlflowha")
 
@@ -51,6 +52,8 @@ _TRANSIENT_CODES = frozenset(
 )
 #: A database error that isn't "operational" comes as BAD_REQUEST; these words tell it from a caller's mistake.
 _DATABASE_WORDS = ("(psycopg2.", "(psycopg.", "(sqlite3.", "(pymysql.", "(pyodbc.", "QueuePool limit")
+#: What requests raises is neither of the builtins.
+_NO_ANSWER = (ConnectionError, TimeoutError, requests_exceptions.ConnectionError, requests_exceptions.Timeout)
 _CALLERS_FAULT = (ValueError, TypeError, LookupError, AttributeError, AssertionError, NotImplementedError)
 
 
@@ -106,7 +109,7 @@ def is_transient(error: BaseException) -> bool:
         if error.error_code == "BAD_REQUEST":
             return any(word in str(error) for word in _DATABASE_WORDS)
         return error.error_code in _TRANSIENT_CODES
-    return isinstance(error, (ConnectionError, TimeoutError))
+    return isinstance(error, _NO_ANSWER)
 
 
 class CircuitBreaker:
@@ -132,28 +135,28 @@ class CircuitBreaker:
         A failure that tells about the server counts; an answer that refuses the request shows that the server works;
         a mistake of the caller's (ValueError and the like) counts neither way.
         """
-        self._enter()
+        probe = self._enter()
         try:
             result = func()
         except MlflowException as error:
             if is_transient(error) or (getattr(error, "mlflowha_error", None) is not None and _unsure(error)):
-                self._on_failure()
+                self._on_failure(probe)
             else:
-                self._on_success()
+                self._on_success(probe)
             raise
         except _CALLERS_FAULT as error:
-            if isinstance(error, (ConnectionError, TimeoutError)):
-                self._on_failure()
+            if isinstance(error, _NO_ANSWER):
+                self._on_failure(probe)
             else:
-                self._leave()
+                self._leave(probe)
             raise
         except Exception:
-            self._on_failure()
+            self._on_failure(probe)
             raise
         except BaseException:  # Ctrl-C says nothing about the server
-            self._leave()
+            self._leave(probe)
             raise
-        self._on_success()
+        self._on_success(probe)
         return result
 
     def reset(self) -> None:
@@ -175,45 +178,51 @@ class CircuitBreaker:
                 "last_failure_time": failed.isoformat() if failed else None,
             }
 
-    def _enter(self) -> None:
+    def _enter(self) -> bool:
+        """Whether the call that may go on is the one that tries a breaker that was open."""
         with self._lock:
             if self._state is CircuitState.OPEN and time.monotonic() - self._opened >= self.config.timeout:
                 self._state = CircuitState.HALF_OPEN
                 self.success_count = 0
                 self._probing = False
             if self._state is CircuitState.CLOSED:
-                return
+                return False
             if self._state is CircuitState.HALF_OPEN and not self._probing:
                 self._probing = True
-                return
+                return True
             raise CircuitOpenError(
                 f"Circuit breaker is OPEN. MLflow is unavailable. Last failure: {self.last_failure_time}",
                 TEMPORARILY_UNAVAILABLE,
             )
 
-    def _leave(self) -> None:
-        with self._lock:
-            self._probing = False
+    # A call that began before the breaker opened may end while another one tries it: it says nothing about now.
 
-    def _on_success(self) -> None:
+    def _leave(self, probe: bool = False) -> None:
         with self._lock:
-            self._probing = False
+            if probe:
+                self._probing = False
+
+    def _on_success(self, probe: bool = False) -> None:
+        with self._lock:
+            if probe:
+                self._probing = False
             if self._state is CircuitState.CLOSED:
                 self.failure_count = 0
-            elif self._state is CircuitState.HALF_OPEN:
+            elif self._state is CircuitState.HALF_OPEN and probe:
                 self.success_count += 1
                 if self.success_count >= self.config.success_threshold:
                     self._state = CircuitState.CLOSED
                     self.failure_count = self.success_count = 0
                     logger.info("MLflow's circuit breaker is closed again")
 
-    def _on_failure(self) -> None:
+    def _on_failure(self, probe: bool = False) -> None:
         with self._lock:
-            self._probing = False
+            if probe:
+                self._probing = False
             self.failure_count += 1
             self.last_failure_time = datetime.now(timezone.utc)
-            if self._state is CircuitState.OPEN:
-                return  # a call that began before it opened
+            if self._state is not CircuitState.CLOSED and not probe:
+                return
             if self._state is CircuitState.HALF_OPEN or self.failure_count >= self.config.failure_threshold:
                 self._state = CircuitState.OPEN
                 self._opened = time.monotonic()
@@ -301,17 +310,34 @@ class ResilientMlflowClient:
     def start_run(self, **kwargs: Any) -> Iterator[Any]:
         """As mlflow.start_run(); the run ends as FAILED when the block raises. Ending it never raises."""
         run = _retry(self.retry_config, self.circuit_breaker, lambda: mlflow.start_run(**kwargs))
-        status = "FINISHED"
+        kind: type[BaseException] | None = None
         try:
             yield run
-        except BaseException:
-            status = "FAILED"
+        except BaseException as error:
+            kind = type(error)
             raise
         finally:
-            try:
-                _retry(self.retry_config, self.circuit_breaker, lambda: mlflow.end_run(status))
-            except Exception as error:
-                logger.warning("the run could not be ended: %s", error)
+            self._end(run, kind)
+
+    def _end(self, run: Any, kind: type[BaseException] | None) -> None:
+        left = False
+
+        def end() -> None:
+            nonlocal left
+            if left:
+                self.client.set_terminated(run.info.run_id, "FINISHED" if kind is None else "FAILED")
+                return
+            # MLflow takes the run off its stack before it asks the server: a second time it would end the parent.
+            left = True
+            run.__exit__(kind, None, None)
+
+        try:
+            _retry(self.retry_config, self.circuit_breaker, end)
+        except Exception as error:
+            logger.warning("the run could not be ended: %s", error)
+        if not left:  # the breaker is open; yet a run that stayed on the stack would be in the next one's way
+            with suppress(Exception):
+                end()
 
     @_guarded
     def log_param(self, key: str, value: Any) -> None:
