@@ -235,3 +235,27 @@ def test_the_report_for_bugs(mlflowha_server: FakeServer) -> None:
     assert "hush" not in out
 
 
+
+
+def test_daemon_threads_in_calls_do_not_abort_a_program_that_ends() -> None:
+    run_script(
+        """
+        import contextlib, threading, time, mlflowha
+
+        client = mlflowha.Client("http://127.0.0.1:9")
+
+        def work():
+            while True:
+                with contextlib.suppress(mlflowha.MlflowhaError):
+                    client.get_experiment("0", timeout=0.01)
+
+        class Last:
+            def __del__(self):
+                time.sleep(0.3)  # the threads' calls end while the interpreter does
+
+        for _ in range(4):
+            threading.Thread(target=work, daemon=True).start()
+        last = Last()
+        time.sleep(0.2)
+        """
+    )

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "errors.hpp"
+#include "gil.hpp"
 #include "interrupt.hpp"
 #include "module.hpp"
 #include "options.hpp"
@@ -276,7 +277,7 @@ void add_client(py::module_& module) {
            [](const Client& self) {
              mlflowha::HealthSnapshot snapshot;
              {
-               const py::gil_scoped_release free;
+               const WithoutGil free;
                snapshot = self.health();
              }
              return to_str(to_json(snapshot));

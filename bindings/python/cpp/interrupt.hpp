@@ -12,6 +12,8 @@
 #include <chrono>
 #include <memory>
 
+#include "gil.hpp"
+
 namespace mlflowha_python {
 
 namespace py = pybind11;
@@ -34,7 +36,7 @@ class BlockingCall {
   template <class F>
   auto run(F&& f) {
     auto result = [&] {
-      const py::gil_scoped_release free;
+      const WithoutGil free;
       return f(token());
     }();
     rethrow();

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "errors.hpp"
+#include "gil.hpp"
 #include "interrupt.hpp"
 #include "module.hpp"
 #include "options.hpp"
@@ -32,10 +33,10 @@ namespace {
 using namespace std::chrono_literals;
 
 /// Stopping the threads must not wait for one that wants the GIL.
-struct WithoutGil {
+struct DeleteWithoutGil {
   void operator()(RunLogger* logger) const {
     if (PyGILState_Check() != 0) {
-      const py::gil_scoped_release free;
+      const WithoutGil free;
       delete logger;
     } else {
       delete logger;
@@ -55,7 +56,7 @@ struct Logger {
 template <class F>
 auto free_of_gil(F&& f) {
   auto result = [&] {
-    const py::gil_scoped_release free;
+    const WithoutGil free;
     return f();
   }();
   return value_of(std::move(result));
@@ -249,7 +250,7 @@ Logger start(const mlflowha::Client& client, const py::dict& settings) {
   made.quick = options.durability != mlflowha::Durability::each && options.when_full == mlflowha::WhenFull::spill;
   made.pid = ::getpid();
   auto started = free_of_gil([&] { return RunLogger::start(client, std::move(options)); });
-  made.logger = std::shared_ptr<RunLogger>(new RunLogger(std::move(started)), WithoutGil{});
+  made.logger = std::shared_ptr<RunLogger>(new RunLogger(std::move(started)), DeleteWithoutGil{});
   return made;
 }
 
@@ -362,7 +363,7 @@ void add_run_logger(py::module_& module) {
            [](const Logger& self) {
              mlflowha::LoggerStatus status;
              {
-               const py::gil_scoped_release free;
+               const WithoutGil free;
                status = self.logger->status();
              }
              return to_dict(status);
