@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
 import urllib.error
 import urllib.request
 
@@ -63,3 +66,26 @@ def test_what_a_server_can_be() -> None:
 def test_without_the_fixtures_the_plugin_loads_nothing(pytester: pytest.Pytester) -> None:
     pytester.makepyfile("import sys\ndef test(): assert 'mlflowha' not in sys.modules")
     pytester.runpytest_subprocess().assert_outcomes(passed=1)
+
+
+def test_a_forked_child_leaves_servers_and_proxies_to_its_parent() -> None:
+    pid = 0
+    with FakeServer() as server, FaultProxy(server.url) as proxy:
+        pid = os.fork()
+        if pid == 0:
+            try:
+                with pytest.raises(RuntimeError, match="belongs to the process"):
+                    server.pause()
+                proxy.stop()
+                del server._core, proxy._core  # as the end of the child's interpreter would
+                os._exit(0)
+            finally:
+                os._exit(1)
+        until = time.monotonic() + 10
+        while (ended := os.waitpid(pid, os.WNOHANG))[0] == 0 and time.monotonic() < until:
+            time.sleep(0.01)
+        if ended[0] == 0:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+        assert ended == (pid, 0)
+        assert Client(proxy.url).get_experiment("0").name == "Default"

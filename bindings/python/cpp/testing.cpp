@@ -2,6 +2,7 @@
 
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
+#include <unistd.h>
 #include <mlflowha/core/uri.hpp>
 #include <mlflowha/testing/fake_server.hpp>
 #include <mlflowha/testing/fault_proxy.hpp>
@@ -18,6 +19,7 @@
 #include <vector>
 
 #include "errors.hpp"
+#include "gil.hpp"
 
 namespace mlflowha_python {
 
@@ -41,6 +43,20 @@ testing::ServerVersion release_of(int major) {
 mlflowha::Duration seconds(double value) {
   return std::chrono::duration_cast<mlflowha::Duration>(std::chrono::duration<double>(value));
 }
+
+/// Deletes in the process that made it alone: the threads that would have to end aren't in a forked child.
+struct DeleteAtHome {
+  pid_t home = ::getpid();
+  template <class T>
+  void operator()(T* made) const {
+    if (home != ::getpid()) return;
+    const WithoutGil free;
+    delete made;
+  }
+};
+
+using ServerHolder = std::unique_ptr<FakeServer, DeleteAtHome>;
+using ProxyHolder = std::unique_ptr<FaultProxy, DeleteAtHome>;
 
 /// What the C++ side throws for a port that can't be bound.
 template <class F>
@@ -78,9 +94,9 @@ py::dict to_dict(const testing::BackendCounts& counts) {
   return made;
 }
 
-std::unique_ptr<FakeServer> make_server(std::shared_ptr<FakeBackend> backend, int port, const std::string& faults,
-                                        std::uint64_t seed, double latency, const std::string& username,
-                                        const std::string& password, const std::string& bearer) {
+ServerHolder make_server(std::shared_ptr<FakeBackend> backend, int port, const std::string& faults, std::uint64_t seed,
+                         double latency, const std::string& username, const std::string& password,
+                         const std::string& bearer) {
   if (port < 0 || port > UINT16_MAX)
     throw py::value_error("port: value is " + std::to_string(port) + ", expected 0..65535");
   testing::FakeServerOptions options;
@@ -91,11 +107,10 @@ std::unique_ptr<FakeServer> make_server(std::shared_ptr<FakeBackend> backend, in
   options.username = username;
   options.password = password;
   options.bearer = bearer;
-  return guarded([&] { return std::make_unique<FakeServer>(std::move(backend), options); });
+  return guarded([&] { return ServerHolder(new FakeServer(std::move(backend), options)); });
 }
 
-std::unique_ptr<FaultProxy> make_proxy(const std::string& upstream, int port, const std::string& faults,
-                                       std::uint64_t seed) {
+ProxyHolder make_proxy(const std::string& upstream, int port, const std::string& faults, std::uint64_t seed) {
   if (port < 0 || port > UINT16_MAX)
     throw py::value_error("port: value is " + std::to_string(port) + ", expected 0..65535");
   testing::FaultProxyOptions options;
@@ -103,7 +118,7 @@ std::unique_ptr<FaultProxy> make_proxy(const std::string& upstream, int port, co
   options.faults = script_of(faults);
   options.seed = seed;
   const mlflowha::Uri uri = value_of(mlflowha::parse_uri(upstream));
-  return guarded([&] { return std::make_unique<FaultProxy>(uri, std::move(options)); });
+  return guarded([&] { return ProxyHolder(new FaultProxy(uri, std::move(options))); });
 }
 
 }  // namespace
@@ -112,7 +127,7 @@ std::unique_ptr<FaultProxy> make_proxy(const std::string& upstream, int port, co
 
 PYBIND11_MODULE(_testing, module) {
   using namespace mlflowha_python;
-  using Free = py::call_guard<py::gil_scoped_release>;
+  using Free = py::call_guard<WithoutGil>;
   module.doc() = "mlflowha's test doubles. Private: import mlflowha.testing.";
 
   py::class_<FakeBackend, std::shared_ptr<FakeBackend>>(module, "Backend")
@@ -153,7 +168,7 @@ PYBIND11_MODULE(_testing, module) {
           py::arg("run_id"), py::arg("key"))
       .def("runs_sharing_tag", &FakeBackend::runs_sharing_tag, py::arg("key"));
 
-  py::class_<FakeServer>(module, "Server")
+  py::class_<FakeServer, ServerHolder>(module, "Server")
       .def(py::init(&make_server), py::arg("backend"), py::kw_only(), py::arg("port") = 0, py::arg("faults") = "",
            py::arg("seed") = 1, py::arg("latency") = 0.0, py::arg("username") = "", py::arg("password") = "",
            py::arg("bearer") = "")
@@ -174,7 +189,7 @@ PYBIND11_MODULE(_testing, module) {
       .def("requests", &FakeServer::requests)
       .def("connections", &FakeServer::connections);
 
-  py::class_<FaultProxy>(module, "Proxy")
+  py::class_<FaultProxy, ProxyHolder>(module, "Proxy")
       .def(py::init(&make_proxy), py::arg("upstream"), py::kw_only(), py::arg("port") = 0, py::arg("faults") = "",
            py::arg("seed") = 1)
       .def_property_readonly("port", &FaultProxy::port)

@@ -13,6 +13,7 @@ fixtures ``mlflowha_server`` and ``mlflowha_cluster``.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from .. import _testing
@@ -53,9 +54,18 @@ class FakeBackend:
 
 
 class _Listener:
-    """What servers and proxies have in common: they can be stopped, killed, paused, and started on the same port."""
+    """What servers and proxies have in common: they can be stopped, killed, paused, and started on the same port; by
+    the process that made them, for a forked child has none of their threads."""
 
     _core: _testing.Server | _testing.Proxy
+
+    def __init__(self) -> None:
+        self._home = os.getpid()
+
+    def _at_home(self) -> Any:
+        if self._home != os.getpid():
+            raise RuntimeError(f"{self!r} belongs to the process {self._home}, which this one was forked from")
+        return self._core
 
     @property
     def url(self) -> str:
@@ -68,24 +78,25 @@ class _Listener:
         return self._core.port
 
     def stop(self) -> None:
-        """Closes the port and every connection."""
-        self._core.stop()
+        """Closes the port and every connection. Does nothing in a forked child."""
+        if self._home == os.getpid():
+            self._core.stop()
 
     def kill(self) -> None:
         """As stop, but connections are reset, as those of a killed process."""
-        self._core.kill()
+        self._at_home().kill()
 
     def start(self) -> None:
         """Opens the port again."""
-        self._core.start()
+        self._at_home().start()
 
     def pause(self) -> None:
         """Takes connections and answers nothing, as a process that got SIGSTOP."""
-        self._core.pause()
+        self._at_home().pause()
 
     def resume(self) -> None:
         """Goes on with what has arrived meanwhile."""
-        self._core.resume()
+        self._at_home().resume()
 
     def set_faults(self, faults: str) -> None:
         """Replaces the faults; "" for none. A ValueError names the line that can't be read."""
@@ -128,6 +139,7 @@ class FakeServer(_Listener):
         password: str = "",
         bearer: str = "",
     ) -> None:
+        super().__init__()
         self.backend = FakeBackend(mlflow=mlflow) if backend is None else backend
         self._core = _testing.Server(
             self.backend._core,
@@ -158,6 +170,7 @@ class FaultProxy(_Listener):
     _core: _testing.Proxy
 
     def __init__(self, upstream: str, *, port: int = 0, faults: str = "", seed: int = 1) -> None:
+        super().__init__()
         self._core = _testing.Proxy(upstream, port=port, faults=faults, seed=seed)
 
     def forwarded(self) -> int:
