@@ -72,6 +72,21 @@ def test_numbers_that_json_does_not_know(client: Client) -> None:
     assert metrics["inf"] >= 1e308
 
 
+class Array:
+    """One entry, as numpy's arrays and tensors have it."""
+
+    def item(self) -> float:
+        return 2.5
+
+
+def test_arrays_of_one_entry_are_numbers(client: Client) -> None:
+    run_id = client.create_run("0").info.run_id
+    client.log_metric(run_id, "alone", Array())
+    client.log_batch(run_id, {"mapped": Array()})
+    client.log_batch(run_id, [("listed", Array())])
+    assert client.get_run(run_id).data.metrics == {"alone": 2.5, "mapped": 2.5, "listed": 2.5}
+
+
 def test_pages_and_pagers(client: Client) -> None:
     made = [client.create_run("0", run_name=f"r{i}").info.run_id for i in range(7)]
     page = client.search_runs(["0"], max_results=3)
@@ -103,6 +118,17 @@ def test_the_registry(client: Client) -> None:
         (ValueError, "expected at most 250", lambda c: c.log_metric("r", "k" * 251, 1)),
         (TypeError, "value: value is 'x', expected a number", lambda c: c.log_metric("r", "k", "x")),
         (TypeError, "step: value is 1.5, expected a whole number", lambda c: c.log_metric("r", "k", 1, step=1.5)),
+        (ValueError, "step: value is 9223372036854775808, exp", lambda c: c.log_metric("r", "k", 1, step=1 << 63)),
+        (errors.InvalidArgumentError, "expected a number that a double", lambda c: c.log_metric("r", "k", 10**400)),
+        (ValueError, "timestamp: value is datetime", lambda c: c.log_metric("r", "k", 1, datetime.min)),
+        (errors.InvalidArgumentError, "expected a text that UTF-8", lambda c: c.log_param("r", "k", "\ud800")),
+        (TypeError, "metrics[0].key: value is b'k', expected a text", lambda c: c.log_batch("r", [(b"k", 1)])),
+        (TypeError, "metrics[0].value: value is None", lambda c: c.log_batch("r", [("k", None)])),
+        (TypeError, "metrics['k']: value is 'x', expected a number", lambda c: c.log_batch("r", {"k": "x"})),
+        (TypeError, "metrics[0].step: value is 1.5", lambda c: c.log_batch("r", [("k", 1, 1, 1.5)])),
+        (ValueError, "metrics[0].step: value is 9223", lambda c: c.log_batch("r", [("k", 1, 1, 1 << 63)])),
+        (ValueError, "metrics[0].timestamp: value is -1", lambda c: c.log_batch("r", [("k", 1, -1)])),
+        (ValueError, "params['p']: value is '\\ud800'", lambda c: c.log_batch("r", (), {"p": "\ud800"})),
         (ValueError, "max_results: value is 0, expected a number", lambda c: c.search_runs(["0"], max_results=0)),
         (ValueError, "status: value is 'GONE', expected one of RUNNING", lambda c: c.set_terminated("r", "GONE")),
         (ValueError, "start_time: value is -1, expected milliseconds", lambda c: c.create_run("0", -1)),

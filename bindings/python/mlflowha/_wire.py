@@ -21,12 +21,14 @@ _ID = _ID_FIRST | frozenset("_-")
 _NAME = _ID | frozenset("/. :")
 #: Texts that MLflow's own client makes of whatever it is given.
 _ANY_VALUE = frozenset({"value", "version"})
+_INT32 = 2**31 - 1
+_INT64 = 2**63 - 1
 
 
 def shown(value: object) -> str:
     """A value for a message: short."""
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."
+    found = repr(value)
+    return found if len(found) <= 80 else found[:77] + "..."
 
 
 def _wrong_type(where: str, value: object, expected: str) -> TypeError:
@@ -58,10 +60,15 @@ def _check_text(where: str, text: str, limit: tuple[str, int | None, int | None]
 
 def milliseconds(where: str, value: object) -> int:
     """Milliseconds since the epoch, of a whole number or of a datetime (one without a zone is local time)."""
+    if type(value) is int:
+        return value
     stamp = getattr(value, "timestamp", None)
     if stamp is not None:
-        # round(), because a float second may lie a hair below its millisecond
-        return round(float(stamp()) * 1000)
+        try:
+            # round(), because a float second may lie a hair below its millisecond
+            return round(float(stamp()) * 1000)
+        except (ValueError, OverflowError, OSError):  # no time at all (pandas' NaT), or one that no clock has shown
+            raise _refused(where, value, "a time that milliseconds since the epoch can say") from None
     try:
         return operator.index(value)  # type: ignore[arg-type]
     except TypeError:
@@ -75,11 +82,59 @@ def now() -> int:
     return time.time_ns() // 1_000_000
 
 
-def _text(where: str, value: object, field: tuple[Any, ...]) -> str:
+def moment(where: str, value: object) -> int:
+    """milliseconds() that MLflow can keep."""
+    number = milliseconds(where, value)
+    if not 0 <= number <= _INT64:
+        raise _refused(where, value, "milliseconds since the epoch, not negative")
+    return number
+
+
+def text(where: str, value: object) -> str:
+    """A text that can be sent."""
     if not isinstance(value, str):
-        if field[0] not in _ANY_VALUE:
-            raise _wrong_type(where, value, "a text")
-        value = str(value)
+        raise _wrong_type(where, value, "a text")
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:  # half of a pair of surrogates: JSON can spell it, no database keeps it
+            raise _refused(where, value, "a text that UTF-8 can say") from None
+    return value
+
+
+def whole(where: str, value: object, most: int = _INT64) -> int:
+    """A whole number of at most 64 bits."""
+    if type(value) is int:
+        number = value
+    elif isinstance(value, bool):
+        raise _wrong_type(where, value, "a whole number")
+    else:
+        try:
+            number = operator.index(value)  # type: ignore[arg-type]
+        except TypeError:
+            raise _wrong_type(where, value, "a whole number") from None
+    if not -most - 1 <= number <= most:
+        raise _refused(where, value, f"a whole number from {-most - 1} to {most}")
+    return number
+
+
+def real(where: str, value: object) -> float:
+    """A float of whatever is a number, also of an array or tensor with one entry."""
+    if type(value) is float:
+        return value
+    try:
+        try:
+            return float(value)  # type: ignore[arg-type]
+        except TypeError:
+            return float(value.item())  # type: ignore[attr-defined]
+    except OverflowError:
+        raise _refused(where, value, "a number that a double can hold") from None
+    except (AttributeError, TypeError, ValueError, RuntimeError):
+        raise _wrong_type(where, value, "a number") from None
+
+
+def _text(where: str, value: object, field: tuple[Any, ...]) -> str:
+    value = text(where, str(value) if field[0] in _ANY_VALUE else value)
     if not value:
         if field[3]:
             raise _refused(where, value, "a value")
@@ -91,16 +146,8 @@ def _text(where: str, value: object, field: tuple[Any, ...]) -> str:
 def _whole(where: str, value: object, field: tuple[Any, ...]) -> int:
     limit = field[5]
     if limit is not None and limit[0] == "time":
-        number = milliseconds(where, value)
-        if number < 0:
-            raise _refused(where, value, "milliseconds since the epoch, not negative")
-        return number
-    if isinstance(value, bool):
-        raise _wrong_type(where, value, "a whole number")
-    try:
-        number = operator.index(value)  # type: ignore[arg-type]
-    except TypeError:
-        raise _wrong_type(where, value, "a whole number") from None
+        return moment(where, value)
+    number = whole(where, value, _INT32 if field[2] == "int32" else _INT64)
     if limit is not None and limit[0] == "count":
         low, high = limit[1], limit[2]
         if number < low or (high is not None and number > high):
@@ -109,10 +156,7 @@ def _whole(where: str, value: object, field: tuple[Any, ...]) -> int:
 
 
 def _real(where: str, value: object, field: tuple[Any, ...]) -> float | str:
-    try:
-        number = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        raise _wrong_type(where, value, "a number") from None
+    number = real(where, value)
     if math.isfinite(number):
         return number
     return "NaN" if math.isnan(number) else "Infinity" if number > 0 else "-Infinity"
@@ -169,13 +213,13 @@ def _enum(where: str, value: object, name: str) -> str:
             return known[value]
     else:
         # also the members of MLflow's own enumerations
-        text = getattr(value, "value", value)
-        if isinstance(text, int) and text in known:
-            return known[text]
-        if not isinstance(text, str):
+        word = getattr(value, "value", value)
+        if isinstance(word, int) and word in known:
+            return known[word]
+        if not isinstance(word, str):
             raise _wrong_type(where, value, "one of " + ", ".join(known.values()))
-        if text.upper() in known.values():
-            return text.upper()
+        if word.upper() in known.values():
+            return word.upper()
     raise _refused(where, value, "one of " + ", ".join(known.values()))
 
 
@@ -221,9 +265,9 @@ def _pairs(where: str, value: object, field: tuple[Any, ...]) -> list[object]:
         return [
             {
                 "key": _text(f"{where}: key", key, inner[0]),
-                "value": _text(f"{where}[{key!r}]", text if isinstance(text, str) else str(text), inner[1]),
+                "value": _text(f"{where}[{key!r}]", str(entry), inner[1]),
             }
-            for key, text in value.items()
+            for key, entry in value.items()
         ]
     return _many(where, value, field)
 
