@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import os
 import time
 
 import pytest
@@ -44,6 +45,34 @@ def test_cancelling_a_task_ends_its_call(mlflowha_server: FakeServer) -> None:
             assert time.monotonic() - began < 5
 
     asyncio.run(work())
+
+
+def test_closing_twice_does_nothing(mlflowha_server: FakeServer) -> None:
+    async def work() -> None:
+        async with aio.Client(mlflowha_server.url) as client:
+            await client.get_experiment("0")
+            await client.close()
+        with pytest.raises(RuntimeError):
+            await client.get_experiment("0")
+
+    asyncio.run(work())
+
+
+def test_a_forked_child_has_threads_of_its_own(mlflowha_server: FakeServer) -> None:
+    client = aio.Client(mlflowha_server.url, threads=1)
+
+    async def work() -> str:
+        return (await asyncio.wait_for(client.get_experiment("0"), 10)).name
+
+    assert asyncio.run(work()) == "Default"
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os._exit(0 if asyncio.run(work()) == "Default" else 1)
+        finally:
+            os._exit(1)
+    assert os.waitpid(pid, 0) == (pid, 0)
+    asyncio.run(client.close())
 
 
 def test_both_clients_have_the_same_calls() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import pickle
 from datetime import datetime, timedelta, timezone
@@ -85,6 +86,15 @@ def test_arrays_of_one_entry_are_numbers(client: Client) -> None:
     client.log_batch(run_id, {"mapped": Array()})
     client.log_batch(run_id, [("listed", Array())])
     assert client.get_run(run_id).data.metrics == {"alone": 2.5, "mapped": 2.5, "listed": 2.5}
+
+
+def test_clients_can_be_pickled_and_copied(mlflowha_server: FakeServer) -> None:
+    client = Client(mlflowha_server.url, timeouts_call=7, environment={"MLFLOW_RETRY_MAX_ATTEMPTS": "3"})
+    for other in (pickle.loads(pickle.dumps(client)), copy.deepcopy(client), copy.copy(client)):
+        assert other.get_experiment("0").name == "Default"
+        assert other.settings() == client.settings()
+        other.force_open()
+    assert client.get_experiment("0").name == "Default"
 
 
 def test_pages_and_pagers(client: Client) -> None:

@@ -18,13 +18,15 @@ class AsyncBase:
     """Carries the calls out on a few threads of its own, which are made when they are needed."""
 
     _sync: Client
-    _threads: ThreadPoolExecutor
+
+    def _pool(self) -> ThreadPoolExecutor:
+        raise NotImplementedError
 
     async def _run(self, work: Callable[[_core.Cancel], R]) -> R:
         cancel = _core.Cancel()
         loop = asyncio.get_running_loop()
         try:
-            return await loop.run_in_executor(self._threads, work, cancel)
+            return await loop.run_in_executor(self._pool(), work, cancel)
         except asyncio.CancelledError:
             # The thread's call ends within milliseconds; nobody waits for it.
             cancel.cancel()

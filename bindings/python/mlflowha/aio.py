@@ -7,6 +7,7 @@ calls; more calls wait for a free one. Cancelling the task ends its call within 
 from __future__ import annotations
 
 import json
+import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,6 @@ from .client import Client as SyncClient
 from .errors import NotFoundError
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterable, Mapping, Sequence
     from types import TracebackType
     from typing import IO
@@ -39,7 +39,18 @@ class Client(AsyncCalls):
         **named: Any,
     ) -> None:
         self._sync = SyncClient(endpoints, **named) if sync is None else sync
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="mlflowha-aio")
+        self._most = threads
+        self._closed = False
+        self._make_threads()
+
+    def _make_threads(self) -> None:
+        self._threads = ThreadPoolExecutor(self._most, thread_name_prefix="mlflowha-aio")
+        self._home = os.getpid()
+
+    def _pool(self) -> ThreadPoolExecutor:
+        if self._home != os.getpid() and not self._closed:  # a forked child has none of the threads
+            self._make_threads()
+        return self._threads
 
     @property
     def sync(self) -> SyncClient:
@@ -55,9 +66,14 @@ class Client(AsyncCalls):
         await self.close()
 
     async def close(self) -> None:
-        """As Client.close(), and ends the threads."""
-        await self._run(lambda cancel: self._sync.close())
-        self._threads.shutdown(wait=False)
+        """As Client.close(), and ends the threads. A second time it does nothing."""
+        if self._closed:
+            return
+        try:
+            await self._run(self._sync._close)
+        finally:
+            self._closed = True
+            self._threads.shutdown(wait=False)
 
     async def call(
         self, operation: str, request: Mapping[str, object] | None = None, *, timeout: Seconds | None = None

@@ -45,7 +45,18 @@ class Client(Calls):
             merged[_setting(name)] = value
         if endpoints is not None:
             merged["endpoints"] = endpoints if isinstance(endpoints, str) else list(endpoints)
-        self._core = _core.Client(merged, None if environment is None else dict(environment))
+        self._made_of = (merged, None if environment is None else dict(environment))
+        self._core = _core.Client(*self._made_of)
+
+    # A copy, and what a pickle becomes, is another client with the same settings, as MlflowClient's are; what isn't set
+    # comes from the environment where it is made.
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_core"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._core = _core.Client(*self._made_of)
 
     @property
     def endpoints(self) -> list[str]:
@@ -76,8 +87,11 @@ class Client(Calls):
 
     def close(self) -> None:
         """Looks for what a create with a lost answer may have left twice; connections go with the object."""
+        self._close(None)
+
+    def _close(self, cancel: _core.Cancel | None) -> None:
         if json.loads(self._core.health()).get("twins_watched", 0):
-            self._core.reconcile(5.0)
+            self._core.reconcile(5.0, cancel)
 
     def __repr__(self) -> str:
         return f"Client({', '.join(self.endpoints)})"
