@@ -10,11 +10,15 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
+from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import pytest
 from mlflowha import Client, aio, errors
+from mlflowha._files import rest_of
 from mlflowha.testing import Cluster, FakeServer
 
 
@@ -26,6 +30,19 @@ def client(mlflowha_server: FakeServer) -> Client:
 @pytest.fixture
 def run_id(client: Client) -> str:
     return client.create_run("0").info.run_id
+
+
+@pytest.mark.parametrize("timeout", [5, 5.0, Decimal(5), Fraction(5), timedelta(seconds=5)])
+def test_a_timeout_of_any_kind_is_for_all_files_together(timeout: Any) -> None:
+    rest = rest_of(timeout)
+    first = rest()
+    time.sleep(0.002)
+    assert 4 < rest() < first <= 5
+
+
+@pytest.mark.parametrize("timeout", [None, True, "5", 0, -1, float("nan"), pytest.param(10**400, id="huge")])
+def test_a_timeout_that_is_none_is_left_to_the_library(timeout: Any) -> None:
+    assert rest_of(timeout)() is timeout
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ the folder that the user gave.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import posixpath
@@ -260,8 +261,11 @@ def _folder(given: Path | None) -> str:
 
 def rest_of(timeout: Any) -> Callable[[], float | None]:
     """What is left, at each call, of the seconds that all of the requests may take."""
-    seconds = getattr(timeout, "total_seconds", lambda: timeout)()
-    if not isinstance(seconds, (int, float)) or not seconds > 0:
+    seconds = 0.0
+    if timeout is not None and not isinstance(timeout, (bool, str, bytes)):
+        with contextlib.suppress(TypeError, ValueError, OverflowError):
+            seconds = float(getattr(timeout, "total_seconds", lambda: timeout)())
+    if not seconds > 0:
         return lambda: timeout  # none, or nonsense, which the library refuses
     end = time.monotonic() + seconds
     return lambda: max(end - time.monotonic(), _NO_TIME)
