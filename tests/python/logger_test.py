@@ -76,6 +76,26 @@ def test_a_replay_of_a_directory_that_is_not_there(
     assert main() == 0
 
 
+def test_closing_again_says_the_same(mlflowha_server: FakeServer, tmp_path: Path) -> None:
+    with RunLogger(Client(mlflowha_server.url), directory=str(tmp_path)) as logger:
+        logger.log_metric("m", 1)
+        report = logger.close(30)
+        assert report.drained
+        assert logger.close() is report
+    assert logger.close() is report
+
+
+def test_a_directory_may_be_a_path(mlflowha_server: FakeServer, tmp_path: Path) -> None:
+    mlflowha_server.stop()
+    client = Client(mlflowha_server.url)
+    logger = RunLogger(client, directory=tmp_path)
+    logger.log_metric("m", 1)
+    spool = logger.close(0.1).spool
+    assert Path(spool).parent == tmp_path
+    assert [path for path, _ in Spool(tmp_path).files()] == [spool]
+    assert replay(tmp_path, client, dry_run=True)["delivered"] == 0
+
+
 def test_an_exception_fails_the_run(mlflowha_server: FakeServer, tmp_path: Path) -> None:
     client = Client(mlflowha_server.url)
     with pytest.raises(ZeroDivisionError), RunLogger(client, directory=str(tmp_path)) as logger:

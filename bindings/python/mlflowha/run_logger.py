@@ -99,7 +99,7 @@ class RunLogger:
         run_name: str | None = None,
         run_id: str | None = None,
         tags: Mapping[str, object] | None = None,
-        directory: str | None = None,
+        directory: str | os.PathLike[str] | None = None,
         durability: str = "interval",
         close_timeout: Seconds = 30.0,
         **settings: object,
@@ -109,13 +109,13 @@ class RunLogger:
             "experiment_id": experiment_id,
             "run_name": run_name,
             "run_id": run_id,
-            "directory": directory,
+            "directory": None if directory is None else os.fspath(directory),
             "tags": None if tags is None else {str(key): str(value) for key, value in tags.items()},
         }
         given = {name: value for name, value in named.items() if value is not None}
         self.client = Client() if client is None else client
         self._close_timeout = close_timeout
-        self._closed = False
+        self._report: CloseReport | None = None
         self._core = _core.RunLogger(self.client._core, {**given, "durability": durability, **settings})
         if type(self).log_metric is RunLogger.log_metric:
             # The C function itself: going through a method of this class would double what a call costs.
@@ -194,13 +194,15 @@ class RunLogger:
         return FlushReport(**self._core.flush(timeout))
 
     def close(self, timeout: Seconds | None = None) -> CloseReport:
-        """Ends the run, flushes, stops. What a server hasn't confirmed by then stays in the spool."""
+        """Ends the run, flushes, stops. What a server hasn't confirmed by then stays in the spool. Once it has been
+        done, close() only says again what it came to."""
+        if self._report is not None:
+            return self._report
         told = self._core.close(self._close_timeout if timeout is None else timeout)
         verified = told.pop("verified")
-        report = CloseReport(verified=None if verified is None else VerifyReport(**verified), **told)
-        self._closed = True
+        self._report = CloseReport(verified=None if verified is None else VerifyReport(**verified), **told)
         _open.discard(self)
-        return report
+        return self._report
 
     def status(self) -> LoggerStatus:
         """How it is going; no request is sent."""
@@ -222,7 +224,7 @@ class RunLogger:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._closed:
+        if self._report is not None:
             return
         if kind is not None:
             self.end("KILLED" if issubclass(kind, KeyboardInterrupt) else "FAILED")
@@ -269,8 +271,8 @@ os.register_at_fork(before=_before_fork)
 class Spool:
     """A directory of spools: what processes that logged have left there."""
 
-    def __init__(self, directory: str) -> None:
-        self.directory = directory
+    def __init__(self, directory: str | os.PathLike[str]) -> None:
+        self.directory = os.fspath(directory)
 
     def files(self) -> list[tuple[str, bool]]:
         """(path, whether its owner lives) of each spool file."""
@@ -282,7 +284,7 @@ class Spool:
 
 
 def replay(
-    directory: str,
+    directory: str | os.PathLike[str],
     client: Client | None = None,
     *,
     dry_run: bool = False,
@@ -293,5 +295,5 @@ def replay(
     """Delivers what dead processes left in a directory of spools; may be interrupted and repeated at will. Ends after
     `patience` seconds without a delivery. The report's keys: docs/python.md."""
     core = (Client() if client is None else client)._core
-    report: dict[str, Any] = json.loads(core.replay(directory, dry_run, patience, timeout, cancel))
+    report: dict[str, Any] = json.loads(core.replay(os.fspath(directory), dry_run, patience, timeout, cancel))
     return report
