@@ -158,6 +158,32 @@ def test_a_child_that_just_ends_leaves_nothing_in_memory(mlflowha_server: FakeSe
     assert len(mlflowha_server.backend.points(run_id, "late")) == 500
 
 
+def test_a_fork_waits_for_what_another_thread_imports(tmp_path: Path) -> None:
+    # As a first call does, only for longer.
+    (tmp_path / "rare.py").write_text("import time\ntime.sleep(0.5)\n")
+    run_script(
+        """
+        import os, signal, sys, threading, time, mlflowha
+
+        def load():
+            import mlflowha.rare
+
+        mlflowha.__path__.append(sys.argv[1])
+        thread = threading.Thread(target=load)
+        thread.start()
+        time.sleep(0.2)
+        pid = os.fork()
+        if pid == 0:
+            signal.alarm(10)
+            load()
+            os._exit(0)
+        thread.join()
+        assert os.waitpid(pid, 0)[1] == 0
+        """,
+        str(tmp_path),
+    )
+
+
 def test_ctrl_c_works_in_a_child_of_a_fork(mlflowha_server: FakeServer) -> None:
     client = Client(mlflowha_server.url)
     client.get_experiment("0")

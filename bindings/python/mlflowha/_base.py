@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections.abc import Iterator
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -19,6 +21,17 @@ if TYPE_CHECKING:
     Seconds = float | timedelta
 
 T = TypeVar("T")
+
+
+def _finish_imports() -> None:
+    """What a first call imports may be half done in another thread at a fork, and the child, which has no such thread,
+    would wait for it for ever: to import it once more is to wait here."""
+    for name in tuple(sys.modules):
+        if name.startswith("mlflowha."):
+            import_module(name)
+
+
+os.register_at_fork(before=_finish_imports)
 
 
 class Page(list[T]):
