@@ -261,6 +261,21 @@ def test_the_report_for_bugs(mlflowha_server: FakeServer) -> None:
     assert "hush" not in out
 
 
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="newer Pythons can, or say themselves that they can't")
+def test_a_subinterpreter_is_told_that_it_cannot() -> None:
+    out = run_script(
+        """
+        import signal, _xxsubinterpreters as sub
+
+        signal.alarm(20)
+        one = sub.create(isolated=False)
+        try:
+            sub.run_string(one, "import mlflowha")
+        except sub.RunFailedError as error:
+            print(error)
+        """
+    )
+    assert "ImportError" in out and "subinterpreter" in out
 
 
 def test_daemon_threads_in_calls_do_not_abort_a_program_that_ends() -> None:

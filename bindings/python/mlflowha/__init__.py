@@ -9,10 +9,22 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 from . import errors
+
+if sys.version_info < (3, 12):
+    # There loading _core in a subinterpreter waits for the GIL for ever; later Pythons say by themselves what can't be.
+    try:
+        _sub = import_module("_xxsubinterpreters")
+    except ImportError:  # a Python without them
+        pass
+    else:
+        if _sub.get_current() != _sub.get_main():
+            raise ImportError("mlflowha can't be used in a subinterpreter of a Python before 3.12")
+
 from ._core import Cancel, __version__
 from .client import Client, Page
 from .errors import MlflowhaError
