@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import math
 import pickle
@@ -10,7 +11,7 @@ from importlib import metadata
 
 import mlflowha
 import pytest
-from mlflowha import Client, entities, errors
+from mlflowha import Client, aio, entities, errors
 from mlflowha.testing import Cluster, FakeServer
 
 
@@ -86,6 +87,28 @@ def test_arrays_of_one_entry_are_numbers(client: Client) -> None:
     client.log_batch(run_id, {"mapped": Array()})
     client.log_batch(run_id, [("listed", Array())])
     assert client.get_run(run_id).data.metrics == {"alone": 2.5, "mapped": 2.5, "listed": 2.5}
+
+
+def test_a_block_raises_its_own_error() -> None:
+    with FakeServer() as server:
+
+        async def work() -> None:
+            async with aio.Client(server.url, retry_max_attempts=2, retry_backoff_base=0.01) as client:
+                await client.create_run("0")
+                assert client.sync.health()["twins_watched"] == 1
+                server.stop()
+                raise KeyError("own")
+
+        server.set_faults("when path /runs/create nth 1 -> apply_late 30s")
+        with pytest.raises(KeyError, match="own"), Client(server.url, retry_max_attempts=2) as client:
+            client.create_run("0")
+            assert client.health()["twins_watched"] == 1
+            server.stop()
+            raise KeyError("own")
+        server.start()
+        server.set_faults("when path /runs/create nth 1 -> apply_late 30s")
+        with pytest.raises(KeyError, match="own"):
+            asyncio.run(work())
 
 
 def test_clients_can_be_pickled_and_copied(mlflowha_server: FakeServer) -> None:

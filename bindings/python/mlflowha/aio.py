@@ -6,15 +6,17 @@ calls; more calls wait for a free one. Cancelling the task ends its call within 
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from . import _files, _registry
 from ._aio_calls import AsyncCalls
 from .client import Client as SyncClient
-from .errors import NotFoundError
+from .errors import MlflowhaError, NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -63,7 +65,17 @@ class Client(AsyncCalls):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self.close()
+        if kind is None:
+            await self.close()
+        elif issubclass(kind, (asyncio.CancelledError, KeyboardInterrupt)):  # nobody wants to wait
+            self._end_threads()
+        else:
+            with suppress(MlflowhaError):  # what the block raised is what is to be told
+                await self.close()
+
+    def _end_threads(self) -> None:
+        self._closed = True
+        self._threads.shutdown(wait=False)
 
     async def close(self) -> None:
         """As Client.close(), and ends the threads. A second time it does nothing."""
@@ -72,8 +84,7 @@ class Client(AsyncCalls):
         try:
             await self._run(self._sync._close)
         finally:
-            self._closed = True
-            self._threads.shutdown(wait=False)
+            self._end_threads()
 
     async def call(
         self, operation: str, request: Mapping[str, object] | None = None, *, timeout: Seconds | None = None

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from . import _core, _files, _registry
 from ._base import Page
 from ._calls import Calls
-from .errors import NotFoundError
+from .errors import MlflowhaError, NotFoundError
 
 if TYPE_CHECKING:
     import os
@@ -83,7 +84,11 @@ class Client(Calls):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        if kind is None:
+            self.close()
+        elif not issubclass(kind, KeyboardInterrupt):  # who pressed Ctrl-C doesn't want to wait
+            with suppress(MlflowhaError):  # what the block raised is what is to be told
+                self.close()
 
     def close(self) -> None:
         """Looks for what a create with a lost answer may have left twice; connections go with the object."""
