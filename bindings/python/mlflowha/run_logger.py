@@ -126,25 +126,28 @@ class RunLogger:
         """One point of a metric: under a microsecond. `timestamp`: milliseconds since the epoch; now."""
         self._core.log_metric(key, value, step, timestamp)
 
-    def log_metrics(self, metrics: Mapping[str, float], step: int = 0, timestamp: Time | None = None) -> None:
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = 0, timestamp: Time | None = None) -> None:
         """Several metrics, all or none."""
-        self._core.log_metrics([(key, float(value)) for key, value in metrics.items()], step, _stamp(timestamp))
+        from ._wire import real, text, whole
+
+        rows = [(text("metrics: key", key), real(f"metrics[{key!r}]", value)) for key, value in metrics.items()]
+        self._core.log_metrics(rows, 0 if step is None else whole("step", step), _stamp(timestamp))
 
     def log_param(self, key: str, value: object) -> None:
         """A param; it can't be changed once it is set."""
-        self._core.log_params([(key, str(value))])
+        self._core.log_params(_pairs("params", {key: value}))
 
     def log_params(self, params: Mapping[str, object]) -> None:
         """Several params, all or none."""
-        self._core.log_params([(key, str(value)) for key, value in params.items()])
+        self._core.log_params(_pairs("params", params))
 
     def set_tag(self, key: str, value: object) -> None:
         """A tag of the run."""
-        self._core.set_tags([(key, str(value))])
+        self._core.set_tags(_pairs("tags", {key: value}))
 
     def set_tags(self, tags: Mapping[str, object]) -> None:
         """Several tags, all or none."""
-        self._core.set_tags([(key, str(value)) for key, value in tags.items()])
+        self._core.set_tags(_pairs("tags", tags))
 
     def log_input(
         self,
@@ -167,7 +170,7 @@ class RunLogger:
                 "schema": schema,
                 "profile": profile,
             },
-            [(key, str(value)) for key, value in (tags or {}).items()],
+            _pairs("tags", tags or {}),
         )
 
     def log_artifact(self, local_path: str | os.PathLike[str], artifact_path: str = "") -> None:
@@ -236,9 +239,15 @@ class RunLogger:
 def _stamp(timestamp: object) -> int | None:
     if timestamp is None:
         return None
-    from ._wire import milliseconds
+    from ._wire import moment
 
-    return milliseconds("timestamp", timestamp)
+    return moment("timestamp", timestamp)
+
+
+def _pairs(what: str, pairs: Mapping[str, object]) -> list[tuple[str, str]]:
+    from ._rows import pair_rows
+
+    return pair_rows(what, pairs)
 
 
 _open: weakref.WeakSet[RunLogger] = weakref.WeakSet()
