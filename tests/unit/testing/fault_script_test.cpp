@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -117,6 +118,9 @@ TEST_CASE("fault script: what is printed parses back to the same", "[testing][fa
       when().wrong_length(12),
       when().apply_late(1h, true),
       when().share(0).refuse(),
+      when().share(1e-7).reset(),
+      when().share(0.30000000000000004).drip(1e20),
+      when().share(5e-324).drip(1e-300),
   };
   const std::string text = to_string(script);
   INFO(text);
@@ -150,6 +154,12 @@ TEST_CASE("fault script: bad text is refused with line, word and what was expect
   CHECK_THAT(refusal("status 503 header ': x'"), contains("is not the name of a header"));
   CHECK_THAT(refusal("status 503 header \"A: x\\r\\nB: y\""), contains("control character"));
   CHECK_THAT(refusal("redirect 200 x"), contains("expected a status of 300..399"));
+  // The word that is wrong is named, not the one behind it.
+  CHECK_THAT(refusal("status 999"), contains("word 2 \"999\": expected a status"));
+  CHECK_THAT(refusal("redirect 404 /x"), contains("word 2 \"404\": expected a status"));
+  CHECK_THAT(refusal("when every 0 -> reset"), contains("word 3 \"0\": expected a number of 1"));
+  CHECK_THAT(refusal("when times 0 -> reset"), contains("word 3 \"0\": expected a number of 1"));
+  CHECK_THAT(refusal("truncate 99999999999999999"), contains("word 2 \"99999999999999999\": expected a number of b"));
   CHECK_THAT(refusal("wrong_length 0"), contains("expected a difference"));
   CHECK_THAT(refusal("when share 101% -> reset"), contains("expected a share"));
   CHECK_THAT(refusal("when share 5 -> reset"), contains("expected a share"));
@@ -166,6 +176,10 @@ TEST_CASE("fault script: bad text is refused with line, word and what was expect
   CHECK_THAT(refusal("refuse and delay 1s"), contains("can't be combined"));
   CHECK_THAT(refusal("reset and garbage"), contains("one other action"));
   CHECK_THAT(refusal("when from 2s until 1s -> reset"), contains("time window is empty"));
+  // All conditions must hold, so none can be overwritten by a later one.
+  CHECK_THAT(refusal("when path /a path /b -> reset"), contains("line 1: path is given twice"));
+  CHECK_THAT(refusal("when method GET nth 1 method POST -> reset"), contains("method is given twice"));
+  CHECK_THAT(refusal("when from 1s until 5s for 2s -> reset"), contains("until and for are given together"));
   // All of it is told at once.
   const std::string both = refusal("explode\ndelay\nreset");
   CHECK_THAT(both, contains("line 1"));
@@ -183,6 +197,7 @@ TEST_CASE("fault script: the builder refuses what makes no sense", "[testing][fa
   CHECK_THROWS_AS(script.add(when().nth(0).reset()), mlflowha::Exception);
   CHECK_THROWS_AS(script.add(when().delay(-1s)), mlflowha::Exception);
   CHECK_THROWS_AS(script.add(when().drip(0)), mlflowha::Exception);
+  CHECK_THROWS_AS(script.add(when().drip(std::numeric_limits<double>::infinity())), mlflowha::Exception);
   CHECK_THROWS_AS(script.add(when().truncate(-1)), mlflowha::Exception);
   CHECK(script.rules().empty());
 }

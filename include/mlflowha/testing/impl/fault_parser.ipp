@@ -12,6 +12,9 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <cstdint>
+#include <set>
+#include <string_view>
 #include <utility>
 
 MLFLOWHA_BEGIN_NAMESPACE
@@ -133,15 +136,19 @@ class FaultStatementParser {
     }
     if (is("when")) {
       ++at_;
-      bool any = false;
+      std::set<std::string_view> given;
       while (!is("->")) {
-        if (done() && any) return fail("another condition or \"->\" and an action");
+        if (done() && !given.empty()) return fail("another condition or \"->\" and an action");
+        const std::size_t name = at_;
         if (!condition()) return std::nullopt;
-        any = true;
+        if (!given.insert(statement_.words[name].text).second) {
+          return fail_rule(fmt::format("{} is given twice", statement_.words[name].text));
+        }
       }
-      if (!any) {
+      if (given.empty()) {
         return fail(conditions);
       }
+      if (given.count("until") != 0 && given.count("for") != 0) return fail_rule("until and for are given together");
       ++at_;
       if (length_) rule_.match.until = rule_.match.from + *length_;
     }
@@ -193,30 +200,22 @@ class FaultStatementParser {
     return status == std::errc{} && end == digits.data() + digits.size();
   }
 
-  /// Digits with an optional fraction; no sign, no exponent, whatever the locale.
-  static bool decimal(std::string_view digits, double& value) {
-    const std::size_t point = digits.find('.');
-    const std::string_view fraction = point == std::string_view::npos ? std::string_view{} : digits.substr(point + 1);
-    std::uint64_t before = 0;
-    std::uint64_t behind = 0;
-    if (!whole(digits.substr(0, point), before)) return false;
-    if (point != std::string_view::npos && (fraction.size() > 18 || !whole(fraction, behind))) return false;
-    double scale = 1;
-    for (std::size_t i = 0; i < fraction.size(); ++i) scale *= 10;
-    value = static_cast<double>(before) + static_cast<double>(behind) / scale;
-    return true;
-  }
-
-  bool number(std::uint64_t& value) {
-    if (done() || !whole(text(), value)) return false;
+  bool number(std::uint64_t& value, std::uint64_t low = 0, std::uint64_t high = UINT64_MAX) {
+    std::uint64_t read = 0;
+    if (done() || !whole(text(), read) || read < low || read > high) return false;
+    value = read;
     ++at_;
     return true;
   }
 
+  /// Digits with an optional fraction, no sign, no exponent, whatever the locale; then a unit.
   static bool split_unit(std::string_view word, double& value, std::string_view& unit) {
-    const std::size_t end = std::min(word.find_first_not_of("0123456789."), word.size());
-    unit = word.substr(end);
-    return decimal(word.substr(0, end), value);
+    const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
+    if (word.empty() || !is_digit(word.front())) return false;
+    const auto [end, status] = std::from_chars(word.data(), word.data() + word.size(), value, std::chars_format::fixed);
+    if (status != std::errc{} || !is_digit(*(end - 1))) return false;
+    unit = word.substr(static_cast<std::size_t>(end - word.data()));
+    return true;
   }
 
   bool duration(Duration& time) {
@@ -306,9 +305,9 @@ class FaultStatementParser {
       return true;
     }
     if (take("after")) return number(match.after) || wrong("how many are spared, such as 10");
-    if (take("every")) return (number(match.every) && match.every > 0) || wrong("a number of 1 or more");
+    if (take("every")) return number(match.every, 1) || wrong("a number of 1 or more");
     if (take("share")) return share() || wrong("a share such as 5% or 0.05");
-    if (take("times")) return (number(match.times) && match.times > 0) || wrong("a number of 1 or more");
+    if (take("times")) return number(match.times, 1) || wrong("a number of 1 or more");
     return wrong(conditions);
   }
 
@@ -339,7 +338,7 @@ class FaultStatementParser {
 
   bool status_action(FaultKind kind) {
     std::uint64_t code = 0;
-    if (!number(code) || code < 200 || code > 599) return wrong("a status of 200..599");
+    if (!number(code, 200, 599)) return wrong("a status of 200..599");
     rule_.status(static_cast<int>(code));
     rule_.actions.back().kind = kind;
     return reply_details(rule_.actions.back());
@@ -357,8 +356,8 @@ class FaultStatementParser {
   bool redirect_action() {
     std::uint64_t code = 307;
     std::string url;
-    number(code);
-    if (code < 300 || code > 399) return wrong("a status of 300..399");
+    const bool is_code = !done() && text().find_first_not_of("0123456789") == std::string_view::npos;
+    if (is_code && !text().empty() && !number(code, 300, 399)) return wrong("a status of 300..399");
     if (!word(url)) return wrong("where to redirect to, such as http://elsewhere:5000/");
     rule_.redirect(url, static_cast<int>(code));
     return true;
@@ -408,8 +407,8 @@ class FaultStatementParser {
     if (take("delay")) return duration(time) ? (rule_.delay(time), true) : wrong(a_duration);
     if (take("truncate")) {
       constexpr std::uint64_t limit = std::uint64_t{1} << 40U;
-      return number(bytes) && bytes <= limit ? (rule_.truncate(static_cast<std::int64_t>(bytes)), true)
-                                             : wrong("a number of bytes");
+      return number(bytes, 0, limit) ? (rule_.truncate(static_cast<std::int64_t>(bytes)), true)
+                                     : wrong("a number of bytes");
     }
     if (take("status")) return status_action(FaultKind::status);
     if (take("apply_then_status")) return status_action(FaultKind::apply_then_status);

@@ -8,6 +8,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
+#include <cmath>
 #include <utility>
 
 MLFLOWHA_BEGIN_NAMESPACE
@@ -80,7 +82,9 @@ MLFLOWHA_INLINE std::string complaint(const FaultAction& action) {
       if (action.time < Duration::zero()) return fmt::format("{} by a negative time", to_string(action.kind));
       return "";
     case FaultKind::drip:
-      if (!(action.bytes_per_second > 0)) return "drip needs a rate above 0";
+      if (!(action.bytes_per_second > 0) || !std::isfinite(action.bytes_per_second)) {
+        return "drip needs a rate above 0, and a finite one";
+      }
       return "";
     case FaultKind::truncate:
       if (action.bytes < 0) return "truncate needs a length of 0 or more";
@@ -149,6 +153,12 @@ MLFLOWHA_INLINE std::string duration_text(Duration time) {
   return "";  // not reached: everything is divisible by 1
 }
 
+/// The shortest digits that read as this number, without the exponent that the language hasn't.
+MLFLOWHA_INLINE std::string decimal_text(double number) {
+  char digits[1100];  // the longest double has 309 digits before the point, the smallest 1,074 behind it
+  return {digits, std::to_chars(digits, digits + sizeof digits, number, std::chars_format::fixed).ptr};
+}
+
 /// One word of the language, in quotes where it needs them.
 MLFLOWHA_INLINE std::string quote_word(std::string_view text) {
   const bool plain = !text.empty() && text != "->" && text != "and" &&
@@ -199,7 +209,7 @@ MLFLOWHA_INLINE std::string action_text(const FaultAction& action) {
       if (action.silent) text += " silent";
       break;
     case FaultKind::drip:
-      text += fmt::format(" {}B/s", action.bytes_per_second);
+      text += fmt::format(" {}B/s", decimal_text(action.bytes_per_second));
       break;
     case FaultKind::truncate:
       text += fmt::format(" {}", action.bytes);
@@ -367,7 +377,7 @@ MLFLOWHA_INLINE std::string to_string(const FaultRule& rule) {
   if (!match.nth.empty()) conditions += " nth " + detail::ranges_text(match.nth);
   if (match.after != 0) conditions += fmt::format(" after {}", match.after);
   if (match.every != 1) conditions += fmt::format(" every {}", match.every);
-  if (match.share != 1) conditions += fmt::format(" share {}", match.share);
+  if (match.share != 1) conditions += " share " + detail::decimal_text(match.share);
   if (match.times != 0) conditions += fmt::format(" times {}", match.times);
   std::string text = conditions.empty() ? "" : "when" + conditions + " -> ";
   for (std::size_t i = 0; i < rule.actions.size(); ++i) {
