@@ -320,6 +320,21 @@ TEST_CASE("FakeTransport: handlers may throw and endpoints have to be addresses"
   CHECK_THROWS_AS(net.transport.add("nonsense", net.backend), mlflowha::Exception);
 }
 
+TEST_CASE("FakeTransport: latencies that can't be drawn are refused", "[testing][transport]") {
+  const auto clock = std::make_shared<FakeClock>();
+  FakeTransportOptions options;
+  options.min_latency = 50ms;  // and the default of max_latency, 2 ms
+  try {
+    const FakeTransport transport(clock, options);
+    FAIL("accepted");
+  } catch (const mlflowha::Exception& refused) {
+    CHECK_THAT(refused.error().message, contains("min_latency is 50 ms, expected 0 .. max_latency, which is 2 ms"));
+  }
+  options.min_latency = -1ms;
+  CHECK_THROWS_AS(FakeTransport(clock, options), mlflowha::Exception);
+  CHECK_THROWS_AS(FakeTransport(nullptr), mlflowha::Exception);
+}
+
 TEST_CASE("FakeTransport: probes travel while the time passes", "[testing][transport]") {
   Net net(script("when path /health -> delay 100ms; when path /version -> black_hole"));
   const Uri uri = mlflowha::parse_uri(a).value();

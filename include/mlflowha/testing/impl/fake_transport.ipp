@@ -344,7 +344,17 @@ class FakeTransportState : public std::enable_shared_from_this<FakeTransportStat
 }  // namespace detail
 
 MLFLOWHA_INLINE FakeTransport::FakeTransport(std::shared_ptr<FakeClock> clock, FakeTransportOptions options)
-    : clock_(std::move(clock)), state_(std::make_shared<detail::FakeTransportState>(*clock_, options)) {}
+    : clock_(std::move(clock)) {
+  if (!clock_)
+    mlflowha::detail::throw_exception(invalid_argument("FakeTransport: clock is null, expected a FakeClock"));
+  if (options.min_latency < Duration::zero() || options.min_latency > options.max_latency) {
+    using Milliseconds = std::chrono::duration<double, std::milli>;
+    mlflowha::detail::throw_exception(invalid_argument(
+        fmt::format("FakeTransportOptions::min_latency is {} ms, expected 0 .. max_latency, which is {} ms",
+                    Milliseconds(options.min_latency).count(), Milliseconds(options.max_latency).count())));
+  }
+  state_ = std::make_shared<detail::FakeTransportState>(*clock_, options);
+}
 
 MLFLOWHA_INLINE FakeTransport::~FakeTransport() = default;
 
