@@ -207,6 +207,17 @@ TEST_CASE("FakeServer: a paused server is silent, and what it missed depends on 
   }
 }
 
+TEST_CASE("FakeServer: starting a paused server that is open changes nothing", "[testing][fault]") {
+  FakeServer server;
+  RawClient client(server.port());
+  server.pause();
+  client.send(raw_create_run());
+  server.start();
+  CHECK(client.read_until("HTTP", 50ms).empty());
+  server.resume();
+  CHECK_THAT(client.read_until("\"inputs\""), contains("HTTP/1.1 200"));
+}
+
 TEST_CASE("FakeServer: pausing holds back delayed answers", "[testing][fault]") {
   in_time(100ms, [](std::chrono::milliseconds delay) {
     FakeServer server;

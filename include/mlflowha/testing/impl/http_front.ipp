@@ -80,6 +80,7 @@ class HttpFront {
 
   void start() {
     run([this] {
+      if (running_) return;
       running_ = true;
       paused_ = false;
       update_listener();
