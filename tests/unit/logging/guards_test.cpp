@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -192,6 +193,26 @@ TEST_CASE("a buffer's limit holds for what isn't a metric, too", "[logging][run_
   // Nor does a full buffer keep close() from ending the run.
   REQUIRE(logger.close(1min).value().drained);
   CHECK(f.only_run().status == "FINISHED");
+}
+
+TEST_CASE("a blank MLFLOWHA_SPOOL_DIR counts as not set", "[logging][run_logger]") {
+  LoggerFixture f;
+  f.options.directory.clear();
+  const std::filesystem::path before = std::filesystem::current_path();
+  std::filesystem::current_path(f.directory.path());
+  const auto start_with = [&](const std::string& value) {
+    ::setenv("MLFLOWHA_SPOOL_DIR", value.c_str(), 1);
+    const Result<RunLogger> logger = RunLogger::start(f.client, f.options);
+    INFO((logger ? "" : logger.error().message));
+    CHECK(logger);
+  };
+  start_with("");
+  start_with("  ");
+  CHECK(std::filesystem::exists(f.directory / "mlflowha-spool"));
+  start_with(f.directory / "mine");
+  CHECK(std::filesystem::exists(f.directory / "mine"));
+  ::unsetenv("MLFLOWHA_SPOOL_DIR");
+  std::filesystem::current_path(before);
 }
 
 TEST_CASE("a logger that is dropped writes what it has, whoever else uses the spool", "[logging][run_logger]") {

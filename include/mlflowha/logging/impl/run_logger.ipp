@@ -193,7 +193,9 @@ MLFLOWHA_INLINE const std::string& RunLogger::local_id() const noexcept { return
 
 MLFLOWHA_INLINE Result<RunLogger> RunLogger::start(Client client, RunLoggerOptions options) {
   if (options.directory.empty()) {
-    options.directory = process_environment().get("MLFLOWHA_SPOOL_DIR").value_or("mlflowha-spool");
+    const std::string variable = process_environment().get("MLFLOWHA_SPOOL_DIR").value_or("");
+    const bool blank = variable.find_first_not_of(" \t\r\n") == std::string::npos;  // counts as not set, as elsewhere
+    options.directory = blank ? "mlflowha-spool" : variable;
   }
   if (!options.experiment.empty() && !options.experiment_id.empty()) {
     return invalid_argument(fmt::format("experiment \"{}\" and experiment_id \"{}\" are given together; expected one",
