@@ -108,6 +108,30 @@ TEST_CASE("one time limit is enough, and the others go along with it", "[client]
   CHECK(source_of(options, "timeouts.connect") == (row.moves_connect ? row.name : "default"));
 }
 
+TEST_CASE("what a variable moves along is set by that variable", "[client][environment]") {
+  const ClientOptions options = ClientOptions::from_env(FakeEnvironment{{"MLFLOW_TRACKING_URI", "http://a"},
+                                                                        {"MLFLOW_CIRCUIT_BREAKER_TIMEOUT", "600"},
+                                                                        {"MLFLOW_HTTP_REQUEST_TIMEOUT", "120"}})
+                                    .value();
+  CHECK(options.breaker.open_for_max == 600s);
+  CHECK(source_of(options, "breaker.open_for_max") == "MLFLOW_CIRCUIT_BREAKER_TIMEOUT");
+  CHECK(source_of(options, "breaker.probe_lease") == "MLFLOW_HTTP_REQUEST_TIMEOUT");
+}
+
+TEST_CASE("the ends of a time limit's range can be used", "[client][environment]") {
+  const char* name = GENERATE("MLFLOWHA_CALL_TIMEOUT", "MLFLOWHA_ATTEMPT_TIMEOUT", "MLFLOW_HTTP_REQUEST_TIMEOUT");
+  const char* seconds = GENERATE("0.002", "86400");
+  INFO(name << "=" << seconds);
+  const auto options = ClientOptions::from_env(FakeEnvironment{{"MLFLOW_TRACKING_URI", "http://a"}, {name, seconds}});
+  REQUIRE(options);
+  const auto config = make_config(*options);
+  INFO((config ? "" : config.error().message));
+  CHECK(config);
+  CHECK_THAT(
+      ClientOptions::from_env(FakeEnvironment{{"MLFLOW_TRACKING_URI", "http://a"}, {name, "0.001"}}).error().message,
+      contains(std::string(name) + ": value is \"0.001\", expected a number of seconds, 0.002..86400"));
+}
+
 TEST_CASE("time limits that were given and don't fit are refused", "[client][environment]") {
   const FakeEnvironment both{
       {"MLFLOW_TRACKING_URI", "http://a"}, {"MLFLOWHA_CALL_TIMEOUT", "5"}, {"MLFLOWHA_ATTEMPT_TIMEOUT", "6"}};
@@ -173,7 +197,8 @@ TEST_CASE("every variable that can't be used is named with value and range", "[c
 }
 
 TEST_CASE("an address for the Python plugin is an endpoint list", "[config][environment]") {
-  const FakeEnvironment environment{{"MLFLOW_TRACKING_URI", "mlflowha+https://a:1,b:2"}};
+  const char* address = GENERATE("mlflowha+https://a:1,b:2", " mlflowha+https://a:1, mlflowha+https://b:2 ");
+  const FakeEnvironment environment{{"MLFLOW_TRACKING_URI", address}};
   const ClientOptions options = ClientOptions::from_env(environment).value();
   CHECK(options.endpoints == std::vector<std::string>{"https://a:1", "https://b:2"});
 }

@@ -163,7 +163,15 @@ MLFLOWHA_INLINE Result<Config> make_config(ClientOptions options) {
 
   // A probe that is carried by a call may take a whole attempt before it reports.
   if (options.breaker.probe_lease <= options.timeouts.attempt) {
-    options.breaker.probe_lease = options.timeouts.attempt + std::chrono::seconds(1);
+    options.breaker.probe_lease =
+        std::min<Duration>(options.timeouts.attempt + std::chrono::seconds(1), std::chrono::hours(24));
+    // Whoever set the attempts has moved the lease along.
+    const std::string attempt = detail::show(options.timeouts.attempt);
+    for (SettingOrigin origin : std::vector<SettingOrigin>(options.origins)) {
+      if (origin.setting != "timeouts.attempt" || origin.value != attempt) continue;
+      options.origins.push_back(
+          {"breaker.probe_lease", std::move(origin.source), detail::show(options.breaker.probe_lease)});
+    }
   }
   config.pool_.selection = options.pool.selection;
   config.pool_.breaker = options.breaker;

@@ -76,7 +76,7 @@ class EnvironmentReader {
     return number;
   }
 
-  std::optional<double> number(std::string_view name, double low, double high) {
+  std::optional<double> number(std::string_view name, double low, double high, std::string_view what = "a number") {
     const auto value = text(name);
     if (!value) return std::nullopt;
     const std::string_view digits = trim(*value);
@@ -84,14 +84,14 @@ class EnvironmentReader {
     const auto [end, status] = std::from_chars(digits.data(), digits.data() + digits.size(), result);
     if (status != std::errc{} || end != digits.data() + digits.size() || !std::isfinite(result) || result < low ||
         result > high) {
-      fault(name, *value, fmt::format("a number, {}..{}", low, high));
+      fault(name, *value, fmt::format("{}, {}..{}", what, low, high));
       return std::nullopt;
     }
     return result;
   }
 
   std::optional<Duration> seconds(std::string_view name, double low, double high) {
-    const auto value = number(name, low, high);
+    const auto value = number(name, low, high, "a number of seconds");
     if (!value) return std::nullopt;
     return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(*value));
   }
@@ -116,14 +116,27 @@ class EnvironmentReader {
   std::string faults_;
 };
 
+/// Without what the plugin of the Python package is addressed by, in whichever items it stands: the commands of the
+/// same environment are to work, too.
+MLFLOWHA_INLINE std::string without_plugin_prefix(std::string_view list) {
+  static constexpr std::string_view plugin = "mlflowha+";
+  std::string plain;
+  for (;;) {
+    const std::size_t comma = list.find(',');
+    std::string_view item = trim(list.substr(0, comma));
+    if (item.substr(0, plugin.size()) == plugin) item.remove_prefix(plugin.size());
+    plain += item;
+    if (comma == std::string_view::npos) return plain;
+    plain += ',';
+    list.remove_prefix(comma + 1);
+  }
+}
+
 MLFLOWHA_INLINE void read_endpoints(EnvironmentReader& in, ClientOptions& options) {
   for (std::string_view name : {"MLFLOWHA_ENDPOINTS", "MLFLOW_TRACKING_URI"}) {
     const auto value = in.text(name);
     if (!value) continue;
-    // What the plugin of the Python package is addressed by: the commands of the same environment are to work, too.
-    constexpr std::string_view plugin = "mlflowha+";
-    const bool prefixed = std::string_view(*value).substr(0, plugin.size()) == plugin;
-    const auto list = parse_endpoint_list(prefixed ? std::string_view(*value).substr(plugin.size()) : *value);
+    const auto list = parse_endpoint_list(without_plugin_prefix(*value));
     if (!list) {
       in.fault(fmt::format("{}: {}", name, list.error().message));
       return;
@@ -194,8 +207,11 @@ MLFLOWHA_INLINE void read_breaker_and_pool(EnvironmentReader& in, ClientOptions&
   }
   if (const auto open = in.seconds("MLFLOW_CIRCUIT_BREAKER_TIMEOUT", 0.001, 86400)) {
     options.breaker.open_for = *open;
-    if (options.breaker.open_for_max < *open) options.breaker.open_for_max = *open;
     in.origin("breaker.open_for", "MLFLOW_CIRCUIT_BREAKER_TIMEOUT");
+    if (options.breaker.open_for_max < *open) {
+      options.breaker.open_for_max = *open;
+      in.origin("breaker.open_for_max", "MLFLOW_CIRCUIT_BREAKER_TIMEOUT");
+    }
   }
   if (const auto selection = in.text("MLFLOWHA_SELECTION")) {
     const std::string_view value = trim(*selection);
@@ -213,9 +229,10 @@ MLFLOWHA_INLINE void read_breaker_and_pool(EnvironmentReader& in, ClientOptions&
 }
 
 MLFLOWHA_INLINE void read_timeouts(EnvironmentReader& in, ClientOptions& options) {
-  const auto call = in.seconds("MLFLOWHA_CALL_TIMEOUT", 0.001, 86400);
-  const auto attempt = in.seconds("MLFLOWHA_ATTEMPT_TIMEOUT", 0.001, 86400);
-  const auto mlflow = in.seconds("MLFLOW_HTTP_REQUEST_TIMEOUT", 0.001, 86400);
+  // 2 ms: whatever is shorter leaves no whole millisecond to connect in.
+  const auto call = in.seconds("MLFLOWHA_CALL_TIMEOUT", 0.002, 86400);
+  const auto attempt = in.seconds("MLFLOWHA_ATTEMPT_TIMEOUT", 0.002, 86400);
+  const auto mlflow = in.seconds("MLFLOW_HTTP_REQUEST_TIMEOUT", 0.002, 86400);
   const auto connect = in.seconds("MLFLOWHA_CONNECT_TIMEOUT", 0.001, 86400);
   // Where a variable moves another setting along, so that the two fit, it is named as that one's origin, too.
   constexpr std::string_view call_name = "MLFLOWHA_CALL_TIMEOUT";
