@@ -1,3 +1,4 @@
+#include <mlflowha/core/uri.hpp>
 #include <mlflowha/testing/fake_backend.hpp>
 
 #include <nlohmann/json.hpp>
@@ -452,6 +453,30 @@ TEST_CASE("FakeBackend: searching runs", "[testing][backend]") {
     CHECK(server.post("runs/search", {{"max_results", 50001}}).status == 400);
     CHECK(server.post("runs/search", {{"experiment_ids", {"x"}}}).status == (v3 ? 400 : 200));
   }
+}
+
+TEST_CASE("FakeBackend: lists in filters of the registry", "[testing][backend]") {
+  const auto search = [](Server& server, const std::string& entities, const std::string& filter) {
+    return server.get(entities + "/search?filter=" + mlflowha::percent_encode(filter));
+  };
+  Server v3;
+  Server v2(ServerVersion::v2);
+  for (Server* server : {&v3, &v2}) {
+    for (const char* name : {"a", "b"}) {
+      v3.ok(server->post("registered-models/create", {{"name", name}}));
+      v3.ok(server->post("model-versions/create", {{"name", name}, {"source", "s3://bucket/model"}}));
+    }
+  }
+  CHECK(v3.ok(search(v3, "registered-models", "name IN ('a', 'x')"))["registered_models"].size() == 1);
+  CHECK(v3.ok(search(v3, "registered-models", "name NOT IN ('a')"))["registered_models"][0]["name"] == "b");
+  CHECK(v3.ok(search(v3, "model-versions", "name IN ('a', 'b')"))["model_versions"].size() == 2);
+  CHECK(message(search(v3, "model-versions", "source_path IN ('x')")) ==
+        "Only ['name', 'run_id'] attributes support comparison with a list of quoted string values.");
+  for (const char* entities : {"registered-models", "model-versions"}) {
+    CHECK(message(search(v2, entities, "name IN ('a')")) ==
+          "Only the 'run_id' attribute supports comparison with a list of quoted string values.");
+  }
+  CHECK(v2.ok(search(v2, "model-versions", "run_id IN ('x')")).empty());
 }
 
 TEST_CASE("FakeBackend: bodies that are no JSON object", "[testing][backend]") {

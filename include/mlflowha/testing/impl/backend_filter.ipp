@@ -282,9 +282,12 @@ class SearchParser {
 
   void list(Comparison& result) {
     if (result.entity != Entity::attribute || !contains(schema_.listable, result.key)) {
-      refuse(schema_.v3 ? fmt::format("Only ['{}'] attributes support comparison with a list of quoted string values.",
-                                      schema_.listable.front())
-                        : "Only the 'run_id' attribute supports comparison with a list of quoted string values.");
+      if (!schema_.v3) refuse("Only the 'run_id' attribute supports comparison with a list of quoted string values.");
+      std::string names;
+      for (const std::string_view name : schema_.listable) {
+        names += fmt::format("{}'{}'", names.empty() ? "" : ", ", name);
+      }
+      refuse(fmt::format("Only [{}] attributes support comparison with a list of quoted string values.", names));
     }
     ++at_;
     for (;;) {

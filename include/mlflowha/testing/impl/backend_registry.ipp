@@ -190,6 +190,7 @@ MLFLOWHA_INLINE Json BackendState::search_registered_models(ParsedRequest& reque
   order_schema.attributes = {"name", "timestamp", "last_updated_timestamp"};
   schema.runs = order_schema.runs = false;
   schema.v3 = v3();
+  if (v3()) schema.listable = {"name"};
   const auto cell_of = [](const RegisteredModelRow& row, Entity entity, const std::string& key) {
     if (entity == Entity::tag) return cell_of_tag(row.tags, key);
     return key == "name" ? Cell(row.name) : Cell(static_cast<double>(row.last_update_time));

@@ -144,6 +144,7 @@ MLFLOWHA_INLINE Json BackendState::search_model_versions(ParsedRequest& request)
   schema.attributes = {"name", "version_number", "run_id", "source_path"};
   schema.numbers = {"version_number"};
   schema.listable = {"run_id"};
+  if (v3()) schema.listable = {"name", "run_id"};
   SearchSchema order_schema;
   order_schema.attributes = {"name", "version_number", "creation_timestamp", "last_updated_timestamp"};
   schema.runs = order_schema.runs = false;
