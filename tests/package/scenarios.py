@@ -148,6 +148,14 @@ class Scenarios:
         self.configure_consumer("versions", fails=True, COMPONENTS="nonsense")
         self.expect("nonsense", self.output)
 
+    def missing_needs(self) -> None:
+        """A component that is there, but not what it needs: the message names that."""
+        disabled = {"CMAKE_DISABLE_FIND_PACKAGE_nlohmann_json": "ON"}
+        self.configure_consumer("missing_needs", **disabled)  # the compiled library doesn't need it
+        for component in ("header_only", "logging_header_only", "testing_header_only"):
+            self.configure_consumer("missing_needs", fails=True, COMPONENTS=component, **disabled)
+            self.expect(f"component {component} needs: nlohmann_json", re.sub(r"\s+", " ", self.output))
+
     def subdirectory(self) -> None:
         options = {"MODE": "subdirectory", "MLFLOWHA_SOURCE_DIR": str(ROOT)}
         self.consume("subdirectory", SUBJECT="mlflowha::mlflowha", **options)

@@ -497,6 +497,11 @@ TEST_CASE("FakeBackend: bodies that are no JSON object", "[testing][backend]") {
   CHECK_THAT(message(server.backend.handle(request, server.now)), contains("Content-Type must be one of"));
   request.content_type = "";
   CHECK_THAT(message(server.backend.handle(request, server.now)), contains("Content-Type header is missing"));
+  request.method = Method::del;  // there nobody looks at the type
+  request.target = "/api/2.0/mlflow/registered-models/delete";
+  CHECK_THAT(message(server.backend.handle(request, server.now)), contains("Missing value for required parameter"));
+  request.method = Method::post;
+  request.target = "/api/2.0/mlflow/experiments/create";
   request.content_type = "application/json; charset=utf-8";
   request.body = R"({"name": "y"})";
   CHECK(server.backend.handle(request, server.now).status == 200);

@@ -214,8 +214,10 @@ MLFLOWHA_INLINE Response BackendState::dispatch(const Request& request, std::str
     raw = query_json(query, operation->message);
   } else {
     const std::string_view type = std::string_view(request.content_type).substr(0, request.content_type.find(';'));
-    if (type.empty()) refuse("Bad Request. Content-Type header is missing.");
-    if (type != "application/json") refuse("Bad Request. Content-Type must be one of ['application/json'].");
+    const bool looked_at = request.method == Method::post || request.method == Method::put;
+    if (looked_at && type.empty()) refuse("Bad Request. Content-Type header is missing.");
+    if (looked_at && type != "application/json")
+      refuse("Bad Request. Content-Type must be one of ['application/json'].");
     auto parsed = parse_python_json(request.body);
     if (!parsed && name == "runs/log-batch") throw Crash{};  // this handler looks at the body before it checks it
     if (parsed && parsed->is_string()) parsed = parse_python_json(parsed->get_ref<const std::string&>());
