@@ -33,8 +33,8 @@ int run(int argc, char** argv) {
   const std::uint64_t count = flags.number("servers", 1, 1000);
   mlflowha::testing::BackendOptions backend_options;
   backend_options.seed = flags.number("seed", 1, UINT64_MAX);
-  const std::uint64_t version = flags.number("mlflow", 3, 3);
-  if (version < 2) throw Usage{"--mlflow is " + std::to_string(version) + ", expected 2 or 3"};
+  const std::uint64_t version = flags.number("mlflow", 3, UINT64_MAX);
+  if (version != 2 && version != 3) throw Usage{"--mlflow is " + std::to_string(version) + ", expected 2 or 3"};
   backend_options.version = version == 2 ? mlflowha::testing::ServerVersion::v2 : mlflowha::testing::ServerVersion::v3;
   mlflowha::testing::FakeServerOptions options;
   options.port = static_cast<std::uint16_t>(flags.number("port", 0, UINT16_MAX));

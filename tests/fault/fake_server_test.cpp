@@ -207,6 +207,19 @@ TEST_CASE("FakeServer: a paused server is silent, and what it missed depends on 
   }
 }
 
+TEST_CASE("FakeServer: half a credential is refused, not passed over", "[testing][fault]") {
+  const auto refused = [](const char* username, const char* password, const char* bearer) {
+    FakeServerOptions options;
+    options.username = username;
+    options.password = password;
+    options.bearer = bearer;
+    CHECK_THROWS_AS(FakeServer(std::make_shared<FakeBackend>(), options), mlflowha::Exception);
+  };
+  refused("bob", "", "");
+  refused("", "secret", "");
+  refused("bob", "secret", "token");
+}
+
 TEST_CASE("FakeServer: starting a paused server that is open changes nothing", "[testing][fault]") {
   FakeServer server;
   RawClient client(server.port());

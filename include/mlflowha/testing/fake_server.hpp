@@ -44,7 +44,8 @@ struct FakeServerOptions {
 /// Runs from construction to destruction, on a thread of its own. Thread-safe.
 class MLFLOWHA_EXPORT FakeServer {
  public:
-  /// \throws Exception when the port can't be bound.
+  /// \throws Exception when the port can't be bound, or a username stands without a password (or the reverse) or beside
+  /// a token.
   explicit FakeServer(std::shared_ptr<FakeBackend> backend = std::make_shared<FakeBackend>(),
                       const FakeServerOptions& options = {});
   /// Stops and joins.

@@ -455,6 +455,29 @@ TEST_CASE("FakeBackend: searching runs", "[testing][backend]") {
   }
 }
 
+TEST_CASE("FakeBackend: names and places that MLflow refuses", "[testing][backend]") {
+  Server v3;
+  Server v2(ServerVersion::v2);
+  for (Server* server : {&v3, &v2}) {
+    CHECK(message(server->post("experiments/create", {{"name", "e"}, {"artifact_location", "s3://b/p#f"}})) ==
+          "'artifact_location' URL can't include fragments or params.");
+    for (const char* place : {"#", "a?b", "s3://b/../p", ""}) {
+      const std::string name = std::string("at ") + place;
+      CHECK(server->post("experiments/create", {{"name", name}, {"artifact_location", place}}).status == 200);
+    }
+  }
+  const json longer{{"experiment_id", "1"}, {"new_name", std::string(501, 'x')}};
+  CHECK(v3.post("experiments/update", longer).status == 400);
+  CHECK(v2.post("experiments/update", longer).status == 200);
+  for (const char* name : {".", ".."}) {
+    CHECK_THAT(message(v3.post("registered-models/create", {{"name", name}})), contains("would resolve to"));
+    CHECK(v2.post("registered-models/create", {{"name", name}}).status == 200);
+  }
+  CHECK(message(v3.post("registered-models/create", {{"name", " "}})) ==
+        "Missing value for required parameter 'name'.");
+  CHECK(v3.post("registered-models/create", {{"name", "a "}}).status == 200);
+}
+
 TEST_CASE("FakeBackend: lists in filters of the registry", "[testing][backend]") {
   const auto search = [](Server& server, const std::string& entities, const std::string& filter) {
     return server.get(entities + "/search?filter=" + mlflowha::percent_encode(filter));

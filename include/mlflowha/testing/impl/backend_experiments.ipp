@@ -76,6 +76,9 @@ MLFLOWHA_INLINE Json BackendState::create_experiment(ParsedRequest& request) {
   std::string location = request.text_value("artifact_location");
   if (name.empty()) refuse("Invalid experiment name: ''");
   check_length("name", name, max_experiment_name_length);
+  if (const std::size_t hash = location.find('#'); hash != std::string::npos && hash + 1 < location.size()) {
+    refuse("'artifact_location' URL can't include fragments or params.");
+  }
   if (v3() && location.substr(0, 5) == "runs:") {
     refuse(fmt::format("Artifact location cannot be a runs:/ URI. Given: '{}'", location));
   }
@@ -222,7 +225,7 @@ MLFLOWHA_INLINE Json BackendState::restore_experiment(ParsedRequest& request) {
 MLFLOWHA_INLINE Json BackendState::update_experiment(ParsedRequest& request) {
   request.required("experiment_id").text("experiment_id").required("new_name").text("new_name");
   const std::string name = request.text_value("new_name");
-  check_length("name", name, max_experiment_name_length);
+  if (v3()) check_length("name", name, max_experiment_name_length);
   use_database(true);
   ExperimentRow& row = experiment(request.text_value("experiment_id"), true, true);
   if (row.deleted) refuse("Cannot rename a non-active experiment.", "INVALID_STATE");

@@ -34,9 +34,11 @@ MLFLOWHA_INLINE const MessageType& registry_request() {
 }
 
 MLFLOWHA_INLINE void check_model_name_v3(const std::string& name) {
+  if (name.find_first_not_of(' ') == std::string::npos) refuse("Missing value for required parameter 'name'.");
   if (name.find_first_of("/:") != std::string::npos) {
     refuse(fmt::format("Invalid model name '{}'. Names cannot contain '/' or ':'.", name));
   }
+  if (name == "." || name == "..") check_name(name, "name");
 }
 
 MLFLOWHA_INLINE void BackendState::check_model_name(const std::string& name) const {

@@ -33,7 +33,12 @@ class FakeServerState {
       : backend_(std::move(backend)),
         latency_(options.latency),
         version_(options.version.value_or(backend_->version())) {
-    if (!options.username.empty()) {
+    const bool basic = !options.username.empty();
+    if (basic == options.password.empty() || (basic && !options.bearer.empty())) {
+      mlflowha::detail::throw_exception(
+          invalid_argument("FakeServerOptions: expected username and password, or bearer, or none of them"));
+    }
+    if (basic) {
       authorization_ = "Basic " + base64(options.username + ":" + options.password);
       challenge_ = "Basic realm=\"mlflow\"";
     } else if (!options.bearer.empty()) {
