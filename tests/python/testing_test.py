@@ -89,3 +89,9 @@ def test_a_forked_child_leaves_servers_and_proxies_to_its_parent() -> None:
             os.waitpid(pid, 0)
         assert ended == (pid, 0)
         assert Client(proxy.url).get_experiment("0").name == "Default"
+
+
+@pytest.mark.parametrize("latency", [-1.0, float("nan"), float("inf"), 1e300])
+def test_a_latency_that_is_none_is_refused(latency: float) -> None:
+    with pytest.raises(ValueError, match=r"latency: value is .*, expected 0\.\.86400 seconds"):
+        FakeServer(latency=latency)

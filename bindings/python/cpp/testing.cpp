@@ -41,6 +41,9 @@ testing::ServerVersion release_of(int major) {
 }
 
 mlflowha::Duration seconds(double value) {
+  if (!(value >= 0 && value <= 86400)) {
+    throw py::value_error("latency: value is " + std::to_string(value) + ", expected 0..86400 seconds");
+  }
   return std::chrono::duration_cast<mlflowha::Duration>(std::chrono::duration<double>(value));
 }
 
