@@ -207,7 +207,8 @@ def listing() -> Iterator[Callable[[str], str]]:
             def do_GET(self) -> None:
                 if "/artifacts/list" in self.path:
                     entry = {"path": path, "is_dir": is_dir, "file_size": "1"}
-                    listed = {"root_uri": "mlflow-artifacts:/0/r/artifacts", "files": [entry], "next_page_token": next(ring)}
+                    listed = {"root_uri": "mlflow-artifacts:/0/r/artifacts", "files": [entry]}
+                    listed["next_page_token"] = next(ring)
                     body = json.dumps(listed).encode()
                 elif self.path.startswith("/version"):
                     body = b"3.17.2"
