@@ -46,6 +46,24 @@ def test_ctrl_c_ends_a_wait_between_attempts(mlflowha_server: FakeServer) -> Non
     assert best < 0.1
 
 
+def test_ctrl_c_ends_the_reading_back_of_a_run(mlflowha_server: FakeServer, tmp_path: Path) -> None:
+    def interrupted_close() -> float:
+        mlflowha_server.set_faults("")
+        client = Client(mlflowha_server.url)
+        with RunLogger(client, directory=tmp_path, durability="each") as logger:
+            logger.log_metric("m", 1.0)
+            assert logger.flush(10).drained
+            mlflowha_server.set_faults("when path /runs/get -> delay 20s")
+            took = time_to_interrupt(lambda: logger.close(20))
+        report = logger.close()
+        assert report.drained
+        assert report.verified is not None and not report.verified.done
+        return took
+
+    assert min(interrupted_close() for _ in range(3)) < 0.1
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_ctrl_c_ends_a_transfer(mlflowha_server: FakeServer, tmp_path: Path) -> None:
     client = Client(mlflowha_server.url)
     run_id = client.create_run("0").info.run_id

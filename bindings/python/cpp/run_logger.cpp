@@ -50,6 +50,7 @@ struct Logger {
   bool ended = false;
   /// log_metric never waits: neither for the disk nor for room.
   bool quick = false;
+  std::optional<mlflowha::CloseReport> report;  ///< of the close() that did it
 };
 
 /// f() without the GIL; the value or the exception.
@@ -231,6 +232,7 @@ mlflowha::FlushReport flush(const Logger& self, Duration timeout) {
 }
 
 py::dict close(Logger& self, Duration timeout) {
+  if (self.report) return to_dict(*self.report);
   const auto clock = mlflowha::system_clock();
   const auto deadline = mlflowha::Deadline::after(clock->now(), timeout);
   // A forked child's close() leaves the run to its parent.
@@ -241,7 +243,13 @@ py::dict close(Logger& self, Duration timeout) {
   (void)flush(self, timeout);
   // What time is left is for reading the run back.
   const Duration left = deadline.remaining(clock->now());
-  return to_dict(free_of_gil([&] { return self.logger->close(left > 0s ? std::max<Duration>(left, 100ms) : left); }));
+  BlockingCall call;
+  auto report = call.run([&](const mlflowha::CancellationToken& token) {
+    auto done = self.logger->close(left > 0s ? std::max<Duration>(left, 100ms) : left, token);
+    if (done) self.report = *done;  // also when a signal is raised in its place
+    return done;
+  });
+  return to_dict(value_of(std::move(report)));
 }
 
 Logger start(const mlflowha::Client& client, const py::dict& settings) {
@@ -359,6 +367,7 @@ void add_run_logger(py::module_& module) {
       .def(
           "close", [](Logger& self, const py::object& timeout) { return close(self, to_duration(timeout, "timeout")); },
           py::arg("timeout"))
+      .def_property_readonly("closed", [](const Logger& self) { return self.report.has_value(); })
       .def("status",
            [](const Logger& self) {
              mlflowha::LoggerStatus status;

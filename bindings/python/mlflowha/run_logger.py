@@ -7,6 +7,7 @@ every server down it stays there, and replay() delivers it later.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import json
 import os
 import sys
@@ -227,10 +228,11 @@ class RunLogger:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._report is not None:
+        if self._core.closed:
             return
         if kind is not None:
-            self.end("KILLED" if issubclass(kind, KeyboardInterrupt) else "FAILED")
+            with contextlib.suppress(MlflowhaError):  # it has ended already; the block's own error is what counts
+                self.end("KILLED" if issubclass(kind, KeyboardInterrupt) else "FAILED")
         # After Ctrl-C nobody wants to wait for servers; the spool has it all.
         interrupted = kind is not None and issubclass(kind, KeyboardInterrupt)
         self.close(0.0 if interrupted else None)

@@ -176,8 +176,8 @@ class MLFLOWHA_EXPORT RunLogger {
   /// commit(), and waits for the servers to confirm, for at most `timeout`. An error only when the spool fails.
   [[nodiscard]] Result<FlushReport> flush(Duration timeout);
   /// Ends the run, flushes, stops. What a server has not confirmed by then is in the spool, fsynced. Later calls fail
-  /// with Errc::cancelled.
-  [[nodiscard]] Result<CloseReport> close(Duration timeout);
+  /// with Errc::cancelled. `cancel` ends the reading back of verify_on_close, from any thread: the report says so.
+  [[nodiscard]] Result<CloseReport> close(Duration timeout, const CancellationToken& cancel = {});
 
   [[nodiscard]] LoggerStatus status() const;
   /// The id this program may call the run by before a server has given it one.

@@ -276,6 +276,19 @@ TEST_CASE("a run that can't be read back is closed all the same", "[logging][ver
   CHECK(std::filesystem::is_empty(f.options.directory));
 }
 
+TEST_CASE("reading a run back can be cancelled", "[logging][verify]") {
+  VerifyFixture f;
+  RunLogger logger = f.logged();
+  CancellationSource source;
+  source.request_stop();
+  const CloseReport report = logger.close(1min, source.get_token()).value();
+  CHECK(report.drained);
+  REQUIRE(report.verified);
+  CHECK_FALSE(report.verified->done);
+  REQUIRE(report.verified->error);
+  CHECK(report.verified->error->code == Errc::cancelled);
+}
+
 TEST_CASE("artifacts are looked for, too", "[logging][verify]") {
   VerifyFixture f;
   RunLogger logger = f.start();

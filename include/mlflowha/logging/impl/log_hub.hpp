@@ -47,7 +47,8 @@ class MLFLOWHA_EXPORT LogHub {
   [[nodiscard]] Result<FlushReport> flush(std::int64_t run, Deadline deadline);
   /// Reads the run back, compares it with what was confirmed, and sends again what it lacks. For a run that is drained
   /// and takes nothing more.
-  [[nodiscard]] VerifyReport verify(std::int64_t run, const std::string& run_id, Deadline deadline);
+  [[nodiscard]] VerifyReport verify(std::int64_t run, const std::string& run_id, Deadline deadline,
+                                    const CancellationToken& cancel = {});
   /// Ends a call that is under way, and all to come.
   void cancel() noexcept { stop_source_.request_stop(); }
   void fill(LoggerStatus& status) const;
@@ -73,8 +74,9 @@ class MLFLOWHA_EXPORT LogHub {
   [[nodiscard]] std::optional<Duration> note(const DeliveryStep& step, bool heals);
   [[nodiscard]] Duration next_backoff();
   [[nodiscard]] Result<FlushReport> report(std::int64_t run);
-  Result<void> check_artifacts(const SentBook& book, const Run& run, Deadline deadline, VerifyReport& report);
-  [[nodiscard]] CallOptions call_within(Deadline deadline) const;
+  Result<void> check_artifacts(const SentBook& book, const Run& run, Deadline deadline, const CancellationToken& cancel,
+                               VerifyReport& report);
+  [[nodiscard]] CallOptions call_within(Deadline deadline, const CancellationToken& cancel) const;
   Result<void> write_unwritten();
   Result<void> append(const std::vector<SpoolRow>& rows);
   Result<void> sync_if_due(bool now);

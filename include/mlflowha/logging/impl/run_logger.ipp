@@ -413,7 +413,7 @@ MLFLOWHA_INLINE Result<FlushReport> RunLogger::flush(Duration timeout) {
   return report;
 }
 
-MLFLOWHA_INLINE Result<CloseReport> RunLogger::close(Duration timeout) {
+MLFLOWHA_INLINE Result<CloseReport> RunLogger::close(Duration timeout, const CancellationToken& cancel) {
   Result<detail::LoggerCore*> found = handle_->core();
   if (!found) return std::move(found).error();
   detail::LoggerCore& core = **found;
@@ -434,7 +434,7 @@ MLFLOWHA_INLINE Result<CloseReport> RunLogger::close(Duration timeout) {
   handle_->learn_server_id(flushed->run_id);
   CloseReport report;
   if (flushed->drained && handle_->options().verifies()) {
-    report.verified = core.hub->verify(core.buffer->run(), flushed->run_id, deadline);
+    report.verified = core.hub->verify(core.buffer->run(), flushed->run_id, deadline, cancel);
     if (report.verified->resent != 0) {
       Result<FlushReport> again = core.hub->flush(core.buffer->run(), deadline);
       if (again) flushed = std::move(again);

@@ -39,7 +39,7 @@ MLFLOWHA_INLINE std::vector<SpoolRow> rows_of(std::int64_t run, const RunValues&
 
 /// Are the artifacts there, with their sizes? One request a directory.
 MLFLOWHA_INLINE Result<void> LogHub::check_artifacts(const SentBook& book, const Run& run, Deadline deadline,
-                                                     VerifyReport& report) {
+                                                     const CancellationToken& cancel, VerifyReport& report) {
   constexpr std::size_t most_directories = 100;
   constexpr std::size_t most_notes = 40;
   const Result<ArtifactRoot> root = parse_artifact_root(run.info.artifact_uri, client_.config().endpoints());
@@ -62,7 +62,7 @@ MLFLOWHA_INLINE Result<void> LogHub::check_artifacts(const SentBook& book, const
     ListArtifacts list;
     list.run_id = run.info.run_id;
     list.path = directory;
-    Result<ArtifactList> found = client_.list_artifacts(list, call_within(deadline));
+    Result<ArtifactList> found = client_.list_artifacts(list, call_within(deadline, cancel));
     if (!found) return std::move(found).error();
     std::map<std::string, const FileInfo*> there;
     for (const FileInfo& file : found->files) there.emplace(file.path, &file);
@@ -82,21 +82,22 @@ MLFLOWHA_INLINE Result<void> LogHub::check_artifacts(const SentBook& book, const
   return {};
 }
 
-MLFLOWHA_INLINE CallOptions LogHub::call_within(Deadline deadline) const {
+MLFLOWHA_INLINE CallOptions LogHub::call_within(Deadline deadline, const CancellationToken& cancel) const {
   CallOptions call;
-  call.cancel = stop_source_.get_token();
+  call.cancel = cancel.stop_possible() ? cancel : stop_source_.get_token();
   const Duration left = deadline.remaining(clock->now());
   if (left < client_.config().options().timeouts.call) call.timeout = left;
   return call;
 }
 
-MLFLOWHA_INLINE VerifyReport LogHub::verify(std::int64_t run, const std::string& run_id, Deadline deadline) {
+MLFLOWHA_INLINE VerifyReport LogHub::verify(std::int64_t run, const std::string& run_id, Deadline deadline,
+                                            const CancellationToken& cancel) {
   VerifyReport report;
   SentBook book = deliverer_.take_book(run);
   const auto compare = [&]() -> std::optional<SentBook::Comparison> {
     GetRun get;
     get.run_id = run_id;
-    Result<Run> found = client_.get_run(get, call_within(deadline));
+    Result<Run> found = client_.get_run(get, call_within(deadline, cancel));
     if (!found) {
       report.error = std::move(found).error();
       return std::nullopt;
@@ -106,7 +107,7 @@ MLFLOWHA_INLINE VerifyReport LogHub::verify(std::int64_t run, const std::string&
       report.checked = result.checked;
       report.unchecked = book.unchecked();
       report.notes = result.notes;
-      if (Result<void> done = check_artifacts(book, *found, deadline, report); !done) {
+      if (Result<void> done = check_artifacts(book, *found, deadline, cancel, report); !done) {
         report.error = std::move(done).error();
         return std::nullopt;
       }
