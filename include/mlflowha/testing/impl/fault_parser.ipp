@@ -148,7 +148,7 @@ class FaultStatementParser {
       if (given.empty()) {
         return fail(conditions);
       }
-      if (given.count("until") != 0 && given.count("for") != 0) return fail_rule("until and for are given together");
+      if (given.contains("until") && given.contains("for")) return fail_rule("until and for are given together");
       ++at_;
       if (length_) rule_.match.until = rule_.match.from + *length_;
     }
