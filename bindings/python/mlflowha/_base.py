@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import logging  # noqa: F401  before register_at_fork: at a fork its lock is taken after what _finish_imports() waits for
 import os
 import sys
 from collections.abc import Iterator
@@ -28,7 +30,8 @@ def _finish_imports() -> None:
     would wait for it for ever: to import it once more is to wait here."""
     for name in tuple(sys.modules):
         if name.startswith("mlflowha."):
-            import_module(name)
+            with contextlib.suppress(Exception):  # the one that imports it is told
+                import_module(name)
 
 
 os.register_at_fork(before=_finish_imports)
