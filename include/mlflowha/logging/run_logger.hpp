@@ -53,7 +53,8 @@ struct RunLoggerOptions {
   std::vector<RunTag> tags{};
   std::int64_t start_time = now_at_call;  ///< milliseconds since the epoch
   /// The request tag (`mlflowha.request_id`) of a create of this very run that has been sent already, with an unknown
-  /// fate: the run is looked for before it is created. Letters, digits, '-' and '_'. Empty: it was never sent.
+  /// fate: the run is looked for before it is created. Give its start_time, too: by that a late twin is told from a
+  /// copy with the same tags. Letters, digits, '-' and '_'. Empty: it was never sent.
   std::string request_tag{};
   std::string run_id{};  ///< a run that exists already, to log into; then nothing above is used
 

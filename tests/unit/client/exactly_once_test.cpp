@@ -166,6 +166,16 @@ TEST_CASE("a run that was given the tags of a watched one is no twin", "[client]
   REQUIRE(cluster.backend->runs_sharing_tag(api::request_tag_key).size() == 1);
   CHECK(client.reconcile().value().twins.empty());
   CHECK(active_runs(*cluster.backend) == 2);
+
+  // Nor is it when the other is gone.
+  REQUIRE(client.delete_run({.run_id = old.info.run_id}));
+  CHECK(client.reconcile().value().twins.empty());
+  for (int second = 0; second < 120; ++second) {
+    cluster.clock->advance(1s);
+    REQUIRE(client.log_metric(copy.info.run_id, "m", second));
+  }
+  CHECK(cluster.diary->twins.empty());
+  CHECK(active_runs(*cluster.backend) == 1);
 }
 
 TEST_CASE("twins can be reported without being removed", "[client][once][twins]") {

@@ -37,6 +37,12 @@ MLFLOWHA_INLINE bool Engine::may_remove(const WatchedCreate& create, bool in_use
   return !create.kept_id.empty() && !in_use && config.options().exactly_once.remove_twins;
 }
 
+/// Twins are told by what they have in common with the kept object, so only where that is still among them.
+MLFLOWHA_INLINE bool has_kept(const WatchedCreate& create, const Finding& finding) {
+  return create.kept_id.empty() || std::any_of(finding.objects.begin(), finding.objects.end(),
+                                               [&](const FoundObject& object) { return object.id == create.kept_id; });
+}
+
 MLFLOWHA_INLINE void Engine::run_side_jobs(TimePoint now) noexcept {
 #if defined(__cpp_exceptions)
   try {
@@ -156,6 +162,7 @@ MLFLOWHA_INLINE void Engine::settle(SideJob job, const ProbeResult& ended, TimeP
   const bool alone = std::all_of(finding->objects.begin(), finding->objects.end(),
                                  [&](const FoundObject& object) { return object.id == create.kept_id; });
   if (alone) twins.looked(now, create.request_tag);
+  if (!has_kept(create, *finding)) return twins.looked(now, create.request_tag);
   for (const auto& [id, in_use] : finding->objects) {
     if (id == create.kept_id) continue;
     const bool remove = may_remove(create, in_use);
@@ -194,6 +201,7 @@ MLFLOWHA_INLINE Result<ReconcileReport> Engine::reconcile(const CallOptions& opt
     if (!response) return std::move(response).error();
     auto finding = recipe.read(key_of(create), *response);
     if (!finding) return std::move(finding).error();
+    if (!has_kept(create, *finding)) continue;
     for (const auto& [id, in_use] : finding->objects) {
       if (id == create.kept_id) continue;
       Twin twin{std::string(create.operation->name), create.kept_id, id, create.request_tag, false};

@@ -196,6 +196,9 @@ MLFLOWHA_INLINE DeliveryStep Deliverer::create_run(Spool& spool, const SpoolRun&
   if (run.attempted || look_first_) {
     Result<std::vector<Run>> found = find_by_tag(*experiment, run.start.request_tag, options);
     if (!found) return not_now(std::move(found).error());  // only a search that worked proves absence
+    // One with another start is a copy that was given the tag, unless the create was handed over without its start.
+    std::stable_partition(found->begin(), found->end(),
+                          [&](const Run& one) { return one.info.start_time == run.start.start_time; });
     if (!found->empty()) id = found->front().info.run_id;
   }
   if (id.empty()) {
