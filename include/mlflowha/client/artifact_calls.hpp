@@ -9,6 +9,8 @@
 #include <mlflowha/client/options.hpp>
 #include <mlflowha/client/registry_calls.hpp>
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -36,8 +38,10 @@ class MLFLOWHA_EXPORT ArtifactCalls : public RegistryCalls {
 
   // The same for those who know the root: the artifact_uri of a run or of a logged model. `path` is the whole path
   // below it, the name of the file included.
+  /// `expected_size`, in bytes: a file that has another, now or when it is sent, is Errc::storage_failed.
   [[nodiscard]] Result<void> put_artifact(std::string_view root_uri, std::string_view path,
-                                          const std::string& local_file, const CallOptions& options = {}) const;
+                                          const std::string& local_file, const CallOptions& options = {},
+                                          std::optional<std::uint64_t> expected_size = {}) const;
   [[nodiscard]] Result<void> fetch_artifact(std::string_view root_uri, std::string_view path,
                                             const std::string& local_file, const CallOptions& options = {}) const;
 

@@ -235,6 +235,17 @@ TEST_CASE("a file that is replaced while it waits for a server arrives as the ne
     REQUIRE(client.log_artifact(run, path));
     CHECK(client.get_artifact({.run_id = run, .path = "latest.pt"}).value() == expected);
   }
+  SECTION("unless the caller expects a size") {
+    const std::string root = client.get_run({.run_id = run}).value().info.artifact_uri;
+    CHECK(client.put_artifact(root, "latest.pt", path, {}, 9).error().code == Errc::storage_failed);
+    cluster.clock->schedule(cluster.clock->now() + 500ms, [&] {
+      replace("a longer checkpoint");
+      cluster.transport->set_faults(Cluster::name(0), {});
+    });
+    CHECK(client.put_artifact(root, "latest.pt", path, {}, 10).error().code == Errc::storage_failed);
+    CHECK_FALSE(client.get_artifact({.run_id = run, .path = "latest.pt"}));
+    REQUIRE(client.put_artifact(root, "latest.pt", path, {}, 19));
+  }
   SECTION("over and over, within the call's time") {
     for (int i = 1; i < 400; ++i) {
       cluster.clock->schedule(cluster.clock->now() + i * 100ms, [&, i] { replace(i % 2 == 0 ? "even" : "odd"); });

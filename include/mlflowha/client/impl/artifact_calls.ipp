@@ -47,13 +47,20 @@ MLFLOWHA_INLINE Result<std::string> ArtifactCalls::artifact_root(std::string_vie
 }
 
 MLFLOWHA_INLINE Result<void> ArtifactCalls::put_artifact(std::string_view root_uri, std::string_view path,
-                                                         const std::string& local_file,
-                                                         const CallOptions& options) const {
+                                                         const std::string& local_file, const CallOptions& options,
+                                                         std::optional<std::uint64_t> expected_size) const {
   if (std::string fault = detail::artifact_path_fault(path); !fault.empty()) return invalid_argument(std::move(fault));
   Result<detail::ArtifactRoot> root = detail::parse_artifact_root(root_uri, config().endpoints());
   if (!root) return std::move(root).error();
   Result<std::uint64_t> size = detail::file_size(local_file);
   if (!size) return std::move(size).error();
+  if (expected_size && *size != *expected_size) {
+    Error error;
+    error.code = Errc::storage_failed;
+    error.message =
+        fmt::format("the file \"{}\" has {} bytes; expected {}", sanitize(local_file, 300), *size, *expected_size);
+    return error;
+  }
   const std::string place = detail::join_path(root->path, path);
   if (!root->proxied) {
     if (std::string fault = detail::place_fault(place); !fault.empty()) return invalid_argument(std::move(fault));
@@ -79,7 +86,7 @@ MLFLOWHA_INLINE Result<void> ArtifactCalls::put_artifact(std::string_view root_u
     if (in_doubt && error.effect == Effect::none) error.effect = Effect::unknown;
     // A checkpoint that was replaced while the call waited for a server goes as it is now, not as its first bytes.
     const Result<std::uint64_t> now = detail::file_size(local_file);
-    if (error.code != Errc::storage_failed || !now || *now == *size) return error;
+    if (error.code != Errc::storage_failed || expected_size || !now || *now == *size) return error;
     size = now;
     const Duration most = options.timeout.value_or(config().options().timeouts.call_with(*size));
     rest.timeout = Deadline::after(start, most).remaining(clock->now());

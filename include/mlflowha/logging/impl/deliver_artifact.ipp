@@ -71,7 +71,7 @@ MLFLOWHA_INLINE DeliveryStep Deliverer::send_artifact(Spool& spool, const SpoolR
     options.timeout = std::min(left, client_.config().options().timeouts.call_with(artifact.size));
   }
   MLFLOWHA_FAULT_POINT("artifact: before sending");
-  Result<void> stored = client_.put_artifact(*root, artifact.path, *file, options);
+  Result<void> stored = client_.put_artifact(*root, artifact.path, *file, options, artifact.size);
   MLFLOWHA_FAULT_POINT("artifact: answered");
   if (!stored) {
     Error error = std::move(stored).error();
