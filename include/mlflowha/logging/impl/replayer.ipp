@@ -37,7 +37,6 @@ MLFLOWHA_INLINE std::string_view to_string(ReplayedSpool::State state) noexcept 
 
 namespace detail {
 
-/// One replay at work.
 /// What a record is, for people.
 MLFLOWHA_INLINE std::string words_of(const QuarantinedRow& row) {
   const Result<Record> record = decode_record(row.data);
@@ -61,6 +60,7 @@ MLFLOWHA_INLINE std::string words_of(const QuarantinedRow& row) {
   return words;
 }
 
+/// One replay at work.
 class Replay {
  public:
   Replay(const Client& client, const ReplayOptions& options)
@@ -167,8 +167,7 @@ class Replay {
     Spool& spool = *items_[job.item].spool;
     DeliveryStep step = deliverer_.step(spool, job.run, call, left);
     if (step.what == DeliveryStep::What::later) {
-      const Errc code = step.error ? step.error->code : Errc::internal;
-      if (code == Errc::storage_corrupt || code == Errc::storage_failed) {  // no server's doing: waiting doesn't help
+      if (step.error && step.error->code == Errc::storage_corrupt) {  // no server's doing: waiting doesn't help
         entry(job.item).error = std::move(step.error);
         return std::nullopt;
       }
