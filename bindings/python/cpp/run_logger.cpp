@@ -244,12 +244,20 @@ py::dict close(Logger& self, Duration timeout) {
   // What time is left is for reading the run back.
   const Duration left = deadline.remaining(clock->now());
   BlockingCall call;
-  auto report = call.run([&](const mlflowha::CancellationToken& token) {
-    auto done = self.logger->close(left > 0s ? std::max<Duration>(left, 100ms) : left, token);
-    if (done) self.report = *done;  // also when a signal is raised in its place
-    return done;
-  });
-  return to_dict(value_of(std::move(report)));
+  std::optional<mlflowha::CloseReport> report;  // kept also when a signal's exception is raised in its place
+  try {
+    auto closed = call.run([&](const mlflowha::CancellationToken& token) {
+      auto done = self.logger->close(left > 0s ? std::max<Duration>(left, 100ms) : left, token);
+      if (done) report = *done;
+      return done;
+    });
+    (void)value_of(std::move(closed));
+  } catch (...) {
+    self.report = std::move(report);
+    throw;
+  }
+  self.report = std::move(report);
+  return to_dict(*self.report);
 }
 
 Logger start(const mlflowha::Client& client, const py::dict& settings) {
