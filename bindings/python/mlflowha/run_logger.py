@@ -249,7 +249,7 @@ def _stamp(timestamp: object) -> int | None:
 def _pairs(what: str, pairs: Mapping[str, object]) -> list[tuple[str, str]]:
     from ._rows import pair_rows
 
-    return pair_rows(what, pairs)
+    return pair_rows(what, dict(pairs.items()))  # also of what isn't a Mapping and has items, as pandas' Series
 
 
 _open: weakref.WeakSet[RunLogger] = weakref.WeakSet()

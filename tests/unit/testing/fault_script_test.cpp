@@ -120,7 +120,7 @@ TEST_CASE("fault script: what is printed parses back to the same", "[testing][fa
       when().share(0).refuse(),
       when().share(1e-7).reset(),
       when().share(0.30000000000000004).drip(1e20),
-      when().share(5e-324).drip(1e-300),
+      when().share(2.5e-308).drip(1e-300),
   };
   const std::string text = to_string(script);
   INFO(text);

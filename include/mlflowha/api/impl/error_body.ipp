@@ -184,7 +184,7 @@ MLFLOWHA_INLINE Error decode_error(const Response& response) {
   if (error.message.empty()) {
     error.message = "HTTP " + std::to_string(response.status);
     if (!json && !response.body.empty()) {
-      error.message += ": " + sanitize(detail::without_sql_values(response.body.substr(0, 256)), 256);
+      error.message += ": " + sanitize(detail::without_sql_values(response.body.substr(0, 260)), 256);
     }
   }
   return error;
