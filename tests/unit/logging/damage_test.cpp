@@ -69,6 +69,7 @@ struct Seen {
   bool said = false;  // that something is wrong: damaged, quarantined, refused
   bool complete = false;
   std::size_t points = 0;
+  std::size_t runs = 0;
 };
 
 /// Replays the files, whatever they are, and holds the servers against what was logged.
@@ -96,6 +97,7 @@ Seen replay_damaged(const std::string& spool, const std::string& log, bool has_l
   CHECK(cluster.backend->experiments().size() <= before + 1);
   const std::vector<StoredRun> runs = cluster.backend->runs();
   CHECK(runs.size() <= 1);
+  seen.runs = runs.size();
   for (const StoredRun& run : runs) {
     CHECK((run.status == "RUNNING" || run.status == "FINISHED"));
     for (const auto& [key, value] : run.params) CHECK((key == "name" && value == "one"));
@@ -176,6 +178,18 @@ TEST_CASE("flipped bytes invent nothing and are never passed over in silence", "
   }
   for (std::size_t at = 17; at < left.spool.size(); at += 1009) flip(at, at % 2 == 0 ? 0x01 : 0x80);
   CHECK(refused > 10);
+}
+
+TEST_CASE("a damaged page is noticed before anything is delivered", "[logging][damage][hostile]") {
+  const Left left(false);
+  for (std::size_t page = 0; page < left.spool.size(); page += 8192) {
+    CAPTURE(page);
+    std::string spool = left.spool;
+    spool[page] = static_cast<char>(~spool[page]);  // what kind of page it is
+    const Seen seen = replay_damaged(spool, "", false);
+    CHECK(seen.said);
+    CHECK(seen.runs == 0);
+  }
 }
 
 TEST_CASE("a spool cut short invents nothing", "[logging][damage][hostile]") {
