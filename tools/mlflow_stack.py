@@ -367,12 +367,13 @@ class Stack:
             return [["" if v is None else str(v) for v in row] for row in connection.execute(sql)]
 
     def sqlite_is_locked(self, patience: float) -> bool:
-        """Whether somebody holds SQLite's write lock for longer than `patience` seconds."""
+        """Whether somebody keeps others from writing for longer than `patience` seconds: with SQLite's write lock, or
+        with a read lock, under which nobody can commit."""
         with contextlib.closing(
             sqlite3.connect(str(self.database), timeout=patience, isolation_level=None)
         ) as connection:
             try:
-                connection.execute("BEGIN IMMEDIATE")
+                connection.execute("BEGIN EXCLUSIVE")
             except sqlite3.OperationalError as error:
                 if "locked" not in str(error):
                     raise

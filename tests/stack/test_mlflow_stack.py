@@ -5,19 +5,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
 import unittest
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 TOOLS = Path(__file__).resolve().parents[2] / "tools"
 sys.path.insert(0, str(TOOLS))
-from mlflow_stack import Postgres, answers, venv_for  # noqa: E402
+from mlflow_stack import Postgres, Stack, answers, venv_for  # noqa: E402
 from process_group import ManagedProcess, ProcessError, free_port, group_members, process_start_ticks  # noqa: E402
 
 VENV = Path(os.environ.get("MLFLOW_VENV") or venv_for("3"))
@@ -85,6 +89,22 @@ class ProcessGroups(unittest.TestCase):
 
 
 @unittest.skipUnless(list(Path("/usr/lib/postgresql").glob("*/bin/initdb")), "no PostgreSQL here")
+class SqliteLocks(unittest.TestCase):
+    def test_a_reader_keeps_others_from_writing_too(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            database = Path(folder) / "mlflow.db"
+            stack = cast(Stack, SimpleNamespace(database=database))
+            with contextlib.closing(sqlite3.connect(database, isolation_level=None)) as somebody:
+                somebody.executescript("CREATE TABLE t(x); INSERT INTO t VALUES (1), (2)")
+                self.assertFalse(Stack.sqlite_is_locked(stack, 0.01))
+                rows = somebody.execute("SELECT x FROM t")
+                rows.fetchone()
+                self.assertTrue(Stack.sqlite_is_locked(stack, 0.01))
+                rows.close()
+                somebody.execute("BEGIN IMMEDIATE")
+                self.assertTrue(Stack.sqlite_is_locked(stack, 0.01))
+
+
 class PostgresServer(unittest.TestCase):
     def test_what_is_committed_survives_an_immediate_stop(self) -> None:
         postgres = Postgres().start()
