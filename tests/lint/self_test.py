@@ -129,6 +129,8 @@ class Manners(unittest.TestCase):
             "thread.detach();",
             "worker->detach();",
             "rand();",
+            "std::stable_sort(v.begin(), v.end());",
+            "std::stable_partition(v.begin(), v.end(), odd);",
         ):
             self.assertTrue(manners.check_text("x.ipp", f"void f() {{ {bad} }}\n"), bad)
 

@@ -197,9 +197,10 @@ MLFLOWHA_INLINE DeliveryStep Deliverer::create_run(Spool& spool, const SpoolRun&
     Result<std::vector<Run>> found = find_by_tag(*experiment, run.start.request_tag, options);
     if (!found) return not_now(std::move(found).error());  // only a search that worked proves absence
     // One with another start is a copy that was given the tag, unless the create was handed over without its start.
-    std::stable_partition(found->begin(), found->end(),
-                          [&](const Run& one) { return one.info.start_time == run.start.start_time; });
-    if (!found->empty()) id = found->front().info.run_id;
+    const auto same_start = [&](const Run& one) { return one.info.start_time == run.start.start_time; };
+    auto ours = std::find_if(found->begin(), found->end(), same_start);
+    if (ours == found->end()) ours = found->begin();
+    if (ours != found->end()) id = ours->info.run_id;
   }
   if (id.empty()) {
     if (Result<void> marked = spool.mark_run_attempted(run.id); !marked) return not_now(std::move(marked).error());
