@@ -194,8 +194,8 @@ def test_for_asyncio(mlflowha_server: FakeServer, folder: Path, tmp_path: Path) 
 
 @pytest.fixture
 def listing() -> Iterator[Callable[[str], str]]:
-    """Makes a server that lists one entry of that path, a file if it is asked for, with page tokens that follow each
-    other in a ring if there are any; its address."""
+    """Makes a server that lists one entry of that path, a file if it is asked for, and one experiment, with page tokens
+    that follow each other in a ring if there are any; its address."""
     servers = []
 
     def serve(path: str, is_dir: bool = False, tokens: tuple[str, ...] = ()) -> str:
@@ -205,11 +205,15 @@ def listing() -> Iterator[Callable[[str], str]]:
             protocol_version = "HTTP/1.1"
 
             def do_GET(self) -> None:
+                self.rfile.read(int(self.headers.get("Content-Length", "0")))
                 if "/artifacts/list" in self.path:
                     entry = {"path": path, "is_dir": is_dir, "file_size": "1"}
                     listed = {"root_uri": "mlflow-artifacts:/0/r/artifacts", "files": [entry]}
                     listed["next_page_token"] = next(ring)
                     body = json.dumps(listed).encode()
+                elif "/experiments/search" in self.path:
+                    found = {"experiments": [{"experiment_id": "1", "name": "e"}], "next_page_token": next(ring)}
+                    body = json.dumps(found).encode()
                 elif self.path.startswith("/version"):
                     body = b"3.17.2"
                 else:
@@ -219,6 +223,8 @@ def listing() -> Iterator[Callable[[str], str]]:
                 self.send_header("Content-Type", "application/json")
                 self.end_headers()
                 self.wfile.write(body)
+
+            do_POST = do_GET
 
             def log_message(self, *arguments: object) -> None:
                 pass
@@ -254,3 +260,13 @@ def test_pages_that_never_end_are_no_listing(listing: Any, tmp_path: Path, token
     with pytest.raises(errors.ProtocolError, match="same page token again"):
         client.download_artifacts("r", "model", tmp_path, timeout=10)
     assert not any(tmp_path.iterdir())
+    with pytest.raises(errors.ProtocolError, match="same page token again"):
+        list(client.search_experiments_all(timeout=10))
+
+    async def all_of_it() -> None:
+        async with aio.Client(listing("x", tokens=tokens)) as by_turns:
+            async for _ in by_turns.search_experiments_all(timeout=10):
+                pass
+
+    with pytest.raises(errors.ProtocolError, match="same page token again"):
+        asyncio.run(all_of_it())

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from . import _core
-from ._base import identity
+from ._base import identity, next_token
 from .client import Client
 
 R = TypeVar("R")
@@ -19,8 +20,23 @@ class AsyncBase:
 
     _sync: Client
 
+    def __init__(self, threads: int) -> None:
+        self._most = threads
+        self._closed = False
+        self._make_threads()
+
+    def _make_threads(self) -> None:
+        self._threads = ThreadPoolExecutor(self._most, thread_name_prefix="mlflowha-aio")
+        self._home = os.getpid()
+
     def _pool(self) -> ThreadPoolExecutor:
-        raise NotImplementedError
+        if self._home != os.getpid() and not self._closed:  # a forked child has none of the threads
+            self._make_threads()
+        return self._threads
+
+    def _end_threads(self) -> None:
+        self._closed = True
+        self._threads.shutdown(wait=False)
 
     async def _run(self, work: Callable[[_core.Cancel], R]) -> R:
         cancel = _core.Cancel()
@@ -41,6 +57,7 @@ class AsyncBase:
         fields, *_, paths = OPERATIONS[operation]
         at = [field[0] for field in fields].index("page_token")
         seen: set[tuple[Any, ...]] = set()
+        tokens: set[str] = set()
         token = ""
         while True:
             page = await self._call(operation, (*values[:at], token or None, *values[at + 1 :]), timeout)
@@ -51,6 +68,6 @@ class AsyncBase:
                         continue
                     seen.add(key)
                 yield entry
-            if not page.token or page.token == token:
+            token = next_token(page.token, tokens)
+            if not token:
                 return
-            token = page.token

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from .errors import ProtocolError, found_here
+
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
@@ -42,6 +44,17 @@ class Page(list[T]):
 
     #: Give it as `page_token` to get the next page; "" on the last one.
     token: str = ""
+
+
+def next_token(token: str | None, seen: set[str]) -> str:
+    """The token of a listing's next page; "" after the last. `seen`: those before, to which it is added. One that comes
+    again is a ProtocolError: the listing would never end, or what is there would pass for all of it."""
+    if not token:
+        return ""
+    if token in seen:
+        raise found_here(ProtocolError, "bad_response", 400, "the server gave the same page token again")
+    seen.add(token)
+    return token
 
 
 def decode(answer: str, spec: tuple[Any, ...]) -> Any:
@@ -111,6 +124,7 @@ class Base:
         fields, *_, paths = OPERATIONS[operation]
         at = [field[0] for field in fields].index("page_token")
         seen: set[tuple[Any, ...]] = set()
+        tokens: set[str] = set()
         token = ""
         while True:
             page = self._call(operation, (*values[:at], token or None, *values[at + 1 :]), timeout)
@@ -122,6 +136,6 @@ class Base:
                         continue
                     seen.add(key)
                 yield entry
-            if not page.token or page.token == token:
+            token = next_token(page.token, tokens)
+            if not token:
                 return
-            token = page.token

@@ -17,6 +17,7 @@ import time
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from ._base import next_token
 from .errors import ProtocolError, found_here, invalid
 
 if TYPE_CHECKING:
@@ -208,12 +209,9 @@ def _list(
     while True:
         page = client._call("list_artifacts", (run_id, path or None, token), rest(), cancel)
         files += page.files
-        token = page.next_page_token
+        token = next_token(page.next_page_token, tokens)
         if not token:
             break
-        if token in tokens:  # endless, or the rest can't be had: what is there must not pass for all
-            raise found_here(ProtocolError, "bad_response", 400, "the server gave the same page token again")
-        tokens.add(token)
     # Some stores list a file as the one entry of itself.
     files = [file for file in files if file.path != path]
     for file in files:

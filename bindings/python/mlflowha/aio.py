@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +17,7 @@ from .client import Client as SyncClient
 from .errors import MlflowhaError, NotFoundError
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterable, Mapping, Sequence
     from types import TracebackType
     from typing import IO
@@ -41,18 +40,7 @@ class Client(AsyncCalls):
         **named: Any,
     ) -> None:
         self._sync = SyncClient(endpoints, **named) if sync is None else sync
-        self._most = threads
-        self._closed = False
-        self._make_threads()
-
-    def _make_threads(self) -> None:
-        self._threads = ThreadPoolExecutor(self._most, thread_name_prefix="mlflowha-aio")
-        self._home = os.getpid()
-
-    def _pool(self) -> ThreadPoolExecutor:
-        if self._home != os.getpid() and not self._closed:  # a forked child has none of the threads
-            self._make_threads()
-        return self._threads
+        super().__init__(threads)
 
     @property
     def sync(self) -> SyncClient:
@@ -72,10 +60,6 @@ class Client(AsyncCalls):
         else:
             with suppress(MlflowhaError):  # what the block raised is what is to be told
                 await self.close()
-
-    def _end_threads(self) -> None:
-        self._closed = True
-        self._threads.shutdown(wait=False)
 
     async def close(self) -> None:
         """As Client.close(), and ends the threads. A second time it does nothing."""
