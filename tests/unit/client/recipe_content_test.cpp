@@ -334,7 +334,6 @@ TEST_CASE("a trace of version 2 and its twins are found by their tag alone", "[c
   CHECK(recipe->look_request(key).value().target ==
         "/api/2.0/mlflow/"
         "traces?experiment_ids=7&filter=tags.%60mlflowha.request_id%60%20%3D%20%27tag%27&max_results=100");
-  CHECK_FALSE(recipe->look_request({"7", "it's", ""}));
   const auto finding = recipe->read(key, ok(R"({"traces": [
       {"request_id": "c", "tags": [{"key": "mlflowha.request_id", "value": "tag"}]},
       {"request_id": "b", "tags": [{"key": "mlflowha.request_id", "value": "other"}]},
@@ -353,7 +352,6 @@ TEST_CASE("an evaluation dataset and its twins are found by the tag in its JSON"
   const RecipeKey key{"d", "tag", R"({"name": "d", "experiment_ids": ["7"]})"};
   CHECK(recipe->look_request(key).value().body ==
         R"({"filter_string":"tags.mlflowha.request_id = 'tag'","max_results":100})");
-  CHECK_FALSE(recipe->look_request({"d", "it's", ""}));
   const std::string answer = R"({"datasets": [
       {"dataset_id": "c", "created_time": 2, "tags": "{\"mlflowha.request_id\": \"tag\"}"},
       {"dataset_id": "b", "created_time": 1, "tags": "{\"mlflowha.request_id\": \"other\"}"},

@@ -20,11 +20,9 @@ namespace detail {
 // --- find_trace_by_tag: search the experiment's traces, as version 2 shows them
 
 MLFLOWHA_INLINE Result<Request> look_for_trace(const RecipeKey& key) {
-  Result<std::string> filter = tag_filter(key.request_tag);
-  if (!filter) return std::move(filter).error();
   SearchTracesV2 search;
   search.experiment_ids = {std::string(key.scope)};
-  search.filter = std::move(*filter);
+  search.filter = tag_filter(key.request_tag);
   return request_of(api::prepare_search_traces_v2(search));
 }
 
@@ -81,8 +79,6 @@ inline constexpr RecipeRow assessment_recipe{&api::ops::get_assessment, look_for
 // --- find_dataset_by_tag: search all evaluation datasets
 
 MLFLOWHA_INLINE Result<Request> look_for_dataset(const RecipeKey& key) {
-  Result<std::string> checked = tag_filter(key.request_tag);
-  if (!checked) return std::move(checked).error();
   SearchEvaluationDatasets search;
   // Not as tag_filter() has it: this search takes the quotes around a key for a part of it.
   search.filter_string = fmt::format("tags.{} = '{}'", api::request_tag_key, key.request_tag);

@@ -16,11 +16,9 @@ namespace detail {
 // --- find_logged_model_by_tag: search the logged models of the experiment
 
 MLFLOWHA_INLINE Result<Request> look_for_logged_model(const RecipeKey& key) {
-  Result<std::string> filter = tag_filter(key.request_tag);
-  if (!filter) return std::move(filter).error();
   SearchLoggedModels search;
   search.experiment_ids = {std::string(key.scope)};
-  search.filter = std::move(*filter);
+  search.filter = tag_filter(key.request_tag);
   return request_of(api::prepare_search_logged_models(search));
 }
 

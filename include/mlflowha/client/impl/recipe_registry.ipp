@@ -36,15 +36,14 @@ inline constexpr RecipeRow registered_model_recipe{&api::ops::get_registered_mod
 // --- find_model_version_by_tag: search the versions of the model
 
 MLFLOWHA_INLINE Result<Request> look_for_model_version(const RecipeKey& key) {
-  Result<std::string> filter = tag_filter(key.request_tag);
-  if (!filter) return std::move(filter).error();
+  std::string filter = tag_filter(key.request_tag);
   SearchModelVersions search;
   // The name only makes the search cheap. A filter has two kinds of quotes and no escapes: one with both stays out.
   const char quote = key.scope.find('\'') == std::string_view::npos ? '\'' : '"';
   if (key.scope.find(quote) == std::string_view::npos && key.scope.find('\\') == std::string_view::npos) {
-    search.filter = fmt::format("name = {0}{1}{0} AND {2}", quote, key.scope, *filter);
+    search.filter = fmt::format("name = {0}{1}{0} AND {2}", quote, key.scope, filter);
   } else {
-    search.filter = std::move(*filter);
+    search.filter = std::move(filter);
   }
   search.max_results = 100;
   return request_of(api::prepare_search_model_versions(search));

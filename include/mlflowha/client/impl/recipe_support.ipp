@@ -22,13 +22,9 @@ namespace detail {
   return std::move(prepared->http);
 }
 
-/// `tags.`mlflowha.request_id` = '...'`. The filter language has no escapes, so a tag that would need one (only a
-/// caller can have chosen such) is refused.
-[[nodiscard]] MLFLOWHA_INLINE Result<std::string> tag_filter(std::string_view request_tag) {
-  if (request_tag.empty() || request_tag.find_first_of("'\"\\") != std::string_view::npos) {
-    return invalid_argument(fmt::format("tag {}: value is \"{}\", expected text without quotes and backslashes",
-                                        api::request_tag_key, sanitize(request_tag, 100)));
-  }
+/// `tags.`mlflowha.request_id` = '...'`. The filter language has no escapes; RequestBuilder::recipe() takes no tag that
+/// would need one.
+[[nodiscard]] MLFLOWHA_INLINE std::string tag_filter(std::string_view request_tag) {
   return fmt::format("tags.`{}` = '{}'", api::request_tag_key, request_tag);
 }
 

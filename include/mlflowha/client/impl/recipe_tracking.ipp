@@ -15,11 +15,9 @@ namespace detail {
 // -----------------------------------------------------------------
 
 MLFLOWHA_INLINE Result<Request> look_for_run(const RecipeKey& key) {
-  Result<std::string> filter = tag_filter(key.request_tag);
-  if (!filter) return std::move(filter).error();
   SearchRuns search;
   search.experiment_ids = {std::string(key.scope)};
-  search.filter = std::move(*filter);
+  search.filter = tag_filter(key.request_tag);
   search.run_view_type = ViewType::active_only;
   search.max_results = 100;
   return request_of(api::prepare_search_runs(search));
