@@ -40,7 +40,7 @@ testing::ServerVersion release_of(int major) {
   return major == 2 ? testing::ServerVersion::v2 : testing::ServerVersion::v3;
 }
 
-mlflowha::Duration seconds(double value) {
+mlflowha::Duration latency_of(double value) {
   if (!(value >= 0 && value <= 86400)) {
     throw py::value_error("latency: value is " + std::to_string(value) + ", expected 0..86400 seconds");
   }
@@ -106,7 +106,7 @@ ServerHolder make_server(std::shared_ptr<FakeBackend> backend, int port, const s
   options.port = static_cast<std::uint16_t>(port);
   options.faults = script_of(faults);
   options.seed = seed;
-  options.latency = seconds(latency);
+  options.latency = latency_of(latency);
   options.username = username;
   options.password = password;
   options.bearer = bearer;

@@ -198,6 +198,7 @@ class Keeper:
         if not self.down():
             try:
                 with self._quickly(), creating(request_tag):
+                    # Among the tags, too, for requests that go by MLflow's own code.
                     tagged = [*tags, RunTag(_REQUEST_TAG, request_tag)]
                     run = live(experiment_id, user_id, start_time, tagged, run_name)
                     self._note_answer()
