@@ -19,7 +19,8 @@ struct Diary final : mlflowha::Observer {
   std::vector<std::string> endpoints;
   std::vector<std::string> twins;
   std::vector<std::string> attempts;
-  int failed_calls = 0;
+  std::vector<std::string> calls;    ///< "create_run ok" or "create_run timeout", in order
+  std::vector<std::size_t> stories;  ///< of each failed call: how many attempts its error tells of
 
   void on_attempt(const mlflowha::AttemptEvent& event) noexcept override {
     attempts.push_back(event.record.purpose + " " + event.record.endpoint + " " + event.record.outcome);
@@ -27,7 +28,11 @@ struct Diary final : mlflowha::Observer {
   void on_endpoint(const mlflowha::EndpointEvent& event) noexcept override {
     endpoints.push_back(std::string(event.endpoint) + " " + std::string(to_string(event.health_after)));
   }
-  void on_call(const mlflowha::CallEvent& event) noexcept override { failed_calls += event.error != nullptr ? 1 : 0; }
+  void on_call(const mlflowha::CallEvent& event) noexcept override {
+    calls.push_back(std::string(event.operation) + " " +
+                    (event.error == nullptr ? "ok" : std::string(to_string(event.error->code))));
+    if (event.error != nullptr) stories.push_back(event.error->attempts.size());
+  }
   void on_twin(const mlflowha::TwinEvent& event) noexcept override {
     twins.push_back(std::string(event.twin_id) + (event.removed ? " removed" : " found"));
   }

@@ -2,6 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
+
 #include "support/catch.hpp"
 
 using namespace mlflowha;
@@ -173,6 +175,29 @@ TEST_CASE("a request that fails everywhere fails soon and takes nobody down", "[
   CHECK(history.error().stop_reason == StopReason::permanent);
   CHECK(client.health().state == BreakerState::closed);
   CHECK(cluster.time([&] { REQUIRE(client.log_metric(run, "m", 1)); }) <= Duration(5ms));
+}
+
+TEST_CASE("an observer is told of each call's end, of a give-up with its whole story", "[client][engine][observer]") {
+  Cluster cluster(2);
+  const Client client = cluster.client();
+  const std::string run = client.create_run({.experiment_id = "0"}).value().info.run_id;
+  CHECK(cluster.diary->calls == std::vector<std::string>{"create_run ok"});
+  CHECK(cluster.diary->stories.empty());
+
+  for (int i = 0; i < 2; ++i) cluster.transport->set_faults(Cluster::name(i), {when().refuse()});
+  cluster.diary->attempts.clear();
+  const auto refused = client.set_tag(run, "t", "v");
+  REQUIRE_FALSE(refused);
+  REQUIRE(cluster.diary->calls.size() == 2);  // attempts and waits between them are no ends
+  CHECK(cluster.diary->calls[1] == "set_tag " + std::string(to_string(refused.error().code)));
+  const auto ours = [](const std::string& attempt) { return attempt.rfind("call ", 0) == 0; };
+  const auto seen = std::count_if(cluster.diary->attempts.begin(), cluster.diary->attempts.end(), ours);
+  CHECK(seen >= 2);
+  CHECK(cluster.diary->stories == std::vector<std::size_t>{refused.error().attempts.size()});
+
+  // What is refused before anything is sent was no call.
+  CHECK_FALSE(client.set_tag(run, std::string(5000, 'k'), "v"));
+  CHECK(cluster.diary->calls.size() == 2);
 }
 
 TEST_CASE("Retry-After is honoured, within limits", "[client][engine]") {
