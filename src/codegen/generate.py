@@ -5,7 +5,7 @@ docs/reference/ and docs/idempotency.md from the table.
     generate.py            writes what has changed
     generate.py --check    writes nothing; fails, naming the files, when what is checked in is stale
 
-The output is a function of the table and these scripts alone. Standard library only, Python 3.9 or newer.
+The output is a function of the table, these scripts and, for the errors in docs/reference/, tests/golden. Standard library only, Python 3.9 or newer.
 """
 
 from __future__ import annotations

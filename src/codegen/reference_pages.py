@@ -1,6 +1,7 @@
 """docs/reference/: one page a group of operations, and an index.
 
-Everything on the pages is in the table: what may be asked, what comes back, what a repetition does.
+Everything on the pages is in the table: what may be asked, what comes back, what a repetition does. Only the errors are
+from recordings of real servers.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import pathlib
 import re
 
+import recorded_errors
 from docs_page import class_of
 from table import Field, Group, Message, Operation, Table, identity
 
@@ -35,6 +37,7 @@ class Pages:
         # What fields and answers refer to; a request that nothing refers to is explained with its operation alone.
         self.answered = {f.type for m in table.messages.values() for f in m.fields}
         self.answered |= {op.result for op in table.operations.values()}
+        self.errors = recorded_errors.recordings(table)
         self.with_page = [g for g in table.groups.values() if g.operations or g.messages or g.enums]
 
     def link(self, name: str, here: Group) -> str:
@@ -128,6 +131,8 @@ class Pages:
             facts.append(f"rpc `{op.rpc}`")
         lines = [f"## {op.name}", "", op.doc, "", " · ".join(facts), ""] + self.request(op, here)
         lines += ["", self.answer(op, here)] + self.paging(op)
+        errors = recorded_errors.sentence(self.errors.get(op.name, {}))
+        lines += ["", errors] if errors else []
         lines += ["", f"Repetition: {op.why}"]
         if op.done:
             codes = " or ".join(f"`{code}`" for code in op.done)

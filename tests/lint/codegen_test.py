@@ -182,7 +182,7 @@ class GeneratorTest(unittest.TestCase):
     def test_the_check_sees_a_stale_and_an_orphaned_file(self) -> None:
         with tempfile.TemporaryDirectory() as folder:
             copy = Path(folder)
-            for part in ("src/codegen", "include/mlflowha/api", "tests/unit/api", "docs", "bindings/python/mlflowha"):
+            for part in ("src/codegen", "include/mlflowha/api", "tests/unit/api", "tests/golden", "docs", "bindings/python/mlflowha"):
                 (copy / part).parent.mkdir(parents=True, exist_ok=True)
                 subprocess.run(["cp", "-r", str(ROOT / part), str(copy / part)], check=True)
             check = [sys.executable, "-B", str(copy / "src/codegen/generate.py")]
