@@ -34,6 +34,13 @@ def idempotency(table: Table) -> str:
         "|---|---|",
     ]
     lines += [f"| {name} | {text} |" for name, text in CLASSES.items()]
+    lines += [
+        "",
+        "A server that was stopped, not killed, may carry out a create when it wakes, long after it was made elsewhere. What a",
+        "create_anonymous makes is therefore watched for, 15 minutes (`exactly_once.watch_for`), and such a late twin is removed",
+        "or told of; `Client::reconcile()` looks once more at the end of a process. What remains possible, with its odds:",
+        "[ADR 0005](adr/0005-late-twins-are-watched-for.md).",
+    ]
     for group in table.groups.values():
         if not group.operations:
             continue
