@@ -127,9 +127,7 @@ tidy: ## clang-tidy over the library
 .PHONY: api-check
 api-check: ## compare the table of MLflow's API with what the newest 2.x and 3.x declare
 	@$(SETUP) mlflow-3 mlflow-2
-	$(PYTHON) src/codegen/generate.py --check
-	for v in 3 2; do for s in descriptors openapi; do build/venv/mlflow-$$v/bin/python -W ignore src/codegen/import_$$s.py; done; done
-	build/venv/mlflow-3/bin/python src/codegen/from_python.py
+	$(PYTHON) src/codegen/api_check.py
 
 .PHONY: format
 format: ## lay out all C++ with clang-format
