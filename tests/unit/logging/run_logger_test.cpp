@@ -190,6 +190,46 @@ TEST_CASE("a refusal that a failing database may have made is believed only when
   CHECK(f.cluster.transport->unused_replies().empty());
 }
 
+TEST_CASE("an outage that answers with pages of proxies and frameworks refuses nothing", "[logging][run_logger]") {
+  const int status = GENERATE(500, 505, 520, 521, 599);
+  LoggerFixture f;
+  const auto outage = [&] { f.set_faults({when().status(status, "<html>Internal Server Error</html>")}); };
+  SECTION("of a run that is there") {
+    RunLogger logger = f.start();
+    REQUIRE(logger.flush(1min).value().drained);
+    outage();
+    for (int i = 0; i < 3; ++i) REQUIRE(logger.log_metric("m", i, i));
+    CHECK_FALSE(logger.flush(5min).value().drained);
+    f.bring_up();
+    const CloseReport report = logger.close(1min).value();
+    CHECK(report.drained);
+    CHECK(report.quarantined == 0);
+    CHECK(f.only_run().metrics.at("m").size() == 3);
+  }
+  SECTION("of a run that isn't there yet, nor its experiment") {
+    outage();
+    f.options.experiment = "lm";
+    RunLogger logger = f.start();
+    REQUIRE(logger.log_metric("m", 1));
+    CHECK_FALSE(logger.flush(5min).value().drained);
+    f.bring_up();
+    const CloseReport report = logger.close(1min).value();
+    CHECK(report.refused.empty());
+    CHECK(report.drained);
+    CHECK(f.only_run().metrics.count("m") == 1);
+  }
+}
+
+TEST_CASE("a look for an experiment that fails refuses no run", "[logging][run_logger]") {
+  LoggerFixture f(1);
+  f.options.experiment = "lm";
+  f.set_faults({when().path("get-by-name").error("INTERNAL_ERROR", "KeyError")});
+  RunLogger logger = f.start();
+  CHECK_FALSE(logger.flush(5min).value().drained);
+  f.bring_up();
+  CHECK(logger.close(1min).value().drained);
+}
+
 TEST_CASE("a NaN that is there already is delivered", "[logging][run_logger]") {
   // What real servers say when a NaN comes again: NaN never equals itself, so they don't see that it is the same.
   LoggerFixture f(1);

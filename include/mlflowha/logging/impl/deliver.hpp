@@ -90,7 +90,8 @@ class MLFLOWHA_EXPORT Deliverer {
 
   static Result<void> name_parent(Spool& spool, std::vector<RunTag>& tags);
   DeliveryStep create_run(Spool& spool, const SpoolRun& run, const CallOptions& options);
-  Result<std::string> experiment_id(Spool& spool, const SpoolRun& run, const CallOptions& options);
+  /// `sent_create`: an error is the answer to the create of the experiment.
+  Result<std::string> experiment_id(Spool& spool, const SpoolRun& run, const CallOptions& options, bool& sent_create);
   Result<std::vector<Run>> find_by_tag(const std::string& experiment_id, const std::string& tag,
                                        const CallOptions& options);
   DeliveryStep send_row(Spool& spool, const SpoolRun& run, const StoredRow& row, Record& record,

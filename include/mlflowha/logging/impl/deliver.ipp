@@ -53,6 +53,8 @@ MLFLOWHA_INLINE bool says_run_deleted(const Error& error) {
 }
 
 MLFLOWHA_INLINE Deliverer::Verdict Deliverer::judge(const Error& error) {
+  // MLflow names a code whenever it has looked at a request: without one it is a proxy or a framework that fails.
+  if (error.http_status >= 500 && error.error_code.empty()) return Verdict::later;
   switch (error.code) {
     case Errc::invalid_argument:  // refused here, before anything was sent
       return Verdict::refused;
@@ -99,8 +101,9 @@ MLFLOWHA_INLINE bool Deliverer::is_believed(const Doubt& doubt) const {
 // --- runs and experiments -------------------------------------------------------------------------------------------
 
 MLFLOWHA_INLINE Result<std::string> Deliverer::experiment_id(Spool& spool, const SpoolRun& run,
-                                                             const CallOptions& options) {
+                                                             const CallOptions& options, bool& sent_create) {
   const RunStart& start = run.start;
+  sent_create = false;
   if (!start.experiment_id.empty()) return start.experiment_id;
   if (start.experiment_name.empty()) return std::string("0");
   Result<SpoolExperiment> known = spool.experiment(start.experiment_name, start.experiment_request_tag);
@@ -119,14 +122,17 @@ MLFLOWHA_INLINE Result<std::string> Deliverer::experiment_id(Spool& spool, const
     create.name = start.experiment_name;
     CallOptions tagged = options;
     tagged.request_tag = known->request_tag;
+    sent_create = true;
     MLFLOWHA_FAULT_POINT("experiment: before sending");
     Result<std::string> created = client_.create_experiment(std::move(create), tagged);
     MLFLOWHA_FAULT_POINT("experiment: answered");
     if (created) {
       id = std::move(*created);
     } else if (is_already_exists(created.error())) {  // somebody else was faster: theirs is as good
+      sent_create = false;
       found = client_.find_experiment_by_name(start.experiment_name, options);
       if (!found) return std::move(found).error();
+      sent_create = !*found;
       if (!*found) return std::move(created).error();
       id = (*found)->experiment_id;
     } else {
@@ -179,10 +185,11 @@ MLFLOWHA_INLINE Result<void> Deliverer::name_parent(Spool& spool, std::vector<Ru
 }
 
 MLFLOWHA_INLINE DeliveryStep Deliverer::create_run(Spool& spool, const SpoolRun& run, const CallOptions& options) {
-  const auto fail = [&](Error error) {
+  // A doubtful answer to a look says nothing about the run: only a create is refused in the end.
+  const auto fail = [&](Error error, bool sent_create) {
     const Verdict verdict = judge(error);
     const bool final = verdict == Verdict::refused || verdict == Verdict::run_gone ||
-                       (verdict == Verdict::doubtful && believe(spool, -run.id));
+                       (verdict == Verdict::doubtful && sent_create && believe(spool, -run.id));
     if (!final) return not_now(std::move(error));
     if (Result<void> kept = spool.refuse_run(run.id, reason_of(error)); !kept) return not_now(std::move(kept).error());
     DeliveryStep step = moved_on();
@@ -190,8 +197,9 @@ MLFLOWHA_INLINE DeliveryStep Deliverer::create_run(Spool& spool, const SpoolRun&
     step.error = std::move(error);
     return step;
   };
-  Result<std::string> experiment = experiment_id(spool, run, options);
-  if (!experiment) return fail(std::move(experiment).error());
+  bool sent_create = false;
+  Result<std::string> experiment = experiment_id(spool, run, options, sent_create);
+  if (!experiment) return fail(std::move(experiment).error(), sent_create);
   std::string id;
   if (run.attempted || look_first_) {
     Result<std::vector<Run>> found = find_by_tag(*experiment, run.start.request_tag, options);
@@ -216,7 +224,7 @@ MLFLOWHA_INLINE DeliveryStep Deliverer::create_run(Spool& spool, const SpoolRun&
     MLFLOWHA_FAULT_POINT("create: before sending");
     Result<Run> created = client_.create_run(std::move(create), tagged);
     MLFLOWHA_FAULT_POINT("create: answered");
-    if (!created) return fail(std::move(created).error());
+    if (!created) return fail(std::move(created).error(), true);
     id = created->info.run_id;
   }
   if (Result<void> stored = spool.set_run_server_id(run.id, id); !stored) return not_now(std::move(stored).error());
