@@ -1,6 +1,7 @@
 #include <mlflowha/api/artifacts.hpp>
 #include <mlflowha/logging.hpp>
 #include <mlflowha/testing/fake_server.hpp>
+#include <mlflowha/testing/fault_proxy.hpp>
 
 #include <filesystem>
 #include <fstream>
@@ -113,6 +114,55 @@ TEST_CASE("what is taken while another thread closes is delivered, the rest is r
   CHECK(report.drained);
   CHECK(refused == 2);
   CHECK(stored_points(*f.backend) == taken);
+}
+
+TEST_CASE("who waits for room goes on when there is some, and close() never waits for it", "[thread][logging]") {
+  Fixture f;
+  f.options.when_full = WhenFull::block;
+  f.options.durability = GENERATE(Durability::interval, Durability::each);
+  f.options.max_buffer_bytes = 65'536;
+  f.options.max_spool_bytes = 100'000;
+  FaultProxy proxy(parse_uri(f.one.url()).value());
+  proxy.set_faults({when().refuse()});
+  ClientOptions reached;
+  reached.endpoints = {proxy.url()};
+  auto logger = RunLogger::start(Client::create(reached).value(), f.options).value();
+  std::atomic<std::uint64_t> taken{0};
+  std::atomic<bool> enough{false};
+  Result<void> last;
+  std::thread thread([&] {
+    const std::string value(1000, 'x');
+    while (!enough && (last = logger.set_tag("t" + std::to_string(taken), value))) ++taken;
+  });
+  // Until it stands still: full, and waiting.
+  for (std::uint64_t before = 0, still = 0; still < 5; before = taken) {
+    std::this_thread::sleep_for(100ms);
+    still = taken == before && taken != 0 ? still + 1 : 0;
+  }
+  SECTION("close() has a deadline") {
+    const auto began = std::chrono::steady_clock::now();
+    const Result<CloseReport> report = logger.close(1s);
+    CHECK(std::chrono::steady_clock::now() - began < 30s);
+    if (!report) CHECK(report.error().code == Errc::storage_full);
+  }
+  SECTION("there is room again") {
+    const std::uint64_t before = taken;
+    proxy.set_faults({});
+    for (int i = 0; i < 300 && taken == before; ++i) std::this_thread::sleep_for(100ms);
+    CHECK(taken > before);
+  }
+  proxy.set_faults({});  // lets it go on, and end
+  enough = true;
+  thread.join();
+  if (!last) CHECK(last.error().code == Errc::cancelled);
+  if (const Result<CloseReport> report = logger.close(60s)) {
+    CHECK(report->drained);
+  } else {  // the close() before was the last: what it left is in the spool
+    ReplayOptions options;
+    options.directory = f.options.directory;
+    CHECK(replay(Client::create(reached).value(), options).value().complete());
+  }
+  CHECK(f.backend->runs().at(0).tags.size() >= taken);
 }
 
 TEST_CASE("two loggers in one directory share a spool", "[thread][logging]") {

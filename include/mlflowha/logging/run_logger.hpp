@@ -24,10 +24,12 @@ namespace detail {
 class LoggerHandle;
 }
 
-/// What a log call does when the memory for what isn't in the spool yet is full.
+/// What a log call does when the memory for what isn't in the spool yet is full. With Durability::each nothing waits in
+/// memory, and only `block` makes a difference.
 enum class WhenFull : std::uint8_t {
   spill,   ///< it writes the spool itself, which takes about a millisecond; fails only if the spool can't take it
-  block,   ///< it waits until there is room
+  block,   ///< it waits until there is room, also in a spool that has reached its cap, for as long as that takes; fails
+           ///< where the spool fails otherwise, and without threads, which alone make room there (`background`)
   reject,  ///< it fails with Errc::storage_full
 };
 

@@ -22,6 +22,8 @@
 MLFLOWHA_BEGIN_NAMESPACE
 namespace detail {
 
+[[nodiscard]] MLFLOWHA_EXPORT Error closed_error();
+
 /// Thread-safe. Belongs to the process that made it: see fork.hpp.
 class MLFLOWHA_EXPORT LogHub {
  public:
@@ -43,6 +45,9 @@ class MLFLOWHA_EXPORT LogHub {
   void wake();
   /// All that was put before the call is in the spool when it returns. Callers that come at once share one commit.
   Result<void> commit();
+  /// Durability::each: `rows` are in the spool and fsynced when it returns, or were not taken at all. Callers that come
+  /// at once share a commit.
+  Result<void> write_now(const RunBuffer& of, const std::vector<SpoolRow>& rows);
   /// Delivers until `run` has nothing left or the deadline has passed.
   [[nodiscard]] Result<FlushReport> flush(std::int64_t run, Deadline deadline);
   /// Reads the run back, compares it with what was confirmed, and sends again what it lacks. For a run that is drained
@@ -77,6 +82,13 @@ class MLFLOWHA_EXPORT LogHub {
   Result<void> check_artifacts(const SentBook& book, const Run& run, Deadline deadline, const CancellationToken& cancel,
                                VerifyReport& report);
   [[nodiscard]] CallOptions call_within(Deadline deadline, const CancellationToken& cancel) const;
+  struct Writing {
+    const RunBuffer& of;
+    const std::vector<SpoolRow>& rows;
+    bool done = false;
+    std::optional<Error> error{};
+  };
+  void write_group(Writing** group, std::size_t size);
   Result<void> write_unwritten();
   Result<void> append(const std::vector<SpoolRow>& rows);
   Result<void> sync_if_due(bool now);
@@ -93,6 +105,9 @@ class MLFLOWHA_EXPORT LogHub {
   std::vector<SpoolRow> unwritten_;  // collected, but the spool couldn't take them
   bool unsynced_ = false;
   TimePoint synced_at_;
+
+  std::mutex waiting_mutex_;
+  std::vector<Writing*> waiting_;  // in write_now(), nobody's turn yet
 
   std::mutex deliver_mutex_;  // who has it sends; guards what follows
   std::int64_t stuck_ = 0;    // the run that stopped the last round, 0: none

@@ -16,6 +16,13 @@
 MLFLOWHA_BEGIN_NAMESPACE
 namespace detail {
 
+MLFLOWHA_INLINE Error closed_error() {
+  Error error;
+  error.code = Errc::cancelled;
+  error.message = "the logger is closed";
+  return error;
+}
+
 /// The running hubs, guarded by fork_mutex(): a child finds it in order, with its parent's hubs under other keys.
 MLFLOWHA_INLINE std::map<std::string, std::weak_ptr<LogHub>>& hubs() {
   static auto* map = new std::map<std::string, std::weak_ptr<LogHub>>();
@@ -216,6 +223,59 @@ MLFLOWHA_INLINE Result<void> LogHub::write_unwritten() {
     return written;
   }
   return {};
+}
+
+MLFLOWHA_INLINE Result<void> LogHub::write_now(const RunBuffer& of, const std::vector<SpoolRow>& rows) {
+  Writing mine{of, rows};
+  {
+    const std::lock_guard<std::mutex> lock(waiting_mutex_);
+    waiting_.push_back(&mine);
+  }
+  const std::lock_guard<std::mutex> writing(write_mutex_);
+  if (!mine.done) {
+    std::vector<Writing*> group;
+    {
+      const std::lock_guard<std::mutex> lock(waiting_mutex_);
+      group.swap(waiting_);
+    }
+    // Whoever logs into a closed run is told so, and not after close() has looked at what is left: it takes this lock.
+    std::erase_if(group, [](Writing* one) {
+      if (!one->of.is_shut()) return false;
+      one->error = closed_error();
+      one->done = true;
+      return true;
+    });
+    if (!group.empty()) write_group(group.data(), group.size());
+  }
+  if (mine.error) return std::move(*mine.error);
+  return {};
+}
+
+/// Under the lock. Where all of it is more than there is room for, some of it may still get in.
+MLFLOWHA_INLINE void LogHub::write_group(Writing** group, std::size_t size) {
+  std::vector<SpoolRow> together;
+  for (std::size_t i = 0; size > 1 && i < size; ++i) {
+    together.insert(together.end(), group[i]->rows.begin(), group[i]->rows.end());
+  }
+  const std::vector<SpoolRow>& rows = size > 1 ? together : group[0]->rows;
+  const Result<void> written = spool_->append(rows);
+  if (!written && written.error().code == Errc::storage_full && size > 1) {
+    write_group(group, size / 2);
+    write_group(group + size / 2, size - size / 2);
+    return;
+  }
+  for (std::size_t i = 0; i < size; ++i) {
+    if (!written) group[i]->error = written.error();
+    group[i]->done = true;
+  }
+  const std::lock_guard<std::mutex> state(mutex_);
+  if (!written) {
+    last_error_ = written.error();
+    return;
+  }
+  for (const SpoolRow& row : rows) fresh_ += row.entries;
+  sendable_ = true;
+  changed_.notify_all();
 }
 
 /// Past the buffers, for what has left them before.

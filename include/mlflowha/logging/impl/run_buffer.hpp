@@ -43,6 +43,7 @@ class MLFLOWHA_EXPORT RunBuffer {
 
   /// Nothing more is taken; what was taken can be collected.
   void shut();
+  [[nodiscard]] bool is_shut() const;
   /// Moves all that is there into rows, appended to `rows`. Not for two threads at once.
   void collect(std::vector<SpoolRow>& rows);
   [[nodiscard]] std::int64_t run() const noexcept { return run_; }
@@ -68,7 +69,7 @@ class MLFLOWHA_EXPORT RunBuffer {
   const std::int64_t run_;
   const std::size_t lane_bytes_;
   std::array<Lane, lanes> lanes_;
-  std::mutex list_mutex_;
+  mutable std::mutex list_mutex_;
   std::vector<Record> list_;
   std::size_t list_bytes_ = 0;
   bool list_shut_ = false;

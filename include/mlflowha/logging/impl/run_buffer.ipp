@@ -79,6 +79,11 @@ MLFLOWHA_INLINE void RunBuffer::shut() {
   list_shut_ = true;
 }
 
+MLFLOWHA_INLINE bool RunBuffer::is_shut() const {
+  const std::lock_guard<std::mutex> lock(list_mutex_);
+  return list_shut_;
+}
+
 MLFLOWHA_INLINE void RunBuffer::close_batch(std::vector<SpoolRow>& rows) {
   keys_.clear();
   if (encoder_.empty()) return;

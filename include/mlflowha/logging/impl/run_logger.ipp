@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 
 #include <atomic>
+#include <limits>
 #include <utility>
 
 MLFLOWHA_BEGIN_NAMESPACE
@@ -33,13 +34,6 @@ MLFLOWHA_INLINE std::string_view to_string(LoggerState state) noexcept {
 }
 
 namespace detail {
-
-MLFLOWHA_INLINE Error closed_error() {
-  Error error;
-  error.code = Errc::cancelled;
-  error.message = "the logger is closed";
-  return error;
-}
 
 /// One word for any shell.
 MLFLOWHA_INLINE std::string shell_quoted(std::string_view word) {
@@ -113,26 +107,26 @@ class LoggerHandle {
     return core;
   }
 
-  /// What `put` said, turned into what the caller gets.
+  /// Puts an entry where `options` want it, and says what came of it. `put` takes a RunBuffer.
   template <class Put>
   Result<void> accept(LoggerCore& core, const Put& put) {
-    RunBuffer::Put result = put();
+    return accept(core, options_.when_full, put);
+  }
+  template <class Put>
+  Result<void> accept(LoggerCore& core, WhenFull when_full, const Put& put) {
+    if (options_.durability == Durability::each) return write_now(core, when_full, put);
+    RunBuffer::Put result = put(*core.buffer);
     while (result == RunBuffer::Put::full) {
-      if (options_.when_full == WhenFull::reject) {
+      if (when_full == WhenFull::reject) {
         core.hub->wake();
         return full_error();
       }
       Result<void> written = core.hub->commit();
-      if (!written && options_.when_full == WhenFull::spill) return written;
-      if (!written) {
-        if (core.closed.load()) return closed_error();
-        core.clock->sleep_until(core.clock->now() + std::chrono::milliseconds(50), CancellationToken());
-      }
-      result = put();
+      if (!written && !wait_for_room(core, when_full, written.error())) return written;
+      result = put(*core.buffer);
     }
     if (result == RunBuffer::Put::shut) return closed_error();
     MLFLOWHA_FAULT_POINT("enqueued");
-    if (options_.durability == Durability::each) return core.hub->commit();
     if (result == RunBuffer::Put::taken_first) core.hub->wake();
     return {};
   }
@@ -154,6 +148,26 @@ class LoggerHandle {
   const Client& client() const noexcept { return client_; }
 
  private:
+  /// Durability::each: past the buffer, since what can't be written must not be delivered later after all.
+  template <class Put>
+  Result<void> write_now(LoggerCore& core, WhenFull when_full, const Put& put) {
+    RunBuffer alone(core.buffer->run(), std::numeric_limits<std::size_t>::max());
+    static_cast<void>(put(alone));
+    std::vector<SpoolRow> rows;
+    alone.collect(rows);
+    MLFLOWHA_FAULT_POINT("enqueued");
+    for (;;) {
+      Result<void> written = core.hub->write_now(*core.buffer, rows);
+      if (written || !wait_for_room(core, when_full, written.error())) return written;
+    }
+  }
+  /// After a moment: whether to try again. Only the thread that delivers makes room in a full spool, and whatever else
+  /// is wrong with it may last for ever.
+  bool wait_for_room(LoggerCore& core, WhenFull when_full, const Error& error) const {
+    if (when_full != WhenFull::block || !options_.background || error.code != Errc::storage_full) return false;
+    core.clock->sleep_until(core.clock->now() + std::chrono::milliseconds(50), CancellationToken());
+    return true;
+  }
   Error full_error() const {
     Error error;
     error.code = Errc::storage_full;
@@ -249,7 +263,8 @@ MLFLOWHA_INLINE Result<void> RunLogger::log_metric(std::string_view key, double 
   if (!core) return std::move(core).error();
   if (timestamp == now_at_call) timestamp = (*core)->clock->wall_now().time_since_epoch().count();
   if (Result<void> good = detail::check_metric(key, timestamp); !good) return good;
-  return handle_->accept(**core, [&] { return (*core)->buffer->put_metric(key, value, timestamp, step); });
+  return handle_->accept(**core,
+                         [&](detail::RunBuffer& buffer) { return buffer.put_metric(key, value, timestamp, step); });
 }
 
 namespace detail {
@@ -283,7 +298,7 @@ MLFLOWHA_INLINE Result<void> put_values(LoggerHandle& handle, RunValues values) 
     if (Result<void> good = check_values(one); !good) return good;
   }
   const auto take = [&](const Record& record) {
-    return handle.accept(**core, [&] { return (*core)->buffer->put(record); });
+    return handle.accept(**core, [&](RunBuffer& buffer) { return buffer.put(record); });
   };
   if (values.size() != 0) {
     if (Result<void> taken = take(std::move(values)); !taken) return taken;
@@ -332,7 +347,7 @@ MLFLOWHA_INLINE Result<void> RunLogger::log_input(DatasetInput input) {
   inputs.datasets.push_back(std::move(input));
   if (const auto prepared = api::prepare_log_inputs(inputs); !prepared) return prepared.error();
   const Record record = std::move(inputs.datasets.front());
-  return handle_->accept(**core, [&] { return (*core)->buffer->put(record); });
+  return handle_->accept(**core, [&](detail::RunBuffer& buffer) { return buffer.put(record); });
 }
 
 namespace detail {
@@ -347,13 +362,8 @@ MLFLOWHA_INLINE Result<void> put_artifact(LoggerHandle& handle, const std::strin
       spool.take_artifact(file, path, handle.options().keep_artifacts, handle.options().max_artifact_bytes);
   if (!taken) return std::move(taken).error();
   const Record record = *taken;
-  bool put = false;
-  Result<void> accepted = handle.accept(**core, [&] {
-    const RunBuffer::Put result = (*core)->buffer->put(record);
-    put = put || result == RunBuffer::Put::taken || result == RunBuffer::Put::taken_first;
-    return result;
-  });
-  if (!put) spool.drop_artifact(*taken);
+  Result<void> accepted = handle.accept(**core, [&](RunBuffer& buffer) { return buffer.put(record); });
+  if (!accepted) spool.drop_artifact(*taken);
   return accepted;
 }
 
@@ -382,8 +392,11 @@ MLFLOWHA_INLINE Result<void> RunLogger::log_artifacts(const std::string& local_d
   return {};
 }
 
-MLFLOWHA_INLINE Result<void> RunLogger::end(RunStatus status, std::int64_t end_time) {
-  Result<detail::LoggerCore*> core = handle_->core();
+namespace detail {
+
+MLFLOWHA_INLINE Result<void> put_end(LoggerHandle& handle, WhenFull when_full, RunStatus status,
+                                     std::int64_t end_time) {
+  Result<LoggerCore*> core = handle.core();
   if (!core) return std::move(core).error();
   if (status == RunStatus::unspecified || status == RunStatus::unrecognized || end_time < now_at_call) {
     return invalid_argument(fmt::format("status is \"{}\" and end_time {}; expected one of MLflow's and milliseconds",
@@ -393,9 +406,15 @@ MLFLOWHA_INLINE Result<void> RunLogger::end(RunStatus status, std::int64_t end_t
   end.status = std::move(status);
   end.end_time = end_time != now_at_call ? end_time : (*core)->clock->wall_now().time_since_epoch().count();
   const Record record = std::move(end);
-  Result<void> taken = handle_->accept(**core, [&] { return (*core)->buffer->put(record); });
+  Result<void> taken = handle.accept(**core, when_full, [&](RunBuffer& buffer) { return buffer.put(record); });
   if (taken) (*core)->ended.store(true);
   return taken;
+}
+
+}  // namespace detail
+
+MLFLOWHA_INLINE Result<void> RunLogger::end(RunStatus status, std::int64_t end_time) {
+  return detail::put_end(*handle_, handle_->options().when_full, std::move(status), end_time);
 }
 
 MLFLOWHA_INLINE Result<void> RunLogger::commit() {
@@ -419,11 +438,13 @@ MLFLOWHA_INLINE Result<CloseReport> RunLogger::close(Duration timeout, const Can
   detail::LoggerCore& core = **found;
   const Deadline deadline = Deadline::after(core.clock->now(), timeout);
   if (!core.ended.load()) {
-    Result<void> ended = end();
+    // Whatever the log calls do: this one has a deadline, so it never waits for room by itself.
+    const auto end_now = [&] { return detail::put_end(*handle_, WhenFull::reject, RunStatus::finished, now_at_call); };
+    Result<void> ended = end_now();
     if (!ended && ended.error().code == Errc::storage_full) {
       // Writing makes room in memory, delivering makes room in the spool.
       if (!core.hub->commit()) static_cast<void>(core.hub->flush(core.buffer->run(), deadline));
-      ended = end();
+      ended = end_now();
     }
     if (!ended) return std::move(ended).error();
   }
