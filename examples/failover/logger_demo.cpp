@@ -125,17 +125,17 @@ class Training {
     options.durability = arguments_.durability;
     options.observer = report_;
     report_->write("starting", {{"run", name_}, {"number", number_}});
-    auto logger = mlflowha::RunLogger::start(client_, options).value();  // asks no server
-    report_->write("started", {{"run", name_}});
+    auto logger = timed([&] { return mlflowha::RunLogger::start(client_, options).value(); });  // asks no server
+    report_->write("started", {{"run", name_}, {"longest_ms", longest_ms()}});
     for (int i = 0; i < params; ++i) {
-      logger.log_param("param" + std::to_string(i), name_ + "-" + std::to_string(i)).value();
+      timed([&] { logger.log_param("param" + std::to_string(i), name_ + "-" + std::to_string(i)).value(); });
     }
-    logger.commit().value();
+    timed([&] { logger.commit().value(); });
     report_->write("params", {{"run", name_}, {"count", params}});
     log(logger);
-    logger.end().value();
-    logger.commit().value();
-    report_->write("ended", {{"run", name_}});
+    timed([&] { logger.end().value(); });
+    timed([&] { logger.commit().value(); });
+    report_->write("ended", {{"run", name_}, {"longest_ms", longest_ms()}});
     const mlflowha::CloseReport closed = logger.close(60s).value();
     report_->write("closed", {{"run", name_}, {"drained", closed.drained}, {"waiting", closed.waiting}});
   }
@@ -144,34 +144,44 @@ class Training {
   void log(mlflowha::RunLogger& logger) {
     const auto began = std::chrono::steady_clock::now();
     long step = 0;
-    std::chrono::nanoseconds longest{0};
     for (long turn = 1; asked_to_end == 0; ++turn) {
       std::this_thread::sleep_until(began + turn * beat);
       const long upto = turn * arguments_.rate / (1s / beat);
       // A killed process may have logged more than it could say: up to here.
       report_->write("trying", {{"run", name_}, {"points", upto}, {"note", turn}});
       for (; step < upto; ++step) {
-        const auto before = std::chrono::steady_clock::now();
-        logger.log_metric(metric_key, point_value(number_, step), step).value();
-        longest = std::max<std::chrono::nanoseconds>(longest, std::chrono::steady_clock::now() - before);
+        timed([&] { logger.log_metric(metric_key, point_value(number_, step), step).value(); });
       }
-      logger.set_tag(note_key, std::to_string(turn)).value();
-      logger.commit().value();  // with `each` every call has done so already
+      timed([&] { logger.set_tag(note_key, std::to_string(turn)).value(); });
+      timed([&] { logger.commit().value(); });  // with `each` every call has done so already
       const mlflowha::LoggerStatus status = logger.status();
       report_->write("logged", {{"run", name_},
                                 {"points", upto},
                                 {"note", turn},
                                 {"waiting", status.waiting},
                                 {"state", to_string(status.state)},
-                                {"longest_ms", std::chrono::duration<double, std::milli>(longest).count()}});
+                                {"longest_ms", longest_ms()}});
     }
   }
+
+  /// Does something that must not wait for any server.
+  template <class Call>
+  auto timed(Call&& call) -> decltype(call()) {
+    struct Watch {
+      std::chrono::nanoseconds& longest;
+      std::chrono::steady_clock::time_point before = std::chrono::steady_clock::now();
+      ~Watch() { longest = std::max<std::chrono::nanoseconds>(longest, std::chrono::steady_clock::now() - before); }
+    } watch{longest_};
+    return call();
+  }
+  double longest_ms() const { return std::chrono::duration<double, std::milli>(longest_).count(); }
 
   const mlflowha::Client& client_;
   std::shared_ptr<Report> report_;
   const Arguments& arguments_;
   int number_;
   std::string name_;
+  std::chrono::nanoseconds longest_{0};
 };
 
 void work(const Arguments& arguments) {

@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 DROP_REPLIES = "when share 5% -> apply_then_drop"
+SHORTEST_OUTAGE = 4.0  # seconds: of the first one that is drawn for the second act
 BUSIEST = -1  # the server that the program uses most at that moment
 
 
@@ -45,6 +46,13 @@ class SecondScript:
     kill_replay_after: tuple[float, ...] = ()  # seconds after each of its first starts
     durability: str = "interval"
     calm: float = 4.0  # seconds from the end of all this until the other logging process is told to end
+    longest_call_ms: float = 1000.0  # no log call may take longer: it asks no server
+    least_share: float = 0.5  # of the points that the jobs set out to log
+
+    @property
+    def killed_in_an_outage(self) -> bool:
+        """So that what was logged in the last second at least must be in the spool."""
+        return any(o.at + 1 <= self.kill_logger_at <= o.at + o.seconds for o in self.outages)
 
 
 @dataclass(frozen=True)
@@ -100,9 +108,11 @@ def drawn(seed: int, postgres: bool) -> Schedule:
         at += dice.uniform(1.5, 9)
 
     begin = dice.uniform(0.5, 6)
-    outages = [Outage(begin, dice.uniform(4, 20))]
+    outages = [Outage(begin, dice.uniform(SHORTEST_OUTAGE, 20))]
     if dice.random() < 0.5:  # and again, while the backlog is being delivered
         outages.append(Outage(outages[0].at + outages[0].seconds + dice.uniform(1, 6), dice.uniform(2, 8)))
+    # What is safe only on the disk waits for it, beside servers that boot and replays that are killed; who waits for a
+    # server waits for an outage at least.
     second = SecondScript(
         outages=tuple(outages),
         kill_logger_at=dice.uniform(0.3, begin + outages[0].seconds + 8),
@@ -110,7 +120,10 @@ def drawn(seed: int, postgres: bool) -> Schedule:
         kill_replay_after=tuple(dice.uniform(0.2, 8) for _ in range(dice.randrange(4))),
         durability=dice.choice(["interval", "each"]),
         calm=dice.uniform(1, 5),
+        longest_call_ms=1000 * SHORTEST_OUTAGE,
     )
+    if second.durability == "each":
+        second = replace(second, least_share=0.1)
     lines = [f"when share {dice.uniform(0, 10):.1f}% -> apply_then_drop"]
     more = ["drop_before", "reset", "status 503", "apply_then_status 504", "delay 300ms", "truncate 10"]
     lines += [f"when share {dice.uniform(0.5, 2):.1f}% -> {what}" for what in dice.sample(more, dice.randrange(4))]

@@ -74,6 +74,7 @@ class LiveLine:
 
 
 ROWS = (
+    ("asked", "records to be logged"),
     ("acknowledged", "records acknowledged"),
     ("stored", "records in the database"),
     ("lost", "lost"),
@@ -92,6 +93,7 @@ ROWS = (
 
 
 SECOND_ROWS = (
+    ("asked", "points to be logged"),
     ("acknowledged", "entries acknowledged"),
     ("stored", "entries in the database"),
     ("lost", "lost"),

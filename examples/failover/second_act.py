@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import durable_counting
 import screen
@@ -55,6 +56,7 @@ class Story:
         try:
             event = json.loads(line)
             kind = event["event"]
+            self.longest_ms = max(self.longest_ms, float(event.get("longest_ms", 0)))
             if kind == "starting":
                 self.runs[event["run"]] = durable_counting.Told(int(event["number"]))
             elif kind == "started":
@@ -66,7 +68,6 @@ class Story:
             elif kind == "logged":
                 self.runs[event["run"]].logged(int(event["points"]), int(event["note"]))
                 self.waiting, self.state = int(event["waiting"]), str(event["state"])
-                self.longest_ms = max(self.longest_ms, float(event["longest_ms"]))
             elif kind == "ended":
                 self.runs[event["run"]].ended = True
             elif kind == "closed":
@@ -147,6 +148,7 @@ class SecondAct:
         self._doing = "all well"
         self._replay: Replay | None = None
         self._began = 0.0
+        self._killed_at = 0.0  # job 1
         self._back_at = 0.0  # monotonic: when the servers were well for good
         self._replayed_at = 0.0
         self._asked_at = 0.0  # when job 2 was asked to end
@@ -179,6 +181,7 @@ class SecondAct:
             print(f"  failed: {failure}")
         return {
             **asdict(counts),
+            "asked": asked_for(self._killed_at - self._began) + asked_for(self._asked_at - self._began),
             "refused": sum(story.refused for story in stories),
             "failures": failures,
             "waited_at_the_kill": left,
@@ -208,21 +211,20 @@ class SecondAct:
         """Until all is over. How many entries the killed job had in its spool."""
         script = self._script
         left = 0
-        killed_at = 0.0
         while True:
             now = time.monotonic()
             if self._error is not None:
                 raise ProcessError(f"the servers broke down: {self._error}")
             for number, job in enumerate(jobs, 1):
-                if not job.running and not (number == 1 and killed_at) and not (number == 2 and self._asked_at):
+                if not job.running and not (number == 1 and self._killed_at) and not (number == 2 and self._asked_at):
                     raise ProcessError(f"job {number} ended with {job.returncode} too early\n{job.errors()}")
-            if not killed_at and now - self._began >= script.kill_logger_at:
+            if not self._killed_at and now - self._began >= script.kill_logger_at:
                 left = stories[0].waiting
                 jobs[0].signal(signal.SIGKILL)
                 jobs[0].finish_reading()
-                killed_at = now
+                self._killed_at = now
                 self._doing += ", job 1 killed"
-            if killed_at and self._replay is None and now - killed_at >= script.replay_after:
+            if self._killed_at and self._replay is None and now - self._killed_at >= script.replay_after:
                 command = [str(self._programs.cli), "replay", str(self._spools), "--json", "--patience=120"]
                 self._replay = Replay(command, self._env, self._out, script.kill_replay_after)
             replayed = self._replay is not None and self._replay.poll()
@@ -293,12 +295,29 @@ class _Cancelled(Exception):
     pass
 
 
-def verdict(report: dict[str, object]) -> list[str]:
-    """What is wrong with the second act; empty when all is well."""
+def asked_for(seconds: float) -> int:
+    """How many points the runs of a job set out to log in its first seconds."""
+    return round(RATE * sum(max(0.0, seconds - run * STAGGER) for run in range(RUNS)))
+
+
+def verdict(report: dict[str, Any], script: SecondScript) -> list[str]:
+    """What is wrong with the second act; empty when all is well. Nothing lost is no merit of a job that logged nothing, or
+    that waited until the servers were back."""
     wanted = {"lost": 0, "duplicated": 0, "invented": 0, "out_of_order": 0, "refused": 0, "files_left": 0}
     wrong = [f"second act: {key} is {report[key]}, expected {value}" for key, value in wanted.items() if report[key] != value]
     if report["runs_stored"] != report["runs_asked"]:
         wrong.append(f"second act: {report['runs_stored']} runs are stored, {report['runs_asked']} were started")
     if report["failures"]:
-        wrong.append(f"second act: {report['failures'][0]}")  # type: ignore[index]
+        wrong.append(f"second act: {report['failures'][0]}")
+    floor = round(script.least_share * report["asked"])
+    if report["acknowledged"] < max(1, floor):
+        wrong.append(f"second act: {report['acknowledged']} entries were acknowledged, expected at least {floor}")
+    if report["longest_log_call_ms"] > script.longest_call_ms:
+        wrong.append(
+            f"second act: a log call took {report['longest_log_call_ms']} ms, expected {script.longest_call_ms:g} at most"
+        )
+    if script.killed_in_an_outage and report["waited_at_the_kill"] == 0:
+        wrong.append("second act: nothing was in the spool when job 1 was killed, and no server was there to deliver to")
+    if script.killed_in_an_outage and not script.kill_replay_after and report["replayed"] == 0:
+        wrong.append("second act: the replay delivered nothing")
     return wrong

@@ -10,6 +10,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "examples" / "failover"))
 import counting  # noqa: E402
+import demo  # noqa: E402
+import schedule as schedules  # noqa: E402
+import second_act  # noqa: E402
 import story as stories  # noqa: E402
 import workload  # noqa: E402
 from faults import covered  # noqa: E402
@@ -134,6 +137,70 @@ class Figures(unittest.TestCase):
         story.add_line("hello")
         story.add_line('{"event": "surprise"}')
         self.assertEqual(len(story.strange_lines), 2)
+
+    def test_the_longest_call_is_looked_for_in_every_line_of_a_job(self) -> None:
+        story = second_act.Story()
+        story.add_line('{"event": "starting", "run": "r", "number": 1}')
+        story.add_line('{"event": "started", "run": "r", "longest_ms": 1500}')
+        story.add_line(
+            '{"event": "logged", "run": "r", "points": 5, "note": 1, "waiting": 3, "state": "degraded", "longest_ms": 2}'
+        )
+        self.assertEqual((story.longest_ms, story.strange_lines), (1500, []))
+
+
+class Verdicts(unittest.TestCase):
+    FIRST = {
+        "asked": 63, "acknowledged": 63, "lost": 0, "duplicated": 0, "failed_calls": 0, "runs_asked": 3, "runs_stored": 3,
+        "longest_call_ms_with_a_healthy_server": 2199.0, "attempt_timeout_ms": 2000.0,
+    }  # fmt: skip
+    SECOND = {
+        "acknowledged": 20000, "asked": 30000, "lost": 0, "duplicated": 0, "invented": 0, "out_of_order": 0, "refused": 0,
+        "files_left": 0, "runs_asked": 6, "runs_stored": 6, "failures": [], "waited_at_the_kill": 900, "replayed": 900,
+        "longest_log_call_ms": 80.0,
+    }  # fmt: skip
+
+    def first(self, drawn: bool = False, **changes: object) -> int:
+        return len(demo.verdict({**self.FIRST, **changes}, drawn))
+
+    def second(self, script: schedules.SecondScript = schedules.SecondScript(), **changes: object) -> int:
+        return len(second_act.verdict({**self.SECOND, **changes}, script))
+
+    def test_all_is_well(self) -> None:
+        self.assertEqual((self.first(), self.second()), (0, 0))
+
+    def test_the_first_act_must_have_logged_all(self) -> None:
+        for key, bad in (("lost", 1), ("duplicated", 1), ("failed_calls", 1), ("runs_stored", 2), ("acknowledged", 0)):
+            self.assertEqual(self.first(**{key: bad}), 1, key)
+            self.assertEqual(self.first(drawn=True, **{key: bad}), 1, key)
+
+    def test_a_healthy_server_answers_in_time(self) -> None:
+        self.assertEqual(self.first(longest_call_ms_with_a_healthy_server=2201.0), 1)
+        self.assertEqual(self.first(drawn=True, longest_call_ms_with_a_healthy_server=2201.0), 0)
+        self.assertEqual(self.first(attempt_timeout_ms=None), 1)
+
+    def test_the_second_act_must_have_logged_while_nobody_was_there(self) -> None:
+        for key, bad in (("waited_at_the_kill", 0), ("replayed", 0), ("longest_log_call_ms", 1001), ("acknowledged", 14999)):
+            self.assertEqual(self.second(**{key: bad}), 1, key)
+        for key in ("lost", "duplicated", "invented", "out_of_order", "refused", "files_left"):
+            self.assertEqual(self.second(**{key: 1}), 1, key)
+        self.assertEqual(self.second(runs_stored=5), 1)
+        self.assertEqual(self.second(failures=["x"]), 1)
+        self.assertEqual(self.second(asked=0, acknowledged=0), 1)
+
+    def test_drawn_faults_ask_for_what_they_allow(self) -> None:
+        early = schedules.SecondScript(kill_logger_at=5.5)  # perhaps all was delivered
+        self.assertEqual(self.second(early, waited_at_the_kill=0, replayed=0), 0)
+        twice = schedules.SecondScript(kill_replay_after=(2.0,))  # perhaps the first replay delivered all
+        self.assertEqual(self.second(twice, replayed=0), 0)
+        self.assertEqual(self.second(twice, waited_at_the_kill=0), 1)
+        for seed in range(200):
+            script = schedules.drawn(seed, False).second
+            self.assertLessEqual(script.longest_call_ms, 1000 * script.outages[0].seconds)
+
+    def test_points_are_asked_for_as_the_runs_begin(self) -> None:
+        stagger, rate = second_act.STAGGER, second_act.RATE
+        self.assertEqual(second_act.asked_for(stagger - 1), round(rate * (stagger - 1)))
+        self.assertEqual(second_act.asked_for(stagger + 1), round(rate * (stagger + 2)))
 
 
 if __name__ == "__main__":
