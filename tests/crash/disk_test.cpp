@@ -28,11 +28,24 @@ using namespace std::chrono_literals;
 
 namespace {
 
+bool write_text(const char* path, const std::string& text) {
+  std::ofstream file(path);
+  return static_cast<bool>(file.write(text.data(), static_cast<std::streamsize>(text.size())).flush());
+}
+
 /// Mounts a tmpfs of that size, seen by this process and its children only; it goes with them. "" or why it can't.
 std::string mount_small_disk(const std::string& where, const std::string& size) {
-  const bool root = ::geteuid() == 0;
+  const std::string user = std::to_string(::geteuid());
+  const std::string group = std::to_string(::getegid());
+  const bool root = user == "0";
   if (::unshare(root ? CLONE_NEWNS : CLONE_NEWUSER | CLONE_NEWNS) != 0) {
     return std::string("no mount namespace: ") + std::strerror(errno);
+  }
+  // A user that the namespace has no name for couldn't own a file on its disk.
+  if (!root &&
+      (!write_text("/proc/self/setgroups", "deny") || !write_text("/proc/self/uid_map", user + " " + user + " 1") ||
+       !write_text("/proc/self/gid_map", group + " " + group + " 1"))) {
+    return "the user has no name in its namespace";
   }
   if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 && root) {
     return std::string("can't make mounts private: ") + std::strerror(errno);
