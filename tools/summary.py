@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Sums up test results: the last line is `N passed, N failed`, with `, N skipped` where there were any.
 
-Reads the JUnit files that `ctest --output-junit` writes. An entry that runs a Catch2 program or a unittest file counts
-with as many tests as it reports; any other entry counts as one. An entry that ctest calls failed counts at least one
+Reads the JUnit files that `ctest --output-junit` writes. An entry that runs a Catch2 program, a unittest file or pytest
+counts with as many tests as it reports; any other entry counts as one. A Catch2 test case that warns "skipped: ..." and
+returns counts as skipped: Catch2 2 has no other way to say so. An entry that ctest calls failed counts at least one
 failure, whatever it printed. `--step NAME=CODE` adds a step that isn't a ctest by its exit code.
 Exits 1 when something failed, when a file is missing or when nothing was run.
 """
@@ -22,6 +23,9 @@ _INTENDED = ("SKIP_RETURN_CODE", "SKIP_REGULAR_EXPRESSION", "Disabled")
 _ALL_PASSED = re.compile(r"^All tests passed \(.*\bin (\d+) test cases?\)", re.MULTILINE)
 _TEST_CASES = re.compile(r"^test cases:\s*\d+((?:\s*\|\s*\d+\s+[a-z ]+)+)", re.MULTILINE)
 _UNITTEST = re.compile(r"^Ran (\d+) tests? in .*\n\n(?:OK|FAILED)(?: \((.*)\))?", re.MULTILINE)
+_PYTEST = re.compile(r"^(?:=+ )?((?:\d+ [a-z]+(?:, )?)+) in [\d.]+s(?: \([\d:]+\))?(?: =+)?$", re.MULTILINE)
+_PYTEST_WORDS = {"passed": 0, "xfailed": 0, "xpassed": 0, "failed": 1, "error": 1, "errors": 1, "skipped": 2}
+_WARNED_SKIP = re.compile(r"^(\S+:\d+): warning:\n\s*skipped\b", re.MULTILINE)
 
 
 @dataclass
@@ -59,6 +63,14 @@ def count_output(output: str) -> tuple[int, int, int]:
         passed += int(match.group(1)) - bad - skips
         failed += bad
         skipped += skips
+    for match in _PYTEST.finditer(output):
+        counts = [0, 0, 0]
+        for number, word in re.findall(r"(\d+) ([a-z]+)", match.group(1)):
+            if word in _PYTEST_WORDS:  # warnings and what was deselected are no results
+                counts[_PYTEST_WORDS[word]] += int(number)
+        passed, failed, skipped = passed + counts[0], failed + counts[1], skipped + counts[2]
+    warned = min(passed, len(set(_WARNED_SKIP.findall(output))))  # by place: one test case may run several times
+    passed, skipped = passed - warned, skipped + warned
     return passed, failed, skipped
 
 

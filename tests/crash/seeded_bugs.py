@@ -219,7 +219,8 @@ def run(program: pathlib.Path, number: int) -> Answer:
         output = said_file.read()
     failed = re.search(r"FAILED:\s+(.*)", output)
     said = failed.group(1) if failed else " ".join(output.split())[-160:]
-    return Answer(process.returncode == 0, said)
+    skipped = re.search(r": warning:\s+skipped: (.*)", output)
+    return Answer(process.returncode == 0, said, skipped=skipped.group(1) if skipped and number else "")
 
 
 if __name__ == "__main__":

@@ -46,6 +46,33 @@ class Summary(unittest.TestCase):
         output = "----\nRan 9 tests in 0.1s\n\nOK\n"
         self.assertEqual(self.summarise(case("a", "run", output)), (0, "9 passed, 0 failed"))
 
+    def test_pytest_is_counted_one_by_one(self) -> None:
+        for words, wanted in (
+            ("10 passed, 4 skipped in 12.34s", (0, "10 passed, 0 failed, 4 skipped")),
+            ("6 skipped in 0.1s", (0, "3 passed, 0 failed, 6 skipped")),
+            ("10 passed, 2 xfailed, 1 xpassed, 7 warnings in 301.20s (0:05:01)", (0, "13 passed, 0 failed")),
+            ("==== 8 passed, 1 deselected in 0.50s ====", (0, "8 passed, 0 failed")),
+        ):
+            more = [case("b", "run", "3 passed in 0.2s\n")] if words.startswith("6") else []
+            self.assertEqual(self.summarise(case("a", "run", f"....\n{words}\nall wheels passed\n"), *more), wanted)
+        bad = "2 failed, 5 passed, 1 skipped, 1 error in 3.00s\n"
+        self.assertEqual(self.summarise(case("a", "fail", bad)), (1, "5 passed, 3 failed, 1 skipped"))
+        two = "5 passed, 1 skipped in 1.00s\n== another wheel\n6 passed in 1.00s\n"
+        self.assertEqual(self.summarise(case("a", "run", two)), (0, "11 passed, 0 failed, 1 skipped"))
+
+    def test_what_only_looks_like_pytest_counts_once(self) -> None:
+        output = "waited for 3 servers in 2.5s\nthen 4 passed in 1.0s\n"
+        self.assertEqual(self.summarise(case("a", "run", output)), (0, "1 passed, 0 failed"))
+
+    def test_a_warning_says_that_a_catch_case_was_skipped(self) -> None:
+        warning = "----\n../tests/disk_test.cpp:112: warning:\n  skipped: no disk here\n\n"
+        end = "All tests passed (10 assertions in 4 test cases)\n"
+        self.assertEqual(self.summarise(case("a", "run", warning + warning + end)), (0, "3 passed, 0 failed, 1 skipped"))
+        other = warning.replace("112", "151")
+        self.assertEqual(self.summarise(case("a", "run", warning + other + end)), (0, "2 passed, 0 failed, 2 skipped"))
+        loud = "../tests/disk_test.cpp:112: warning:\n  a long story\n\n"
+        self.assertEqual(self.summarise(case("a", "run", loud + end)), (0, "4 passed, 0 failed"))
+
     def test_a_crash_after_good_words_is_a_failure(self) -> None:
         output = "All tests passed (10 assertions in 4 test cases)\nSegmentation fault\n"
         self.assertEqual(self.summarise(case("a", "fail", output)), (1, "4 passed, 1 failed"))

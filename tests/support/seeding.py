@@ -45,13 +45,14 @@ class Answer(NamedTuple):
     green: bool
     said: str  # the first complaint
     ended: bool = True  # False: it was stopped at its time limit, and may only have been slow
+    skipped: str = ""  # why the test case could not run on this machine
 
 
 def verdict(bug: Bug, answer: Answer) -> str:
-    """What is wrong with the answer to a bug; "" when the bug was caught."""
+    """What is wrong with the answer to a bug; "" when the bug was caught, or can't be asked about."""
     if not answer.ended:
         return "" if bug.hangs else f"NO ANSWER within the time limit: {answer.said[:120]}"
-    return "NOT CAUGHT" if answer.green else ""
+    return "NOT CAUGHT" if answer.green and not answer.skipped else ""
 
 
 def plant(copy: pathlib.Path, bugs: Sequence[Bug]) -> list[str]:
@@ -123,12 +124,16 @@ def main(
         if not clean.green:
             print(f"red without any bug: {clean.said}")
             return 1
-        missed = 0
+        missed = skipped = 0
         for number in arguments.only or range(1, len(bugs) + 1):
             bug = bugs[number - 1]
             answer = run(program, number)
             wrong = verdict(bug, answer)
             missed += bool(wrong)
-            print(f"| {number} | {bug.what} | {wrong or answer.said[:160]} |", flush=True)
-        print(f"{missed} not caught" if missed else "each caught")
+            said = answer.said[:160]
+            if answer.green and answer.skipped:
+                skipped += 1
+                said = f"can't be asked here: {answer.skipped}"
+            print(f"| {number} | {bug.what} | {wrong or said} |", flush=True)
+        print((f"{missed} not caught" if missed else "each caught") + (f", {skipped} can't be asked here" if skipped else ""))
         return 1 if missed else 0
