@@ -6,6 +6,7 @@ import contextlib
 import json
 import subprocess
 import sys
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional
@@ -107,17 +108,31 @@ class Side:
             command, env=clean_environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
         )
 
-    def read(self) -> Dict[str, Any]:
+    def read(self, limit: float = 420) -> Dict[str, Any]:
+        """Its next line; it is killed when that takes more than `limit` seconds (one that flushes may need 300)."""
         assert self.process.stdout is not None
-        line = self.process.stdout.readline()
+        overdue = threading.Event()
+
+        def give_up() -> None:
+            overdue.set()
+            self.process.kill()
+
+        alarm = threading.Timer(limit, give_up)
+        alarm.start()
+        try:
+            line = self.process.stdout.readline()
+        finally:
+            alarm.cancel()
         if not line:
-            raise BenchError(f"{self.process.args[0]} ended early with {self.process.wait()}")  # type: ignore[index]
+            name, code = self.process.args[0], self.process.wait()  # type: ignore[index]
+            raise BenchError(f"{name} didn't answer within {limit:g} s" if overdue.is_set() else f"{name} ended early with {code}")
         return json.loads(line)
 
     def block(self, *words: object) -> Dict[str, Any]:
         assert self.process.stdin is not None
-        self.process.stdin.write(" ".join(map(str, words)) + "\n")
-        self.process.stdin.flush()
+        with contextlib.suppress(BrokenPipeError):  # it has ended, and read() says how
+            self.process.stdin.write(" ".join(map(str, words)) + "\n")
+            self.process.stdin.flush()
         return self.read()
 
     def close(self) -> None:

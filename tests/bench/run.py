@@ -3,8 +3,9 @@
 
     run.py --build build/bench --report build/bench/report.json [--only GROUP ...] [--with-demo] [--minutes M] [--strict]
 
-report.json: {"figures": [{"id", "what", "value", "unit", "bar", "op", "holds", "runs", "detail", "note"}], "machine": {...}}.
-`holds` is value op bar, or null where nothing was measured (`note` says why). `runs` is how many runs the median is of.
+report.json: {"figures": [{"id", "what", "value", "unit", "bar", "op", "holds", "runs", "detail", "note"}], "broken": [...],
+"machine": {...}}, written again after each group. `holds` is value op bar, or null where nothing was measured (`note` says
+why). `runs` is how many runs the median is of. `broken` names the groups that failed.
 
 Everything that is compared runs in turns within one session, and ratios are taken pair by pair, because machines are
 noisy; absolute figures (ns, ms) are this machine's. Exits 0 when a bar doesn't hold, 1 with --strict; 1 when a
@@ -29,7 +30,7 @@ import tempfile
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import python_package  # noqa: E402
@@ -401,6 +402,32 @@ def machine(bench: Bench) -> Dict[str, Any]:
     }
 
 
+def reason(error: BaseException) -> str:
+    """One line, with what a program said at its end."""
+    said = getattr(error, "stderr", None) or ""
+    said = said.decode(errors="replace") if isinstance(said, bytes) else str(said)
+    name = "" if isinstance(error, (BenchError, mlflow_stack.ProcessError)) else f"{type(error).__name__}: "
+    return name + " ".join(f"{error} {said[-500:]}".split())
+
+
+def measure(
+    bench: Bench, groups: Dict[str, Callable[[Bench], List[Figure]]], report: Path, info: Dict[str, Any]
+) -> Tuple[List[Figure], List[str]]:
+    """The figures, and which groups failed and why: whatever happens in one, the others' figures are kept."""
+    figures: List[Figure] = []
+    broken: List[str] = []
+    for name, group in groups.items():
+        print(f"== {name}", flush=True)
+        try:
+            figures += group(bench)
+        except (Exception, SystemExit) as error:
+            broken.append(f"{name}: {reason(error)}")
+            print(f"BROKEN {broken[-1]}", flush=True)
+        content = {"figures": [asdict(f) for f in figures], "broken": broken, "machine": info}
+        report.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    return figures, broken
+
+
 def show(number: Optional[float], unit: str) -> str:
     return "-" if number is None else f"{number:g} {unit}".replace(" ratio", "").strip()
 
@@ -440,20 +467,10 @@ def main() -> int:
         print(f"NOTE: the machine is busy (load {info['load_at_start']}): absolute figures will be too high")
     if arguments.with_demo:
         subprocess.run(["make", "demo"], cwd=REPOSITORY)
-    figures: List[Figure] = []
-    broken: List[str] = []
-    with fast_server(bench):
-        for name in arguments.only or GROUPS:
-            print(f"== {name}", flush=True)
-            try:
-                figures += GROUPS[name](bench)
-            except (BenchError, mlflow_stack.ProcessError) as error:
-                broken.append(f"{name}: {error}")
-                print(f"BROKEN {broken[-1]}", flush=True)
     arguments.report.parent.mkdir(parents=True, exist_ok=True)
-    arguments.report.write_text(
-        json.dumps({"figures": [asdict(f) for f in figures], "broken": broken, "machine": info}, indent=1, ensure_ascii=False) + "\n"
-    )
+    arguments.report.unlink(missing_ok=True)  # an older one's figures must not pass for these
+    with fast_server(bench):
+        figures, broken = measure(bench, {name: GROUPS[name] for name in arguments.only or GROUPS}, arguments.report, info)
     print()
     if figures:
         print_table(figures)
