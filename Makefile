@@ -53,11 +53,11 @@ venvs:
 	@$(SETUP) versitygw mlflow-3 mlflow-2 wheel
 
 .PHONY: bench
-bench: ## the figures, into build/bench/report.json (MINUTES=10: of the outage under which memory is watched)
+bench: ## the figures, the demo's too, into build/bench/report.json (MINUTES=10: of the outage under which memory is watched)
 	@$(SETUP) build extension mlflow-3 wheel
 	$(call build,bench)
 	$(PYTHON) tools/python_wheel.py build --out build/bench/wheel
-	$(PYTHON) tests/bench/run.py --build build/bench --report build/bench/report.json $(if $(MINUTES),--minutes $(MINUTES))
+	$(PYTHON) tests/bench/run.py --build build/bench --report build/bench/report.json --with-demo $(if $(MINUTES),--minutes $(MINUTES))
 
 .PHONY: wheel
 wheel: ## the Python package, built and tested, into build/wheel/dist (ALL=1: for every Python of this machine)

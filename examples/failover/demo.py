@@ -33,6 +33,7 @@ import counting  # noqa: E402
 import schedule as schedules  # noqa: E402
 import screen  # noqa: E402
 import second_act  # noqa: E402
+import source_state  # noqa: E402
 import story as stories  # noqa: E402
 import workload  # noqa: E402
 from faults import FaultProxy, FaultScript, Host, expected_seconds, names_by_url  # noqa: E402
@@ -277,7 +278,9 @@ def run(args: argparse.Namespace) -> int:
         postgres = stack.postgres is not None
         schedule = schedules.drawn(args.seed, postgres) if args.drawn else schedules.fixed(postgres)
         demo = Demo(args, stack, schedule, boot_seconds)
-        report: dict[str, object] = {}
+        report: dict[str, object] = {
+            "commit": source_state.commit(), "date": source_state.now(), "backend": args.backend,
+        }  # fmt: skip
         if args.drawn:
             report["schedule"] = schedule.describe()
             print(json.dumps(report["schedule"], indent=2))

@@ -63,6 +63,7 @@ class Bench:
     cxx: str
     demo_report: Path
     outage_minutes: float = 0.75
+    with_demo: bool = False  # runs it where its report isn't of this commit
     ports: Dict[str, int] = field(default_factory=dict)
 
     def program(self, name: str) -> Path:

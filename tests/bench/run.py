@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import datetime
 import http.client
 import json
 import os
@@ -32,9 +31,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
+sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parents[2] / "tools")]
 import python_package  # noqa: E402
 import python_plugin  # noqa: E402
+import source_state  # noqa: E402
 from figures import MIB, REPOSITORY, Bench, BenchError, Figure, Side, fast_server, missing, mlflow_stack  # noqa: E402
 from logging_figures import group_logging  # noqa: E402
 
@@ -314,6 +314,23 @@ def group_plugin(bench: Bench) -> List[Figure]:
     return python_plugin.figures(Figure, Side, bench.build, bench.venv)
 
 
+def demo_report(path: Path, just_made: bool = False) -> Tuple[Optional[Dict[str, Any]], str]:
+    """What `make demo` has left there, or None and why not. One of another state of the source says nothing of this one;
+    nor does one of a state that isn't committed, unless it was made just now."""
+    try:
+        report = dict(json.loads(path.read_text()))
+    except OSError:
+        return None, f"no {path}"
+    except ValueError as error:
+        return None, f"{path} can't be read ({error})"
+    of, here = report.get("commit"), source_state.commit()
+    if of != here:
+        return None, f"{path} is of {of or 'an unknown commit'}, not of {here or 'this one'}"
+    if not just_made and (not here or here.endswith(source_state.DIRTY)):
+        return None, f"{path} is of {of or 'an unknown commit'}, which may have been anything"
+    return report, ""
+
+
 def group_demo(bench: Bench) -> List[Figure]:
     rows = (
         ("demo_lost", "demo: acknowledged points that are not stored"),
@@ -326,15 +343,15 @@ def group_demo(bench: Bench) -> List[Figure]:
         ("demo_spool_runs_missing", "demo, second act: runs started minus runs stored"),
     )  # fmt: skip
     bars = {"demo_longest_call_over_ms": (200, "<=", "ms")}
-    try:
-        report = json.loads(bench.demo_report.read_text())
-    except OSError:
-        report = None
+    report, why = demo_report(bench.demo_report)
+    if report is None and bench.with_demo:
+        subprocess.run(["make", "demo"], cwd=REPOSITORY, check=True)
+        report, why = demo_report(bench.demo_report, just_made=True)
     figures = []
     for id, what in rows:
         bar, op, unit = bars.get(id, (0, "==", ""))
         if report is None:
-            figures.append(missing(id, what, unit, bar, op, "run `make demo`, or `run.py --with-demo`"))
+            figures.append(missing(id, what, unit, bar, op, f"{why}: run `make demo`, or `run.py --with-demo`"))
             continue
         values = {
             "demo_lost": lambda: report["lost"],
@@ -351,7 +368,8 @@ def group_demo(bench: Bench) -> List[Figure]:
             ),
         }
         try:
-            figures.append(Figure(id, what, values[id](), unit, bar, op, runs=1))
+            detail = {"backend": report["backend"], "date": report["date"]}
+            figures.append(Figure(id, what, values[id](), unit, bar, op, runs=1, detail=detail))
         except KeyError as key:
             figures.append(missing(id, what, unit, bar, op, f"{bench.demo_report} has no {key}"))
     return figures
@@ -391,14 +409,14 @@ def machine(bench: Bench) -> Dict[str, Any]:
         models = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
         cpu = models[0].split(":", 1)[1].strip() if models else ""
     return {
-        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "date": source_state.now(),
         "cpu": cpu,
         "cpus": len(os.sched_getaffinity(0)),
         "load_at_start": round(os.getloadavg()[0], 2),
         "kernel": platform.release(),
         "compiler": first_line(bench.cxx, "--version"),
         "libcurl": first_line("pkg-config", "--modversion", "libcurl"),
-        "commit": first_line("git", "rev-parse", "--short", "HEAD"),
+        "commit": source_state.commit(),
     }
 
 
@@ -447,7 +465,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--build", type=Path, required=True, help="build tree of the `bench` preset")
     parser.add_argument("--report", type=Path, required=True)
     parser.add_argument("--only", nargs="+", choices=sorted(GROUPS), help="these groups of figures only")
-    parser.add_argument("--with-demo", action="store_true", help="run `make demo` first (3 minutes)")
+    parser.add_argument(
+        "--with-demo", action="store_true", help="`make demo` (3 minutes) where there is no report of this commit's demo"
+    )
     parser.add_argument("--minutes", type=float, default=0.75, help="of the outage under which memory is watched")
     parser.add_argument("--strict", action="store_true", help="exit 1 when a bar doesn't hold")
     parser.add_argument("--venv", type=Path, default=mlflow_stack.venv_for("3"), help="venv with MLflow 3")
@@ -459,14 +479,13 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> int:
     arguments = parse_arguments()
     bench = Bench(
-        arguments.build.resolve(), arguments.venv, arguments.cxx, arguments.demo_report, outage_minutes=arguments.minutes
-    )
+        arguments.build.resolve(), arguments.venv, arguments.cxx, arguments.demo_report, outage_minutes=arguments.minutes,
+        with_demo=arguments.with_demo,
+    )  # fmt: skip
     info = machine(bench)
     print(f"{info['cpu']}, {info['cpus']} cpus, libcurl {info['libcurl']}, {info['compiler']}, commit {info['commit']}")
     if info["load_at_start"] > 0.5 * info["cpus"]:
         print(f"NOTE: the machine is busy (load {info['load_at_start']}): absolute figures will be too high")
-    if arguments.with_demo:
-        subprocess.run(["make", "demo"], cwd=REPOSITORY)
     arguments.report.parent.mkdir(parents=True, exist_ok=True)
     arguments.report.unlink(missing_ok=True)  # an older one's figures must not pass for these
     with fast_server(bench):

@@ -12,6 +12,7 @@ import time
 import unittest
 from pathlib import Path
 from typing import Any, Callable
+from unittest import mock
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import run  # noqa: E402
@@ -69,6 +70,64 @@ class Frame(unittest.TestCase):
     def test_who_interrupts_is_heard(self) -> None:
         with self.assertRaises(KeyboardInterrupt):
             self.measure(first=raises(KeyboardInterrupt()))
+
+
+class OfTheDemo(unittest.TestCase):
+    """Its figures come from the report of `make demo`, which may be an old one."""
+
+    REPORT = {
+        "commit": "1a2b3c4", "date": "2026-01-01T00:00:00+00:00", "backend": "sqlite", "lost": 0, "duplicated": 0,
+        "failed_calls": 0, "runs_asked": 101, "runs_stored": 101, "longest_call_ms_with_a_healthy_server": 2100.0,
+        "attempt_timeout_ms": 2000.0,
+        "second_act": {"lost": 0, "duplicated": 0, "out_of_order": 0, "invented": 0, "runs_asked": 6, "runs_stored": 6},
+    }  # fmt: skip
+
+    def setUp(self) -> None:
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.report = Path(folder.name) / "report.json"
+        self.bench = Bench(Path(folder.name), Path(folder.name), "g++", self.report)
+
+    def figures(self, report: str | None, here: str) -> list[Figure]:
+        if report is not None:
+            self.report.write_text(report, encoding="utf-8")
+        with mock.patch.object(run.source_state, "commit", return_value=here):
+            return run.group_demo(self.bench)
+
+    def test_the_report_of_this_commit_counts(self) -> None:
+        figures = self.figures(json.dumps(self.REPORT), "1a2b3c4")
+        self.assertEqual([figure.holds for figure in figures], [True] * 8)
+        self.assertEqual(figures[0].detail["backend"], "sqlite")
+        lost = {**self.REPORT, "second_act": {**self.REPORT["second_act"], "lost": 1}}  # type: ignore[dict-item]
+        holds = {figure.id: figure.holds for figure in self.figures(json.dumps(lost), "1a2b3c4")}
+        self.assertIs(holds["demo_spool_lost"], False)
+
+    def test_any_other_is_not_measured(self) -> None:
+        dirty = {**self.REPORT, "commit": "1a2b3c4-dirty"}
+        for report, here, why in (
+            (None, "1a2b3c4", "no "),
+            ("half a rep", "1a2b3c4", "can't be read"),
+            (json.dumps(self.REPORT), "5d6e7f8", "is of 1a2b3c4, not of 5d6e7f8"),
+            (json.dumps(self.REPORT), "1a2b3c4-dirty", "is of 1a2b3c4"),
+            (json.dumps(dirty), "1a2b3c4-dirty", "may have been anything"),
+            (json.dumps({**self.REPORT, "commit": ""}), "", "may have been anything"),
+            (json.dumps({"lost": 0}), "1a2b3c4", "an unknown commit"),
+        ):
+            figures = self.figures(report, here)
+            self.assertEqual([figure.holds for figure in figures], [None] * 8, why)
+            self.assertIn(why, figures[0].note)
+
+    def test_the_demo_is_run_where_there_is_none(self) -> None:
+        self.bench.with_demo = True
+
+        def make(command: list[str], **more: object) -> None:
+            self.assertEqual((command, more["check"]), (["make", "demo"], True))
+            self.report.write_text(json.dumps({**self.REPORT, "commit": "1a2b3c4-dirty"}), encoding="utf-8")
+
+        with mock.patch.object(run.subprocess, "run", make):
+            self.assertEqual([figure.holds for figure in self.figures(None, "1a2b3c4-dirty")], [True] * 8)
+        with mock.patch.object(run.subprocess, "run", side_effect=AssertionError("not again")):
+            self.assertEqual(len(self.figures(json.dumps(self.REPORT), "1a2b3c4")), 8)
 
 
 class Sides(unittest.TestCase):
