@@ -47,7 +47,7 @@ BEYOND_AN_ATTEMPT = 200  # ms; with one healthy server no call takes longer than
 
 
 class Result(NamedTuple):
-    report: dict[str, object]
+    report: dict[str, Any]
     timeline: list[dict[str, object]]
     faults_missed: list[str]  # the program had ended before their turn
 
@@ -163,7 +163,7 @@ class Demo:
             print(f"  {counts.runs_deleted} twin run(s) found and removed by the client")
         errors = sorted({call.error for call in story.calls if not call.ok})
         print("".join(f"  failed: {error}\n" for error in errors[:5]), end="")
-        return Result(report_of(story, counts, records, script, hosts), timeline, missed)
+        return Result(report_of(story, counts, records, script, len(left_out), hosts), timeline, missed)
 
 
 def check(program: Program, story: stories.Story) -> None:
@@ -176,11 +176,16 @@ def check(program: Program, story: stories.Story) -> None:
 
 
 def report_of(
-    story: stories.Story, counts: counting.Counts, records: int, script: FaultScript, hosts: list[Host]
-) -> dict[str, object]:
+    story: stories.Story,
+    counts: counting.Counts,
+    records: int,
+    script: FaultScript,
+    left_out: int,
+    hosts: list[Host],
+) -> dict[str, Any]:
     """The figures of one program."""
     calm, faults = stories.split_by_faults(story.calls, script.windows())
-    report: dict[str, object] = {
+    report: dict[str, Any] = {
         "asked": records,
         "acknowledged": counts.acknowledged,
         "stored": counts.stored,
@@ -188,6 +193,8 @@ def report_of(
         "duplicated": counts.duplicated,
         "runs_asked": counts.runs_asked,
         "runs_stored": counts.runs_stored,
+        "faults_begun": script.begun,
+        "faults_left_out": left_out,
         "failed_calls": story.failed,
         "failovers": story.failovers(),
         "longest_call_ms_with_a_healthy_server": round(stories.longest_with_a_healthy_server(story.calls, hosts), 1),
@@ -208,6 +215,8 @@ def verdict(report: dict[str, Any], drawn: bool) -> list[str]:
         wrong.append(f"{report['runs_stored']} runs are stored, {report['runs_asked']} were asked for")
     if report["acknowledged"] != report["asked"]:
         wrong.append(f"{report['acknowledged']} records were acknowledged, {report['asked']} were asked for")
+    if not report["faults_begun"]:
+        wrong.append("no fault had begun when the work was done")
     longest, attempt = report["longest_call_ms_with_a_healthy_server"], report["attempt_timeout_ms"]
     if attempt is None:
         wrong.append("the program didn't tell its attempt timeout")
@@ -258,8 +267,8 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def write_results(args: argparse.Namespace, report: dict[str, object], timelines: dict[str, object]) -> None:
-    args.report.write_text(json.dumps(report, indent=2) + "\n")
-    (args.out / "timeline.json").write_text(json.dumps(timelines, indent=2) + "\n")
+    for path, content in ((args.report, report), (args.out / "timeline.json", timelines)):
+        path.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -291,6 +300,8 @@ def run(args: argparse.Namespace) -> int:
             ours = demo.ours()
             columns[OURS] = ours.report
             report.update(ours.report)
+            if args.drawn:
+                report["schedule"] = schedule.describe(ours.report["faults_begun"])
             timelines["mlflowha"] = ours.timeline
             wrong += verdict(ours.report, args.drawn) + ([] if args.drawn else too_slow(ours))
             write_results(args, report, timelines)

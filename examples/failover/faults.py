@@ -138,12 +138,12 @@ class FaultScript:
         """`busiest`: the url that the program under test has used most of late, None when that isn't known."""
         self.faults: list[Fault] = []
         self.error: BaseException | None = None
+        self.begun = 0  # steps
         self._stack = stack
         self._hosts = hosts
         self._steps = steps
         self._busiest = busiest
         self._began = 0.0
-        self._begun = 0  # steps
         self._no_more = False
         self._cancelled = threading.Event()
         self._thread = threading.Thread(target=self._guarded, args=(self._run,), name="faults", daemon=True)
@@ -163,11 +163,14 @@ class FaultScript:
             self._thread.join(timeout)
 
     def finish(self, timeout: float) -> list[Step]:
-        """Begins no further fault and returns when the servers are well again, after `timeout` seconds at most. What
-        was left out."""
+        """Begins no further fault and returns when the servers are well again. What was left out. Raises ProcessError
+        when they aren't after `timeout` seconds."""
         self._no_more = True
         self.join(timeout)
-        return list(self._steps[self._begun :])
+        if self._thread.is_alive():
+            what = self.current() or "no fault"
+            raise ProcessError(f"the servers aren't well again {timeout:g} s after the work was done: {what}")
+        return list(self._steps[self.begun :])
 
     def cancel(self) -> None:
         """Ends the script at its next pause, however the servers are then."""
@@ -193,7 +196,7 @@ class FaultScript:
             self._wait_for(step.at, lambda s=step: self._no_more or self._may_begin(s))  # type: ignore[misc]
             if self._no_more:
                 break
-            self._begun += 1
+            self.begun += 1
             if step.what == "database":
                 self._restart_database(step.seconds)
                 continue

@@ -61,14 +61,17 @@ class Schedule:
     second: SecondScript
     proxy: str  # the fault script of the proxy in front of each server
 
-    def describe(self) -> dict[str, object]:
-        """For the report."""
+    def describe(self, begun: int | None = None) -> dict[str, object]:
+        """For the report. `begun`: how many steps of the first act were done before the work was; None: not known yet."""
+
+        def words(number: int, step: Step) -> str:
+            where = "" if step.of_all or step.host == BUSIEST else " " + "ABC"[step.host]
+            left_out = ", left out" if begun is not None and number >= begun else ""
+            return f"{step.at:.1f} s: {step.what}{where}, {step.seconds:.1f} s{left_out}"
+
         return {
             "proxy": self.proxy.splitlines(),
-            "first_act": [
-                f"{s.at:.1f} s: {s.what}{'' if s.of_all or s.host == BUSIEST else ' ' + 'ABC'[s.host]}, {s.seconds:.1f} s"
-                for s in self.steps
-            ],
+            "first_act": [words(number, step) for number, step in enumerate(self.steps)],
             "second_act": {
                 "outages": [f"{o.at:.1f} s: all dead for {o.seconds:.1f} s" for o in self.second.outages],
                 "logger_killed_at_s": round(self.second.kill_logger_at, 1),

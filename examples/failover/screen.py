@@ -81,6 +81,8 @@ ROWS = (
     ("duplicated", "duplicated"),
     ("runs_asked", "runs asked for"),
     ("runs_stored", "runs in the database"),
+    ("faults_begun", "faults"),
+    ("faults_left_out", "faults that came too late, and were left out"),
     ("failed_calls", "calls that failed"),
     ("failovers", "failovers within a call"),
     ("longest_call_ms_with_a_healthy_server", "longest call with a healthy server, ms"),
@@ -151,7 +153,7 @@ def timeline(story: Story, script: FaultScript, names: dict[str, str], ended: fl
             {
                 "at_s": round(since - began, 1),
                 "fault": fault.title if fault else None,
-                "well_again_after_s": round(fault.end - fault.start, 1) if fault else None,
+                "well_again_after_s": round(fault.end - fault.start, 1) if fault and fault.end != float("inf") else None,
                 "did": happenings_between(story, since, until, names),
                 "calls": len(calls),
                 "failed_calls": sum(not call.ok for call in calls),
@@ -165,7 +167,8 @@ def timeline_text(entries: Sequence[dict[str, object]]) -> str:
     lines = ["what was done to the servers, and what the client did until the next fault"]
     for entry in entries:
         fault, well = entry["fault"], entry["well_again_after_s"]
-        what = f"{fault}; all well again after {well} s" if fault else "all well"
+        again = "never well again" if well is None else f"all well again after {well} s"
+        what = f"{fault}; {again}" if fault else "all well"
         failed = f", {entry['failed_calls']} FAILED" if entry["failed_calls"] else ""
         lines.append(f"{entry['at_s']:6.1f} s  {what}")
         lines.append(f"{'':10}{entry['calls']} calls, the longest {entry['longest_call_ms']} ms{failed}")

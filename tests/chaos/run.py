@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
-SUMS = ("acknowledged", "stored", "lost", "duplicated", "runs_asked", "runs_stored", "failed_calls", "failovers")
+SUMS = ("acknowledged", "stored", "lost", "duplicated", "runs_asked", "runs_stored", "faults_begun", "faults_left_out",
+        "failed_calls", "failovers")  # fmt: skip
 SECOND_SUMS = ("acknowledged", "stored", "lost", "duplicated", "invented", "out_of_order", "refused", "replays")
 
 

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+import importlib.util
+import json
 import math
 import sqlite3
 import sys
+import threading
+import time
 import unittest
 from pathlib import Path
+from unittest import mock
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "examples" / "failover"))
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "examples" / "failover"))
 import counting  # noqa: E402
 import demo  # noqa: E402
+import faults  # noqa: E402
 import schedule as schedules  # noqa: E402
+import screen  # noqa: E402
 import second_act  # noqa: E402
 import story as stories  # noqa: E402
 import workload  # noqa: E402
 from faults import covered  # noqa: E402
+
+_chaos = importlib.util.spec_from_file_location("chaos", ROOT / "tests/chaos/run.py")
+assert _chaos is not None and _chaos.loader is not None
+chaos = importlib.util.module_from_spec(_chaos)
+_chaos.loader.exec_module(chaos)
 
 SCHEMA = """
 CREATE TABLE experiments (experiment_id INTEGER, name TEXT);
@@ -150,7 +163,7 @@ class Figures(unittest.TestCase):
 
 class Verdicts(unittest.TestCase):
     FIRST = {
-        "asked": 63, "acknowledged": 63, "lost": 0, "duplicated": 0, "failed_calls": 0, "runs_asked": 3, "runs_stored": 3,
+        "faults_begun": 6, "asked": 63, "acknowledged": 63, "lost": 0, "duplicated": 0, "failed_calls": 0, "runs_asked": 3, "runs_stored": 3,
         "longest_call_ms_with_a_healthy_server": 2199.0, "attempt_timeout_ms": 2000.0,
     }  # fmt: skip
     SECOND = {
@@ -169,7 +182,8 @@ class Verdicts(unittest.TestCase):
         self.assertEqual((self.first(), self.second()), (0, 0))
 
     def test_the_first_act_must_have_logged_all(self) -> None:
-        for key, bad in (("lost", 1), ("duplicated", 1), ("failed_calls", 1), ("runs_stored", 2), ("acknowledged", 0)):
+        for key, bad in (("lost", 1), ("duplicated", 1), ("failed_calls", 1), ("runs_stored", 2), ("acknowledged", 0),
+                         ("faults_begun", 0)):  # fmt: skip
             self.assertEqual(self.first(**{key: bad}), 1, key)
             self.assertEqual(self.first(drawn=True, **{key: bad}), 1, key)
 
@@ -201,6 +215,51 @@ class Verdicts(unittest.TestCase):
         stagger, rate = second_act.STAGGER, second_act.RATE
         self.assertEqual(second_act.asked_for(stagger - 1), round(rate * (stagger - 1)))
         self.assertEqual(second_act.asked_for(stagger + 1), round(rate * (stagger + 2)))
+
+
+class Faults(unittest.TestCase):
+    """A script of faults on servers that are only thought of."""
+
+    def script(self, *steps: schedules.Step) -> faults.FaultScript:
+        host = faults.Host("A", None, None)  # type: ignore[arg-type]
+        host.mark_well()
+        return faults.FaultScript(None, [host], steps, lambda: None)  # type: ignore[arg-type]
+
+    def test_what_was_left_out_is_told(self) -> None:
+        script = self.script(schedules.Step(60, "kill", 0), schedules.Step(70, "stop", 0))
+        script.start()
+        self.assertEqual(([step.at for step in script.finish(10)], script.begun), ([60, 70], 0))
+
+    def test_servers_that_do_not_get_well_are_an_error(self) -> None:
+        script = self.script(schedules.Step(0, "stop_all"))
+        stuck = threading.Event()
+        self.addCleanup(stuck.set)
+        with mock.patch.object(script, "_stop", lambda *_: (script._begin("all stopped"), stuck.wait(20))):
+            script.start()
+            while not script.faults:
+                time.sleep(0.01)
+            with self.assertRaisesRegex(demo.ProcessError, "aren't well again .*all stopped"):
+                script.finish(0.1)
+
+    def test_the_report_says_what_was_done(self) -> None:
+        steps = (schedules.Step(5, "kill", 0), schedules.Step(9, "stop_all", seconds=2))
+        schedule = schedules.Schedule(steps, schedules.SecondScript(), "")
+        self.assertEqual(schedule.describe(1)["first_act"], ["5.0 s: kill A, 1.0 s", "9.0 s: stop_all, 2.0 s, left out"])
+        self.assertEqual(schedule.describe()["first_act"][1], "9.0 s: stop_all, 2.0 s")  # type: ignore[index]
+
+    def test_a_fault_without_an_end_has_no_figure(self) -> None:
+        story, script = stories.Story(), self.script()
+        story.started = 1.0
+        script.faults = [faults.Fault("all stopped", 2.0)]
+        entries = screen.timeline(story, script, {}, 9.0)
+        self.assertIsNone(entries[1]["well_again_after_s"])
+        json.dumps(entries, allow_nan=False)
+        self.assertIn("all stopped; never well again", screen.timeline_text(entries))
+
+    def test_rounds_add_up_their_faults(self) -> None:
+        rounds = [chaos.Round(n, "sqlite", 0, 1.0, {"faults_begun": 5, "faults_left_out": n}) for n in (1, 2)]
+        sums = chaos.total(rounds)["first_act"]
+        self.assertEqual((sums["faults_begun"], sums["faults_left_out"]), (10, 3))  # type: ignore[index]
 
 
 if __name__ == "__main__":
