@@ -38,6 +38,11 @@ KILLED = "nothing acknowledged is lost and nothing happens twice, wherever a pro
 LIMITS = "what many small rows hold goes out within the limits of a request"
 FULL_DISK = "a full disk refuses, loses nothing, and is used again when it has grown"
 READ_ONLY = "a read-only spool is left as it is until it can be written"
+OTHERS_FILL = "when others fill the disk, a logger goes on as soon as there is room"
+READ_ONLY_PLACE = "a logger says that its directory is read-only"
+LOST_ANSWERS = "the same with answers lost on the way"
+COME_AND_GO = "servers that come and go lose nothing and double nothing"
+FILES = "no acknowledged file is lost, wherever a process is killed"
 CROWD = "processes that share a directory don't meet"
 FLIPPED = "flipped bytes invent nothing and are never passed over in silence"
 
@@ -89,6 +94,14 @@ BUGS = [
     Bug("a NaN is sent twice in a request", DELIVER,
         "return std::isnan(m.value) && !seen.emplace(", "return !BUG && std::isnan(m.value) && !seen.emplace(",
         "NaN is stored once, whatever was lost"),
+    Bug("a point's time is that of its sending", DELIVER,
+        "batch.metrics = values.metrics;",
+        "batch.metrics = values.metrics;\n"
+        "  for (Metric& m : batch.metrics) m.timestamp = BUG ? clock_->wall_now().time_since_epoch().count() : m.timestamp;",
+        LOST_ANSWERS),
+    # servers that come and go
+    Bug("a request settles what came in while it was on its way", DELIVER,
+        "through = row.seq;", "through = row.seq + (BUG ? 1 : 0);", COME_AND_GO),
     # out of order
     Bug("the newest rows are sent first", FILE,
         '"SELECT seq, kind, entries, created_ms, data FROM records WHERE run = ? ORDER BY seq LIMIT ?"',
@@ -112,6 +125,26 @@ BUGS = [
     Bug("the cap on a spool's bytes is ignored", SPOOL,
         "if (bytes > options_.max_bytes || ", "if (BUG ? false : bytes > options_.max_bytes || ",
         "a spool at its cap refuses new rows and keeps the old ones"),
+    Bug("what a full disk refused is forgotten", HUB,
+        "std::move(rest.begin(), rest.end(), std::back_inserter(unwritten_));\n",
+        "std::move(rest.begin(), rest.end(), std::back_inserter(unwritten_));\n"
+        "    if (BUG && written.error().code == Errc::storage_full) unwritten_.clear();\n", OTHERS_FILL),
+    Bug("an error of the disk doesn't say where", FILE,
+        'error.message = fmt::format("{}: {}: {}", path, what,',
+        'error.message = fmt::format("{}: {}: {}", BUG ? std::string() : path, what,', READ_ONLY_PLACE),
+    Bug("a logger whose spool can't be made logs into memory", HUB,
+        "made = Spool::create(spool, hub->clock, *hub->rng);",
+        "made = Spool::create(spool, hub->clock, *hub->rng);\n"
+        "  if (BUG && !made) {\n    spool.durability = Durability::none;\n"
+        "    made = Spool::create(spool, hub->clock, *hub->rng);\n  }", READ_ONLY_PLACE),
+    # files
+    Bug("a file is removed before its row is", SPOOL,
+        'MLFLOWHA_FAULT_POINT("settle: before commit");',
+        'if (BUG) remove_artifacts(files);\n  MLFLOWHA_FAULT_POINT("settle: before commit");', FILES),
+    Bug("who adopts a spool removes its files", ROOM + "spool_artifacts.ipp",
+        "known.insert(std::move(artifact.file));", "if (!BUG) known.insert(std::move(artifact.file));", FILES),
+    Bug("a file is shared with its owner where a copy was asked for", ROOM + "spool_artifacts.ipp",
+        "if (keep == ArtifactKeep::link && ", "if ((BUG || keep == ArtifactKeep::link) && ", FILES),
     # damage
     Bug("a spool isn't checked when it is adopted", FILE,
         'if (*check != "ok") return corrupt(*check);', 'if (*check != "ok" && !BUG) return corrupt(*check);',
