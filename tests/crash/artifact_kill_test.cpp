@@ -7,11 +7,8 @@
 #include <mlflowha/testing/fake_server.hpp>
 
 #include <sys/mman.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <atomic>
-#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <new>
@@ -19,11 +16,13 @@
 #include <string>
 #include <vector>
 
+#include "crash/total_queue.hpp"
 #include "support/catch.hpp"
 #include "support/temporary_directory.hpp"
 
 using namespace mlflowha;
 using namespace mlflowha::testing;
+using mlflowha_tests::dies;
 using mlflowha_tests::TemporaryDirectory;
 using namespace std::chrono_literals;
 
@@ -69,19 +68,6 @@ ReplayReport replay_files(const std::vector<std::string>& urls, const std::strin
   replaying.directory = directory + "/spool";
   replaying.patience = 5s;
   return replay(Client::create(options).value(), replaying).value();
-}
-
-template <class Work>
-bool dies(const Work& work) {
-  const pid_t child = ::fork();
-  if (child == 0) {
-    work();
-    ::_exit(0);
-  }
-  REQUIRE(child > 0);
-  int status = 0;
-  REQUIRE(::waitpid(child, &status, 0) == child);
-  return WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
 }
 
 int round_of(const std::string& point, int turn, Durability mode) {
