@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <cstdlib>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
@@ -53,6 +54,12 @@ int main(int count, char** arguments) {
     log_many(client, calls, tally);
     const double seconds = bench::Seconds(bench::SteadyClock::now() - start).count();
     const bench::Memory after = bench::memory();
+    const std::int64_t failed = warm.failed + tally.failed;
+    const std::int64_t all = warm.good + tally.good + failed;
+    if (failed * 100 > all) {  // calls that fail at once hold no memory, and prove nothing
+      throw std::runtime_error(std::to_string(failed) + " of " + std::to_string(all) +
+                               " calls failed; expected 1 % at most");
+    }
     return {{"growth_bytes", after.resident - before.resident},
             {"growth_anonymous_bytes", after.anonymous - before.anonymous},
             {"resident", after.resident},

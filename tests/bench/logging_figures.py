@@ -42,7 +42,8 @@ def outage_figure(bench: Bench) -> Figure:
         r = bench.run("outage", directory, seconds, OUTAGE_RATE, timeout=seconds + 120)
     growth = r["growth_bytes"] / MIB
     return Figure(
-        "outage_memory_mib", "memory of a RunLogger while all servers are down, 10,000 points/s: peak over the start",
+        "outage_memory_mib", 
+        f"memory of a RunLogger while all servers are down for {seconds} s, 10,000 points/s: peak over the start",
         r["peak_bytes"] / MIB, "MiB", 64, runs=1, holds=r["peak_bytes"] <= 64 * MIB and growth <= 1,
         detail={"seconds": r["seconds"], "points": r["points"], "growth_second_half": round(growth, 2),
                 "resident": round(r["resident"] / MIB, 1)},

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import sqlite3
 import statistics
 import subprocess
 import sys
@@ -29,6 +30,16 @@ def python_of(build: Path, venv: Path) -> Optional[Path]:
     if not (build / "wheel" / "dist").is_dir():
         return None
     return with_mlflow.environment_for(venv, build / "wheel" / "dist", build / "wheel" / "plugin-3")
+
+
+def points_in_spool(directory: Path) -> int:
+    """What was logged while nobody was there must be on the disk: a fast call that keeps nothing is none. Each record holds
+    so many entries; the test logs nothing else that could stand in one."""
+    points = 0
+    for path in directory.rglob("*.spool"):
+        with contextlib.closing(sqlite3.connect(path)) as database:
+            points += int(database.execute("SELECT total(entries) FROM records WHERE kind = 0").fetchone()[0])
+    return points
 
 
 def figures(figure: Any, side: Any, build: Path, venv: Path) -> List[Any]:
@@ -59,21 +70,24 @@ def figures(figure: Any, side: Any, build: Path, venv: Path) -> List[Any]:
         spool = [str(python), str(Path(__file__).with_name("plugin_spool.py")), directory]
         done = subprocess.run(spool, capture_output=True, text=True, check=True, timeout=600, cwd=directory)
         spooled = json.loads(done.stdout.splitlines()[-1])
+        kept = points_in_spool(Path(directory))
+    if kept != spooled["points"]:
+        raise RuntimeError(f"the spool holds {kept} of {spooled['points']} logged points: {done.stderr.strip()[-500:]}")
 
     def median(name: str, key: str) -> float:
         return statistics.median(result[key] for result in blocks[name])
 
     values = {
         key: statistics.median(a[key] / b[key] for a, b in zip(blocks["ours"], blocks["official"]))
-        for key in ("p50_ms", "cpu_ms")
+        for key in ("wall_ms", "cpu_ms")
     }
     detail = {
         f"{key}{suffix}": round(median(name, key), 4)
-        for key in ("p50_ms", "cpu_ms")
+        for key in ("wall_ms", "p50_ms", "cpu_ms")
         for name, suffix in (("ours", ""), ("official", "_official"))
     }
-    speed = spooled["calls_per_s"] * median("official", "p50_ms") / 1e3
-    results = (values["p50_ms"], values["cpu_ms"], speed)
+    speed = spooled["calls_per_s"] * median("official", "wall_ms") / 1e3
+    results = (values["wall_ms"], values["cpu_ms"], speed)
     details = (detail, detail, {"calls_per_s": round(spooled["calls_per_s"])})
     runs = (PAIRS, PAIRS, spooled["calls"])
     return [
