@@ -4,14 +4,15 @@
 #   tools/compilers.sh [--quick] [COMPILER...]
 #
 # --quick only checks that each compiler accepts the library's sources with all warnings on. Compilers that aren't
-# installed are named and skipped; with none at all it fails. Trees: build/compilers/<name>.
+# installed are named and skipped, and the last line says how many were there; with none at all it fails. Trees:
+# build/compilers/<name>.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 quick=
 if [ "${1:-}" = --quick ]; then quick=1; shift; fi
 compilers=("$@")
-[ ${#compilers[@]} != 0 ] || compilers=(g++-11 g++-12 g++-13 clang++-14 clang++-16 clang++-19)
+[ ${#compilers[@]} != 0 ] || compilers=(g++-11 g++-12 g++-13 clang++-14 clang++-15 clang++-16 clang++-17 clang++-18 clang++-19)
 flags='-std=c++20 -Iinclude -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Werror'
 read -ra flags <<<"$flags"
 
@@ -33,10 +34,11 @@ full() {  # COMPILER
   "$tree/tests/mlflowha_unit_tests"
 }
 
-ran=0 failed=()
+ran=0 failed=() absent=()
 for compiler in "${compilers[@]}"; do
   if ! command -v "$compiler" >/dev/null; then
     echo "== $compiler: not installed"
+    absent+=("$compiler")
     continue
   fi
   ran=$((ran + 1))
@@ -49,4 +51,5 @@ for compiler in "${compilers[@]}"; do
   fi
 done
 [ "$ran" != 0 ] || { echo "none of ${compilers[*]} is installed"; exit 1; }
+echo "$ran of ${#compilers[@]} compilers were there${absent[*]:+; not asked: ${absent[*]}}"
 [ ${#failed[@]} = 0 ] || { echo "failed: ${failed[*]}"; exit 1; }

@@ -85,6 +85,7 @@ def main() -> int:
         installed = environment_for(python, found[version], folder / f"test-{version}")
         with tempfile.TemporaryDirectory() as elsewhere:
             command = [str(installed), "-m", "pytest", "-q", "-p", "no:cacheprovider", "--import-mode=importlib",
+                       "-o", "faulthandler_timeout=120",  # says where it hangs
                        "--rootdir", elsewhere, str(ROOT / "tests/python")]
             environment = {**plain_environment(), "PYTHONDONTWRITEBYTECODE": "1"}
             done = subprocess.run(command, cwd=elsewhere, env=environment, check=False)

@@ -67,7 +67,8 @@ def main() -> int:
         if not name.startswith(("MLFLOW", "PYTHON")) and name.lower() not in proxies
     }
     environment.update(MLFLOWHA_TEST_MLFLOW=str(mlflow), PYTHONDONTWRITEBYTECODE="1")
-    command = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir=.", "--durations=12", *arguments]
+    command = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir=.", "--durations=12",
+               "-o", "faulthandler_timeout=120", *arguments]  # fmt: skip
     return subprocess.run(command, cwd=HERE, env=environment, check=False).returncode
 
 
