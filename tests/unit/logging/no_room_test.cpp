@@ -14,7 +14,7 @@ using namespace std::chrono_literals;
 TEST_CASE("with each, what was refused is never delivered", "[logging][run_logger][full]") {
   LoggerFixture f;
   f.options.durability = Durability::each;
-  f.options.max_spool_bytes = 20'000;
+  f.options.max_spool_bytes = 10'000;
   f.take_down();
   RunLogger logger = f.start();
   std::size_t taken = 0;

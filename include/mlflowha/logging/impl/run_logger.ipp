@@ -443,7 +443,10 @@ MLFLOWHA_INLINE Result<CloseReport> RunLogger::close(Duration timeout, const Can
     Result<void> ended = end_now();
     if (!ended && ended.error().code == Errc::storage_full) {
       // Writing makes room in memory, delivering makes room in the spool.
-      if (!core.hub->commit()) static_cast<void>(core.hub->flush(core.buffer->run(), deadline));
+      const bool written = core.hub->commit().has_value();
+      if (!written || handle_->options().durability == Durability::each) {
+        static_cast<void>(core.hub->flush(core.buffer->run(), deadline));
+      }
       ended = end_now();
     }
     if (!ended) return std::move(ended).error();
