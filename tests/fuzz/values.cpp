@@ -29,10 +29,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   const std::string shown = mlflowha::detail::hide_user_info(text);
   if (const std::size_t at = text.rfind('@'); at != std::string_view::npos) {
-    // From the scheme to the last '@' stand three dots.
-    const std::size_t scheme = text.find("://");
-    const std::size_t from = scheme == std::string_view::npos || scheme > at ? 0 : scheme + 3;
-    if (shown != std::string(text.substr(0, from)) + "..." + std::string(text.substr(at))) std::abort();
+    // Of all before the last '@' only the scheme is shown, if there is one.
+    const std::string rest = "..." + std::string(text.substr(at));
+    if (!shown.ends_with(rest)) std::abort();
+    const std::string_view scheme = std::string_view(shown).substr(0, shown.size() - rest.size());
+    const bool is_scheme = text.starts_with(scheme) && scheme.find("://") == scheme.size() - 3;
+    if (!scheme.empty() && !is_scheme) std::abort();
   }
   if (const auto uri = mlflowha::parse_uri(text); !uri && uri.error().message.empty()) std::abort();
   return 0;
