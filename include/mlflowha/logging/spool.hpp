@@ -6,7 +6,8 @@
 // leaves its file behind, and whoever gets the file's lock may deliver it. Users meet it through RunLogger and
 // Replayer.
 //
-// In DIR: <id>.spool (SQLite, 0600), <id>.lock (flock, held as long as the owner lives), <id>.files/ (artifacts).
+// In DIR: <id>.spool (SQLite, 0600), <id>.spool-wal (its log: what was written last is only there as long as the owner
+// lives, and after it was killed), <id>.lock (flock, held as long as the owner lives), <id>.files/ (artifacts).
 
 #include <mlflowha/core/clock.hpp>
 #include <mlflowha/core/result.hpp>

@@ -44,6 +44,30 @@ struct ReplayFixture : LoggerFixture {
 
 }  // namespace
 
+TEST_CASE("a killed process's spool without its log is told of, not called delivered", "[logging][replay]") {
+  ReplayFixture f;
+  f.take_down();
+  RunLogger logger = f.start();
+  for (int i = 0; i < 1000; ++i) REQUIRE(logger.log_metric("m", i, i));
+  REQUIRE(logger.commit());
+  const std::string from = Spool::list(f.options.directory).value().at(0).path;
+  f.bring_up();
+  f.options.directory = f.directory / "elsewhere";
+  std::filesystem::create_directory(f.options.directory);
+  const std::string moved = f.options.directory + "/it.spool";
+  std::filesystem::copy_file(from, moved);
+  ReplayReport report = f.replay_all();
+  CHECK_FALSE(report.complete());
+  REQUIRE(report.spools.size() == 1);
+  CHECK(report.spools[0].state == ReplayedSpool::State::damaged);
+  REQUIRE(std::filesystem::exists(moved));
+  CHECK(f.points() == 0);
+  std::filesystem::copy_file(from + "-wal", moved + "-wal");
+  report = f.replay_all();
+  CHECK(report.complete());
+  CHECK(f.points() == 1000);
+}
+
 TEST_CASE("what was left behind is delivered, once", "[logging][replay]") {
   ReplayFixture f;
   f.take_down();

@@ -14,8 +14,10 @@
 
 #include "support/catch.hpp"
 #include "support/temporary_directory.hpp"
+#include "unit/logging/fixture.hpp"
 
 using namespace mlflowha;
+using mlflowha_tests::ask_file;
 using mlflowha_tests::TemporaryDirectory;
 using namespace std::chrono_literals;
 
@@ -304,6 +306,53 @@ TEST_CASE("a spool of a newer version is left as it is", "[logging][spool]") {
   CHECK(adopted.error().code == Errc::storage_failed);
   CHECK(adopted.error().message.find("99") != std::string::npos);
   CHECK(std::filesystem::exists(path));
+}
+
+TEST_CASE("a spool of an older version is brought up", "[logging][spool]") {
+  Fixture f;
+  const std::string path = [&] {
+    const auto spool = f.create();
+    REQUIRE(spool->add_run("local", {}));
+    return spool->path();
+  }();
+  ask_file(path, "DELETE FROM meta WHERE key = 'begun'");
+  ask_file(path, "PRAGMA user_version=1");
+  CHECK(f.adopt(path).value()->runs().value().size() == 1);
+  CHECK(ask_file(path, "PRAGMA user_version") == "2");
+  CHECK(ask_file(path, "SELECT value FROM meta WHERE key = 'begun'") == "1");
+}
+
+TEST_CASE("a spool that was moved without its log is named and kept", "[logging][spool]") {
+  Fixture f;
+  std::filesystem::create_directory(f.directory / "moved");
+  const std::string moved = f.directory / "moved/it.spool";
+  const auto spool = f.create();
+  SECTION("after something was logged") {
+    REQUIRE(spool->add_run("local", {}));
+    std::filesystem::copy_file(spool->path(), moved);
+    for (int i = 0; i < 2; ++i) {  // looking at it changes nothing
+      const auto adopted = f.adopt(moved);
+      REQUIRE_FALSE(adopted);
+      CHECK(adopted.error().code == Errc::storage_failed);
+      CHECK(adopted.error().message.find(moved + "-wal") != std::string::npos);
+      CHECK(std::filesystem::exists(moved));
+    }
+    std::filesystem::copy_file(spool->path() + "-wal", moved + "-wal");
+    CHECK(f.adopt(moved).value()->runs().value().size() == 1);
+  }
+  SECTION("its log has been taken into it") {  // as by the sqlite3 of somebody who looks at it
+    REQUIRE(spool->add_run("local", {}));
+    std::filesystem::copy_file(spool->path(), moved);
+    std::filesystem::copy_file(spool->path() + "-wal", moved + "-wal");
+    ask_file(moved, "SELECT count(*) FROM runs");
+    REQUIRE_FALSE(std::filesystem::exists(moved + "-wal"));
+    CHECK(f.adopt(moved).value()->runs().value().size() == 1);
+  }
+  SECTION("its owner closed it, with nothing in it") {
+    spool->close();
+    std::filesystem::copy_file(spool->path(), moved);
+    CHECK(f.adopt(moved).value()->runs().value().empty());
+  }
 }
 
 TEST_CASE("an empty file of a process that died while making it is taken over", "[logging][spool]") {

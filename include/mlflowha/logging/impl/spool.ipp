@@ -69,6 +69,8 @@ MLFLOWHA_INLINE Result<std::int64_t> Spool::add_run(std::string_view local_id, c
   const std::lock_guard<std::mutex> lock(mutex_);
   if (!database_) return detail::closed_spool(path_);
   if (Result<void> room = check_room(bytes->size()); !room) return std::move(room).error();
+  auto transaction = detail::Transaction::begin(*database_);
+  if (!transaction) return std::move(transaction).error();
   auto insert =
       database_->prepare("INSERT INTO runs(local_id, server_id, start, created_ms, attempted) VALUES(?, ?, ?, ?, ?)");
   if (!insert) return std::move(insert).error();
@@ -76,7 +78,12 @@ MLFLOWHA_INLINE Result<std::int64_t> Spool::add_run(std::string_view local_id, c
   insert->bind(4, std::int64_t{clock_->wall_now().time_since_epoch().count()});
   insert->bind(5, std::int64_t{attempted ? 1 : 0});
   if (Result<void> done = insert->run(); !done) return std::move(done).error();
-  return database_->last_insert_id();
+  const std::int64_t id = database_->last_insert_id();
+  if (Result<void> done = database_->execute("UPDATE meta SET value = 1 WHERE key = 'begun'"); !done) {
+    return std::move(done).error();
+  }
+  if (Result<void> done = transaction->commit(); !done) return std::move(done).error();
+  return id;
 }
 
 MLFLOWHA_INLINE Result<void> Spool::append(const std::vector<SpoolRow>& rows) {

@@ -43,6 +43,7 @@ inline constexpr const char* spool_schema[] = {
     "CREATE INDEX records_of_run ON records(run, seq);"
     "CREATE TABLE quarantine(id INTEGER PRIMARY KEY, run INTEGER NOT NULL, kind INTEGER NOT NULL,"
     " entries INTEGER NOT NULL, data BLOB NOT NULL, reason TEXT NOT NULL, at_ms INTEGER NOT NULL);",
+    "INSERT INTO meta VALUES('begun', 1);",  // 0 in the file itself as long as all that was logged is in its log
 };
 inline constexpr std::int64_t spool_version = std::int64_t{sizeof spool_schema / sizeof spool_schema[0]};
 
@@ -148,6 +149,8 @@ MLFLOWHA_INLINE void Spool::close() noexcept {
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     statements_.reset();
+    // Its log goes now, and with it what says that the file without one isn't all.
+    if (database_) static_cast<void>(database_->execute("UPDATE meta SET value = 1 WHERE key = 'begun' AND value = 0"));
     database_.reset();
     held = std::exchange(lock_, -1);
     // What was in memory is gone, and with it all that knew of these.
@@ -251,6 +254,8 @@ MLFLOWHA_INLINE Result<std::vector<SpoolFile>> Spool::list(const std::string& di
 }
 
 MLFLOWHA_INLINE Result<void> Spool::open_database(bool existing) {
+  const std::string log = path_ + "-wal";
+  const bool has_log = ::access(log.c_str(), F_OK) == 0;  // SQLite is about to make one
   auto database = detail::Database::open(path_);
   if (!database) return std::move(database).error();
   database_ = std::move(*database);
@@ -300,6 +305,22 @@ MLFLOWHA_INLINE Result<void> Spool::open_database(bool existing) {
                                           detail::spool_version);
     if (Result<void> done = database_->execute(stamp.c_str()); !done) return done;
     if (Result<void> done = transaction->commit(); !done) return done;
+  }
+  if (!existing && options_.durability != Durability::none) {
+    if (Result<void> done = database_->execute("UPDATE meta SET value = 0 WHERE key = 'begun'"); !done) return done;
+    auto moved = database_->query("PRAGMA wal_checkpoint(TRUNCATE)");
+    if (!moved) return std::move(moved).error();
+  }
+  if (existing && !has_log) {
+    auto begun = database_->query("SELECT value FROM meta WHERE key = 'begun'");
+    if (!begun) return std::move(begun).error();
+    if (*begun == "0") {
+      Error error;
+      error.code = Errc::storage_failed;
+      error.message = fmt::format("{}: all that was logged is in {}, which isn't beside it; expected both", path_, log);
+      database_.reset();  // close() has nothing to say of it
+      return error;
+    }
   }
   statements_ = std::make_unique<detail::SpoolStatements>();
   const std::pair<detail::Statement&, const char*> statements[] = {
