@@ -183,7 +183,7 @@ def answer(target: Target, op: Operation) -> list:
         "message": f'detail::read_message<{inner}>("{op.name}", body)',
         "member": f'detail::read_member<{inner}>("{op.name}", body, "{op.result_field}")',
         "list": f'detail::read_list<{inner}>("{op.name}", body, "{op.result_field}")',
-        "page": f'detail::read_page<{inner}>("{op.name}", body, "{op.result_field}")',
+        "page": f'detail::read_page{"_in_text" if op.in_text else ""}<{inner}>("{op.name}", body, "{op.result_field}")',
     }[op.returns]
     return [f"MLFLOWHA_INLINE Result<{kind}> decode_{op.name}(std::string_view body) {{", f"  return {call};", "}", ""]
 

@@ -23,7 +23,7 @@ def row(table: Table, op: Operation) -> list:
             "     }",
         ]
     decode = f"[](std::string_view body) {{ return golden_text(api::decode_{op.name}(body), entity); }}"
-    lines = [f'    {{"{op.name}", "{op.returns}", "{op.result_field}", "{" ".join(op.unread)}",']
+    lines = [f'    {{"{op.name}", "{op.returns}{"_in_text" if op.in_text else ""}", "{op.result_field}", "{" ".join(op.unread)}",']
     lines += ["     " + prepare[0]] + prepare[1:]
     lines[-1] += ","
     return lines + [f"     {decode}}},"]

@@ -184,8 +184,8 @@ class Comparison:
             if self.newest or name == op.result_field:
                 self.report.add("unknown fields", f"{where}: {name}")
         if op.result_field in fields:
-            kind = "one" if op.returns == "member" else "repeated"
-            self.field(f"{where}: {op.result_field}", Field(op.result_field, op.result_field, kind, op.result),
+            kind, held = ("one" if op.returns == "member" else "repeated", op.result) if not op.in_text else ("one", "string")
+            self.field(f"{where}: {op.result_field}", Field(op.result_field, op.result_field, kind, held),
                        fields[op.result_field])
 
     def operation(self, op: Operation, binding: Binding) -> None:

@@ -278,7 +278,7 @@ def specs(table: Table) -> str:
         text += f'    "{op.name}": (\n        (\n' if fields else f'    "{op.name}": (\n        (),\n'
         if fields:
             text += "".join(f"            {spec(table, f)},\n" for f in fields) + "        ),\n"
-        text += f'        "{op.returns}",\n        "{op.result_field}",\n        "{home}",\n        "{op.result}",\n'
+        text += f'        "{op.returns}{"_in_text" if op.in_text else ""}",\n        "{op.result_field}",\n        "{home}",\n        "{op.result}",\n'
         text += "        (" + "".join(f'"{i}", ' for i in ids).rstrip(" " if len(ids) == 1 else ", ") + "),\n    ),\n"
     return text + "}\n"
 

@@ -137,6 +137,7 @@ class Operation:
     returns: str = "nothing"  # nothing, text, bytes, message, member, list, page
     result: str = ""  # type
     result_field: str = ""
+    in_text: bool = False  # a page whose list is JSON in a text
     unread: list = dataclasses.field(default_factory=list)  # fields of the answer that are not read
     idempotency: str = ""
     class_if_empty: Optional[tuple] = None  # (field, class)
@@ -401,11 +402,12 @@ class _Reader:
         self.unique(number, self.table.operations, name, op)
 
     def read_returns(self, number: int, op: Operation, text: str) -> None:
-        match = re.fullmatch(r"(?:(nothing|text|bytes)|(message) (\w+)|(?:(list|page) )?(\w+) in (\w+))", text)
-        if not match:
+        match = re.fullmatch(r"(?:(nothing|text|bytes)|(message) (\w+)|(?:(list|page) )?(\w+) in (text )?(\w+))", text)
+        if not match or (match[6] and match[4] != "page"):
             raise self.fail(number, f"returns what? {text!r}; see README.md")
         op.returns = match[1] or match[2] or match[4] or "member"
-        op.result, op.result_field = match[3] or match[5] or "", match[6] or ""
+        op.result, op.result_field = match[3] or match[5] or "", match[7] or ""
+        op.in_text = bool(match[6])
 
 
 def load(folder: pathlib.Path) -> Table:

@@ -3,6 +3,9 @@
 #include "contract/server.hpp"
 #include "support/catch.hpp"
 
+#include <set>
+#include <string>
+
 using namespace mlflowha;
 using namespace mlflowha_tests;
 
@@ -30,8 +33,10 @@ TEST_CASE("an evaluation dataset lives: create, fill, tag, share, delete", "[con
   const DatasetRecordCounts again = client.upsert_dataset_records(records).value();
   CHECK(again.inserted_count == 0);
   CHECK(again.updated_count == 2);
-  const DatasetRecords page = client.get_dataset_records({.dataset_id = id, .max_results = 1}).value();
-  CHECK_THAT(page.records, contains("dataset_record_id"));
+  const Page<DatasetRecord> page = client.get_dataset_records({.dataset_id = id, .max_results = 1}).value();
+  REQUIRE(page.items.size() == 1);
+  CHECK(page.items[0].dataset_id == id);
+  CHECK_FALSE(page.items[0].dataset_record_id.empty());
   CHECK_FALSE(page.next_page_token.empty());
 
   for (int i = 0; i < 2; ++i) {
@@ -71,8 +76,45 @@ TEST_CASE("evaluation datasets that don't exist and bad questions are typed erro
   search.filter_string = "bad";
   CHECK(client.search_evaluation_datasets(search).error().code == Errc::rejected);
   // Servers say the same of what isn't there as of what is empty.
-  CHECK(client.get_dataset_records({.dataset_id = "d-none"}).value().records == "[]");
+  CHECK(client.get_dataset_records({.dataset_id = "d-none"}).value().items.empty());
+  CHECK(client.get_dataset_records_all({.dataset_id = "d-none"}).all().value().empty());
   CHECK(client.get_dataset_experiment_ids({.dataset_id = "d-none"}).value().empty());
+}
+
+TEST_CASE("records of an evaluation dataset over many pages", "[contract][evaluation]") {
+  if (!is_real_3(contract_server())) return;
+  const Client& client = contract_client();
+  CreateDataset create;
+  create.name = fresh_name("many");
+  create.experiment_ids = {fresh_experiment()};
+  const std::string id = client.create_dataset(create).value().dataset_id;
+  std::string records;
+  std::set<std::string> inputs;
+  for (int i = 0; i < 23; ++i) {
+    const std::string input = R"({"q": "question )" + std::to_string(i) + R"("})";
+    inputs.insert(input);
+    records += (i == 0 ? "[" : ", ") + (R"({"inputs": )" + input) +
+               R"(, "expectations": {"a": [1, "\"é"]}, "tags": {"t": "u"}, )" +
+               R"("source": {"source_type": "HUMAN", "source_data": {"user": "bob"}}})";
+  }
+  REQUIRE(client.upsert_dataset_records({.dataset_id = id, .records = records + "]"}).value().inserted_count == 23);
+
+  std::set<std::string> ids;
+  std::set<std::string> found;
+  for (const Result<DatasetRecord>& record : client.get_dataset_records_all({.dataset_id = id, .max_results = 5})) {
+    REQUIRE(record);
+    CHECK(record->dataset_id == id);
+    CHECK_THAT(record->expectations.text, contains(R"("a": [1, "\")"));
+    CHECK(record->tags.text == R"({"t": "u"})");
+    CHECK_THAT(record->source.text, contains(R"("user": "bob")"));
+    CHECK(record->source_type == "HUMAN");
+    CHECK(record->created_time > 0);
+    CHECK(ids.insert(record->dataset_record_id).second);
+    found.insert(record->inputs.text);
+  }
+  CHECK(found == inputs);
+  CHECK(client.get_dataset_records_all({.dataset_id = id, .max_results = 5}).limit(7).all().value().size() == 7);
+  CHECK(client.get_dataset_records_all({.dataset_id = id}).all().value().size() == 23);
 }
 
 TEST_CASE("an issue lives: create, change, read, search", "[contract][issues]") {

@@ -93,6 +93,7 @@ class TableTest(unittest.TestCase):
             ("  value: string", "  key: string", "is there twice"),
             ("returns nothing", "returns Thing in it", "unknown type Thing"),
             ("returns nothing", "returns a Thing", "returns what?"),
+            ("returns nothing", "returns list Tag in text tags", "returns what?"),
             ("group g", "group g\n  covers /a\n  colour red", "unknown line 'colour'"),
             ("  title G", "  title G\n  includes nowhere", "includes that can't be met"),
             ("operation get_it", "operatio get_it", "unknown block"),

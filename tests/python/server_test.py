@@ -48,6 +48,26 @@ def test_what_is_logged_can_be_read(urls: list[str], experiment: str, tmp_path: 
         client.get_run("0" * 32)
 
 
+def test_records_of_a_dataset_over_many_pages(urls: list[str], experiment: str) -> None:
+    client = Client(urls)
+    dataset_id = client.create_dataset(f"python-{uuid.uuid4()}", experiment_ids=[experiment]).dataset_id
+    records = [{"inputs": {"q": i}, "expectations": {"a": f'"{i}" é'}, "tags": {"t": "u"}} for i in range(11)]
+    client.upsert_dataset_records(dataset_id, json.dumps(records))
+    page = client.get_dataset_records(dataset_id, max_results=4)
+    assert len(page) == 4 and page.token and page[0].dataset_id == dataset_id
+    found = list(client.get_dataset_records_all(dataset_id, max_results=4))
+    assert sorted(record.inputs["q"] for record in found) == list(range(11))
+    assert all(record.expectations == {"a": f'"{record.inputs["q"]}" é'} for record in found)
+    assert {record.tags["t"] for record in found} == {"u"} and len({record.dataset_record_id for record in found}) == 11
+
+    async def by_turns() -> list[int]:
+        async with aio.Client(urls) as turns:
+            return [record.inputs["q"] async for record in turns.get_dataset_records_all(dataset_id, max_results=4)]
+
+    assert sorted(asyncio.run(by_turns())) == list(range(11))
+    assert list(client.get_dataset_records_all("d-none")) == []
+
+
 def test_lost_answers_make_nothing_twice(urls: list[str], experiment: str) -> None:
     with FaultProxy(urls[0], faults="when path /runs/create share 30% -> apply_then_drop") as proxy:
         client = Client([proxy.url, urls[1]])

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
         BudgetWindow,
         CurrentUser,
         DatasetInput,
+        DatasetRecord,
         DatasetRecordCounts,
-        DatasetRecords,
         DatasetSummary,
         EffectivePermission,
         EvaluationDataset,
@@ -645,10 +645,24 @@ class AsyncCalls(AsyncBase):
         max_results: int | None = None,
         page_token: str | None = None,
         timeout: Seconds | None = None,
-    ) -> DatasetRecords:
-        """Reads the records of a dataset, a page at a time."""
-        result: DatasetRecords = await self._call("get_dataset_records", (dataset_id, max_results, page_token), timeout)
+    ) -> Page[DatasetRecord]:
+        """Reads the records of a dataset, a page at a time; none of a dataset that isn't there."""
+        result: Page[DatasetRecord] = await self._call(
+            "get_dataset_records", (dataset_id, max_results, page_token), timeout
+        )
         return result
+
+    def get_dataset_records_all(
+        self,
+        dataset_id: str,
+        *,
+        max_results: int | None = None,
+        timeout: Seconds | None = None,
+    ) -> AsyncIterator[DatasetRecord]:
+        """The same, entry by entry over all pages; `timeout` is for each request. Reads the records of a dataset, a
+        page at a time; none of a dataset that isn't there.
+        """
+        return self._pages("get_dataset_records", (dataset_id, max_results, None), timeout)
 
     async def delete_dataset_records(
         self,

@@ -73,6 +73,8 @@ def decode(answer: str, spec: tuple[Any, ...]) -> Any:
         if read:
             return read(inner or {})
         return _plain(kind, inner)
+    if returns == "page_in_text":
+        inner = json.loads(inner) if inner else ()
     entries = [read(entry) if read else _plain(kind, entry) for entry in inner or ()]
     if returns == "list":
         return entries

@@ -1100,11 +1100,11 @@ OPERATIONS: dict[str, Any] = {
             ("max_results", "one", "int32", False, 1000, ("count", 1, None), None),
             ("page_token", "one", "string", False, None, None, None),
         ),
-        "message",
-        "",
+        "page_in_text",
+        "records",
         "evaluation_datasets",
-        "DatasetRecords",
-        (),
+        "DatasetRecord",
+        ("dataset_record_id",),
     ),
     "delete_dataset_records": (
         (

@@ -65,8 +65,8 @@ struct CreateUser;
 struct CreateWebhook;
 struct CreateWorkspace;
 struct CurrentUser;
+struct DatasetRecord;
 struct DatasetRecordCounts;
-struct DatasetRecords;
 struct DeleteArtifact;
 struct DeleteAssessment;
 struct DeleteBudgetPolicy;
@@ -496,9 +496,11 @@ class MLFLOWHA_EXPORT Calls {
   /// <mlflowha/api/evaluation_datasets.hpp>. Needs MLflow 3.4. Class read.
   [[nodiscard]] Result<std::vector<std::string>> get_dataset_experiment_ids(const GetDatasetExperimentIds& request, const CallOptions& options = {}) const;
 
-  /// Reads the records of a dataset, a page at a time. Include <mlflowha/api/evaluation_datasets.hpp>. Needs MLflow
-  /// 3.4. Class read.
-  [[nodiscard]] Result<DatasetRecords> get_dataset_records(const GetDatasetRecords& request, const CallOptions& options = {}) const;
+  /// Reads the records of a dataset, a page at a time; none of a dataset that isn't there. Include
+  /// <mlflowha/api/evaluation_datasets.hpp>. Needs MLflow 3.4. Class read.
+  [[nodiscard]] Result<Page<DatasetRecord>> get_dataset_records(const GetDatasetRecords& request, const CallOptions& options = {}) const;
+  /// Everything that get_dataset_records finds, fetched a page at a time while it is walked.
+  [[nodiscard]] Pager<Calls, GetDatasetRecords, DatasetRecord> get_dataset_records_all(GetDatasetRecords request, CallOptions options = {}) const;
 
   /// Deletes records and says how many; after a repetition the number is that of the last answer. Include
   /// <mlflowha/api/evaluation_datasets.hpp>. Needs MLflow 3.10. Class same_again.

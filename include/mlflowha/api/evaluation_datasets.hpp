@@ -151,19 +151,30 @@ struct GetDatasetExperimentIds {
 struct GetDatasetRecords {
   std::string dataset_id{};  ///< required
   std::int32_t max_results = 1000;  ///< records a page
-  std::string page_token{};  ///< DatasetRecords::next_page_token of the page before
+  std::string page_token{};  ///< Page::next_page_token of the page before
   UnknownFields unknown_fields{};
 
   friend bool operator==(const GetDatasetRecords&, const GetDatasetRecords&) = default;
 };
 
-/// One page of records.
-struct DatasetRecords {
-  std::string records{};  ///< a JSON list of objects; "[]" for a dataset that isn't there
-  std::string next_page_token{};  ///< empty at the end
+/// One record of a dataset.
+struct DatasetRecord {
+  std::string dataset_record_id{};
+  std::string dataset_id{};
+  Json inputs{};  ///< an object
+  Json expectations{};  ///< an object
+  Json outputs{};
+  Json tags{};  ///< an object of strings
+  Json source{};  ///< an object with `source_type` and `source_data`
+  std::string source_id{};
+  std::string source_type{};  ///< e.g. "HUMAN", "TRACE", or "UNSPECIFIED"
+  std::int64_t created_time = 0;  ///< milliseconds since the epoch
+  std::int64_t last_update_time = 0;  ///< milliseconds since the epoch
+  std::string created_by{};
+  std::string last_updated_by{};
   UnknownFields unknown_fields{};
 
-  friend bool operator==(const DatasetRecords&, const DatasetRecords&) = default;
+  friend bool operator==(const DatasetRecord&, const DatasetRecord&) = default;
 };
 
 /// The records to delete.
@@ -197,6 +208,12 @@ template <>
 struct Identity<EvaluationDataset> {
   static constexpr bool known = true;
   static std::string of(const EvaluationDataset& value) { return value.dataset_id; }
+};
+
+template <>
+struct Identity<DatasetRecord> {
+  static constexpr bool known = true;
+  static std::string of(const DatasetRecord& value) { return value.dataset_record_id; }
 };
 
 MLFLOWHA_END_NAMESPACE

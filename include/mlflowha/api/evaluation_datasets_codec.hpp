@@ -29,7 +29,7 @@ namespace api {
 [[nodiscard]] MLFLOWHA_EXPORT Result<std::string> to_json(const DatasetRecordCounts& value);
 [[nodiscard]] MLFLOWHA_EXPORT Result<std::string> to_json(const GetDatasetExperimentIds& value);
 [[nodiscard]] MLFLOWHA_EXPORT Result<std::string> to_json(const GetDatasetRecords& value);
-[[nodiscard]] MLFLOWHA_EXPORT Result<std::string> to_json(const DatasetRecords& value);
+[[nodiscard]] MLFLOWHA_EXPORT Result<std::string> to_json(const DatasetRecord& value);
 [[nodiscard]] MLFLOWHA_EXPORT Result<std::string> to_json(const DeleteDatasetRecords& value);
 [[nodiscard]] MLFLOWHA_EXPORT Result<std::string> to_json(const AddDatasetToExperiments& value);
 [[nodiscard]] MLFLOWHA_EXPORT Result<std::string> to_json(const RemoveDatasetFromExperiments& value);
@@ -57,7 +57,7 @@ template <>
 template <>
 [[nodiscard]] MLFLOWHA_EXPORT Result<GetDatasetRecords> from_json<GetDatasetRecords>(std::string_view json);
 template <>
-[[nodiscard]] MLFLOWHA_EXPORT Result<DatasetRecords> from_json<DatasetRecords>(std::string_view json);
+[[nodiscard]] MLFLOWHA_EXPORT Result<DatasetRecord> from_json<DatasetRecord>(std::string_view json);
 template <>
 [[nodiscard]] MLFLOWHA_EXPORT Result<DeleteDatasetRecords> from_json<DeleteDatasetRecords>(std::string_view json);
 template <>
@@ -93,7 +93,7 @@ namespace api {
 [[nodiscard]] MLFLOWHA_EXPORT Result<void> decode_delete_dataset_tag(std::string_view body);
 [[nodiscard]] MLFLOWHA_EXPORT Result<DatasetRecordCounts> decode_upsert_dataset_records(std::string_view body);
 [[nodiscard]] MLFLOWHA_EXPORT Result<std::vector<std::string>> decode_get_dataset_experiment_ids(std::string_view body);
-[[nodiscard]] MLFLOWHA_EXPORT Result<DatasetRecords> decode_get_dataset_records(std::string_view body);
+[[nodiscard]] MLFLOWHA_EXPORT Result<Page<DatasetRecord>> decode_get_dataset_records(std::string_view body);
 [[nodiscard]] MLFLOWHA_EXPORT Result<std::int32_t> decode_delete_dataset_records(std::string_view body);
 [[nodiscard]] MLFLOWHA_EXPORT Result<EvaluationDataset> decode_add_dataset_to_experiments(std::string_view body);
 [[nodiscard]] MLFLOWHA_EXPORT Result<EvaluationDataset> decode_remove_dataset_from_experiments(std::string_view body);

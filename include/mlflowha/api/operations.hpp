@@ -948,7 +948,7 @@ inline constexpr api::Operation get_dataset_experiment_ids{
     .tag_field = "",
 };
 
-/// Reads the records of a dataset, a page at a time. Repetition: Reads.
+/// Reads the records of a dataset, a page at a time; none of a dataset that isn't there. Repetition: Reads.
 inline constexpr api::Operation get_dataset_records{
     .name = "get_dataset_records",
     .rpc = "getDatasetRecords",

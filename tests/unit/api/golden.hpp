@@ -19,7 +19,7 @@ namespace mlflowha_tests {
 
 struct GoldenRow {
   std::string_view name;
-  std::string_view returns;  ///< as in the table: nothing, text, message, member, list, page
+  std::string_view returns;  ///< as in the table: nothing, text, message, member, list, page, page_in_text
   std::string_view field;    ///< of the answer, where the row names one
   std::string_view unread;   ///< other fields of the answer, with blanks between
   mlflowha::Result<mlflowha::api::PreparedRequest> (*prepare)(std::string_view json);

@@ -120,7 +120,7 @@ using namespace mlflowha;
 [[maybe_unused]] static void forget(DatasetRecordCounts& value);
 [[maybe_unused]] static void forget(GetDatasetExperimentIds& value);
 [[maybe_unused]] static void forget(GetDatasetRecords& value);
-[[maybe_unused]] static void forget(DatasetRecords& value);
+[[maybe_unused]] static void forget(DatasetRecord& value);
 [[maybe_unused]] static void forget(DeleteDatasetRecords& value);
 [[maybe_unused]] static void forget(AddDatasetToExperiments& value);
 [[maybe_unused]] static void forget(RemoveDatasetFromExperiments& value);
@@ -686,7 +686,7 @@ static void forget(GetDatasetExperimentIds& value) {
 static void forget(GetDatasetRecords& value) {
   value.unknown_fields.clear();
 }
-static void forget(DatasetRecords& value) {
+static void forget(DatasetRecord& value) {
   value.unknown_fields.clear();
 }
 static void forget(DeleteDatasetRecords& value) {
@@ -2103,7 +2103,7 @@ const std::vector<GoldenRow>& golden_rows() {
        return api::prepare_get_dataset_experiment_ids(*std::move(request));
      },
      [](std::string_view body) { return golden_text(api::decode_get_dataset_experiment_ids(body), entity); }},
-    {"get_dataset_records", "message", "", "",
+    {"get_dataset_records", "page_in_text", "records", "",
      [](std::string_view json) -> Result<api::PreparedRequest> {
        auto request = api::from_json<GetDatasetRecords>(json);
        if (!request) return std::move(request).error();

@@ -1,6 +1,7 @@
 // Pagers: walking all pages of a search over canned servers, kind and unkind.
 
 #include <mlflowha/api/calls.hpp>
+#include <mlflowha/api/evaluation_datasets.hpp>
 
 #include "support/catch.hpp"
 #include "unit/api/support.hpp"
@@ -231,6 +232,56 @@ TEST_CASE("pages that never end are an error", "[pager]") {
   REQUIRE(found.size() == 2);
   CHECK_THAT(found[1], contains("101 pages in a row without anything new"));
   CHECK(hollow.asked.size() == 102);
+}
+
+TEST_CASE("pages whose list is JSON in a text are walked like others", "[pager]") {
+  class Records : public mlflowha_tests::CannedCalls {
+   public:
+    mutable std::vector<std::string> asked;
+
+   protected:
+    Result<Response> execute(const api::Operation&, api::PreparedRequest&& request, const CallOptions&) const override {
+      asked.push_back(request.http.target);
+      const auto record = [](int i) {
+        return json{{"dataset_record_id", "dr-" + std::to_string(i)}, {"inputs", {{"q", i}}}, {"new", true}};
+      };
+      const bool first = asked.back().find("page_token") == std::string::npos;
+      // The second page has the first one's last record once more.
+      const json list = first ? json{record(0), record(1)} : json{record(1), record(2)};
+      json page{{"records", list.dump()}};
+      if (first) page["next_page_token"] = "t=";
+      Response response;
+      response.status = 200;
+      response.body = page.dump();
+      return response;
+    }
+  };
+  Records server;
+  std::vector<std::string> found;
+  for (const Result<DatasetRecord>& one : server.get_dataset_records_all({.dataset_id = "d-1", .max_results = 2})) {
+    REQUIRE(one);
+    REQUIRE(one->unknown_fields.size() == 1);
+    found.push_back(one->dataset_record_id + ' ' + one->inputs.text);
+  }
+  CHECK(found == std::vector<std::string>{R"(dr-0 {"q":0})", R"(dr-1 {"q":1})", R"(dr-2 {"q":2})"});
+  CHECK(server.asked == std::vector<std::string>{"/api/3.0/mlflow/datasets/d-1/records?max_results=2",
+                                                 "/api/3.0/mlflow/datasets/d-1/records?max_results=2&page_token=t%3D"});
+
+  for (const char* empty : {"{}", R"({"records": null})", R"({"records": ""})", R"({"records": "[]"})"}) {
+    INFO(empty);
+    mlflowha_tests::CannedCalls none(empty);
+    CHECK(none.get_dataset_records_all({.dataset_id = "d-1"}).all().value().empty());
+  }
+  for (const char* broken :
+       {R"({"records": [1]})", R"({"records": "["})", R"({"records": "{}"})", R"({"records": "[1]"})",
+        R"({"records": "[{\"dataset_record_id\": []}]"})", R"({"records": "[] []"})"}) {
+    INFO(broken);
+    mlflowha_tests::CannedCalls server_gone_mad(broken);
+    const auto result = server_gone_mad.get_dataset_records({.dataset_id = "d-1"});
+    REQUIRE_FALSE(result);
+    CHECK(result.error().code == Errc::bad_response);
+    CHECK_THAT(result.error().message, contains("get_dataset_records") && contains("records"));
+  }
 }
 
 TEST_CASE("an empty page is no end", "[pager]") {

@@ -46,8 +46,8 @@ if TYPE_CHECKING:
         ViewType,
     )
     from .evaluation_datasets import (
+        DatasetRecord,
         DatasetRecordCounts,
-        DatasetRecords,
         DatasetRecordSourceType,
         EvaluationDataset,
     )
@@ -218,9 +218,9 @@ __all__ = [
     "CurrentUser",
     "Dataset",
     "DatasetInput",
+    "DatasetRecord",
     "DatasetRecordCounts",
     "DatasetRecordSourceType",
-    "DatasetRecords",
     "DatasetSummary",
     "DeploymentJobConnectionState",
     "DeploymentJobRunState",
@@ -373,9 +373,9 @@ _HOMES = {
     "CurrentUser": "auth",
     "Dataset": "runs",
     "DatasetInput": "runs",
+    "DatasetRecord": "evaluation_datasets",
     "DatasetRecordCounts": "evaluation_datasets",
     "DatasetRecordSourceType": "evaluation_datasets",
-    "DatasetRecords": "evaluation_datasets",
     "DatasetSummary": "experiments",
     "DeploymentJobConnectionState": "registry",
     "DeploymentJobRunState": "registry",

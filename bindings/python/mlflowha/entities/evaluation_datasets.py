@@ -11,9 +11,9 @@ from typing import Any, Final
 from .._numbers import _int
 
 __all__ = [
+    "DatasetRecord",
     "DatasetRecordCounts",
     "DatasetRecordSourceType",
-    "DatasetRecords",
     "EvaluationDataset",
 ]
 
@@ -85,18 +85,45 @@ class DatasetRecordCounts:
 
 
 @dataclass(frozen=True, slots=True)
-class DatasetRecords:
-    """One page of records."""
+class DatasetRecord:
+    """One record of a dataset."""
 
-    #: a JSON list of objects; "[]" for a dataset that isn't there
-    records: str = ""
-    #: empty at the end
-    next_page_token: str = ""
+    dataset_record_id: str = ""
+    dataset_id: str = ""
+    #: an object
+    inputs: Any = None
+    #: an object
+    expectations: Any = None
+    outputs: Any = None
+    #: an object of strings
+    tags: Any = None
+    #: an object with `source_type` and `source_data`
+    source: Any = None
+    source_id: str = ""
+    #: e.g. "HUMAN", "TRACE", or "UNSPECIFIED"
+    source_type: str = ""
+    #: milliseconds since the epoch
+    created_time: int = 0
+    #: milliseconds since the epoch
+    last_update_time: int = 0
+    created_by: str = ""
+    last_updated_by: str = ""
 
     @classmethod
-    def from_dict(cls, d: dict[str, Any]) -> DatasetRecords:
+    def from_dict(cls, d: dict[str, Any]) -> DatasetRecord:
         """From MLflow's JSON."""
         return cls(
-            d.get("records") or "",
-            d.get("next_page_token") or "",
+            d.get("dataset_record_id") or "",
+            d.get("dataset_id") or "",
+            d.get("inputs"),
+            d.get("expectations"),
+            d.get("outputs"),
+            d.get("tags"),
+            d.get("source"),
+            d.get("source_id") or "",
+            d.get("source_type") or "",
+            _int(d.get("created_time") or 0),
+            _int(d.get("last_update_time") or 0),
+            d.get("created_by") or "",
+            d.get("last_updated_by") or "",
         )

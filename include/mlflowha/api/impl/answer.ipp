@@ -104,6 +104,30 @@ template <class T>
   });
 }
 
+/// The same where the list is JSON in a text; no text and an empty one are an empty list.
+template <class T>
+[[nodiscard]] Result<Page<T>> read_page_in_text(std::string_view what, std::string_view body, std::string_view name) {
+  std::string list;
+  auto page = read_all<Page<T>>(what, object_of(body), [name, &list](JsonReader& in, Page<T>& out) {
+    if (!in.begin_object()) return;
+    for (std::string_view key; in.next_member(key);) {
+      if (key == name) {
+        in.read(list);
+      } else if (key == "next_page_token") {
+        in.read(out.next_page_token);
+      } else {
+        in.keep(key, out.unknown_fields);
+      }
+    }
+  });
+  if (!page || list.empty()) return page;
+  auto items = read_all<std::vector<T>>(std::string(what) + ": " + std::string(name), list,
+                                        [](JsonReader& in, std::vector<T>& out) { in.read(out); });
+  if (!items) return std::move(items).error();
+  page->items = *std::move(items);
+  return page;
+}
+
 /// An answer without content: any JSON object, "OK" or nothing.
 [[nodiscard]] inline Result<void> read_nothing(std::string_view what, std::string_view body) {
   body = object_of(body);

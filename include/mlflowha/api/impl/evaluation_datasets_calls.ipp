@@ -100,7 +100,7 @@ MLFLOWHA_INLINE Result<std::vector<std::string>> Calls::get_dataset_experiment_i
   return answer;
 }
 
-MLFLOWHA_INLINE Result<DatasetRecords> Calls::get_dataset_records(const GetDatasetRecords& request, const CallOptions& options) const {
+MLFLOWHA_INLINE Result<Page<DatasetRecord>> Calls::get_dataset_records(const GetDatasetRecords& request, const CallOptions& options) const {
   auto prepared = prepare_get_dataset_records(request);
   if (!prepared) return std::move(prepared).error();
   auto response = execute(ops::get_dataset_records, *std::move(prepared), options);
@@ -108,6 +108,10 @@ MLFLOWHA_INLINE Result<DatasetRecords> Calls::get_dataset_records(const GetDatas
   auto answer = decode_get_dataset_records(response->body);
   if (!answer) return detail::unreadable(ops::get_dataset_records, *response, std::move(answer).error());
   return answer;
+}
+
+MLFLOWHA_INLINE Pager<Calls, GetDatasetRecords, DatasetRecord> Calls::get_dataset_records_all(GetDatasetRecords request, CallOptions options) const {
+  return {share(), &Calls::get_dataset_records, std::move(request), std::move(options)};
 }
 
 MLFLOWHA_INLINE Result<std::int32_t> Calls::delete_dataset_records(const DeleteDatasetRecords& request, const CallOptions& options) const {

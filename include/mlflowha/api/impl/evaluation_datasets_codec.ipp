@@ -40,8 +40,8 @@ MLFLOWHA_INLINE void encode(JsonWriter& out, const GetDatasetExperimentIds& valu
 MLFLOWHA_INLINE void decode(JsonReader& in, GetDatasetExperimentIds& value);
 MLFLOWHA_INLINE void encode(JsonWriter& out, const GetDatasetRecords& value);
 MLFLOWHA_INLINE void decode(JsonReader& in, GetDatasetRecords& value);
-MLFLOWHA_INLINE void encode(JsonWriter& out, const DatasetRecords& value);
-MLFLOWHA_INLINE void decode(JsonReader& in, DatasetRecords& value);
+MLFLOWHA_INLINE void encode(JsonWriter& out, const DatasetRecord& value);
+MLFLOWHA_INLINE void decode(JsonReader& in, DatasetRecord& value);
 MLFLOWHA_INLINE void encode(JsonWriter& out, const DeleteDatasetRecords& value);
 MLFLOWHA_INLINE void decode(JsonReader& in, DeleteDatasetRecords& value);
 MLFLOWHA_INLINE void encode(JsonWriter& out, const AddDatasetToExperiments& value);
@@ -272,19 +272,41 @@ MLFLOWHA_INLINE void decode(JsonReader& in, GetDatasetRecords& value) {
   }
 }
 
-MLFLOWHA_INLINE void encode(JsonWriter& out, const DatasetRecords& value) {
+MLFLOWHA_INLINE void encode(JsonWriter& out, const DatasetRecord& value) {
   out.begin_object();
-  out.member_unless_empty("records", value.records);
-  out.member_unless_empty("next_page_token", value.next_page_token);
+  out.member_unless_empty("dataset_record_id", value.dataset_record_id);
+  out.member_unless_empty("dataset_id", value.dataset_id);
+  out.member_unless_empty("inputs", value.inputs);
+  out.member_unless_empty("expectations", value.expectations);
+  out.member_unless_empty("outputs", value.outputs);
+  out.member_unless_empty("tags", value.tags);
+  out.member_unless_empty("source", value.source);
+  out.member_unless_empty("source_id", value.source_id);
+  out.member_unless_empty("source_type", value.source_type);
+  out.member_unless_empty("created_time", value.created_time);
+  out.member_unless_empty("last_update_time", value.last_update_time);
+  out.member_unless_empty("created_by", value.created_by);
+  out.member_unless_empty("last_updated_by", value.last_updated_by);
   out.unknown(value.unknown_fields);
   out.end_object();
 }
 
-MLFLOWHA_INLINE void decode(JsonReader& in, DatasetRecords& value) {
+MLFLOWHA_INLINE void decode(JsonReader& in, DatasetRecord& value) {
   if (!in.begin_object()) return;
   for (std::string_view name; in.next_member(name);) {
-    if (name == "records") in.read(value.records);
-    else if (name == "next_page_token") in.read(value.next_page_token);
+    if (name == "dataset_record_id") in.read(value.dataset_record_id);
+    else if (name == "dataset_id") in.read(value.dataset_id);
+    else if (name == "inputs") in.read(value.inputs);
+    else if (name == "expectations") in.read(value.expectations);
+    else if (name == "outputs") in.read(value.outputs);
+    else if (name == "tags") in.read(value.tags);
+    else if (name == "source") in.read(value.source);
+    else if (name == "source_id") in.read(value.source_id);
+    else if (name == "source_type") in.read(value.source_type);
+    else if (name == "created_time") in.read(value.created_time);
+    else if (name == "last_update_time") in.read(value.last_update_time);
+    else if (name == "created_by") in.read(value.created_by);
+    else if (name == "last_updated_by") in.read(value.last_updated_by);
     else in.keep(name, value.unknown_fields);
   }
 }
@@ -432,12 +454,12 @@ MLFLOWHA_INLINE Result<GetDatasetRecords> from_json<GetDatasetRecords>(std::stri
   return detail::read_all<GetDatasetRecords>("GetDatasetRecords", json, [](detail::JsonReader& in, GetDatasetRecords& value) { detail::decode(in, value); });
 }
 
-MLFLOWHA_INLINE Result<std::string> to_json(const DatasetRecords& value) {
-  return detail::write_all("DatasetRecords", value);
+MLFLOWHA_INLINE Result<std::string> to_json(const DatasetRecord& value) {
+  return detail::write_all("DatasetRecord", value);
 }
 template <>
-MLFLOWHA_INLINE Result<DatasetRecords> from_json<DatasetRecords>(std::string_view json) {
-  return detail::read_all<DatasetRecords>("DatasetRecords", json, [](detail::JsonReader& in, DatasetRecords& value) { detail::decode(in, value); });
+MLFLOWHA_INLINE Result<DatasetRecord> from_json<DatasetRecord>(std::string_view json) {
+  return detail::read_all<DatasetRecord>("DatasetRecord", json, [](detail::JsonReader& in, DatasetRecord& value) { detail::decode(in, value); });
 }
 
 MLFLOWHA_INLINE Result<std::string> to_json(const DeleteDatasetRecords& value) {

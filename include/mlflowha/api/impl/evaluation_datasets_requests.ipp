@@ -220,8 +220,8 @@ MLFLOWHA_INLINE Result<api::PreparedRequest> prepare_get_dataset_records(const G
       .finish();
 }
 
-MLFLOWHA_INLINE Result<DatasetRecords> decode_get_dataset_records(std::string_view body) {
-  return detail::read_message<DatasetRecords>("get_dataset_records", body);
+MLFLOWHA_INLINE Result<Page<DatasetRecord>> decode_get_dataset_records(std::string_view body) {
+  return detail::read_page_in_text<DatasetRecord>("get_dataset_records", body, "records");
 }
 
 MLFLOWHA_INLINE Result<api::PreparedRequest> prepare_delete_dataset_records(const DeleteDatasetRecords& request) {
