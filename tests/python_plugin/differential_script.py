@@ -1,6 +1,6 @@
 """A broad use of MLflow's client. Prints what every call gave, a JSON line each, for a comparison with and without us.
 
-    MLFLOW_TRACKING_URI=... python differential_script.py DIRECTORY
+    MLFLOW_TRACKING_URI=... python differential_script.py DIRECTORY [workspaces]
 
 What differs from run to run by its nature is masked: ids by the order in which they appear, times, host and port.
 """
@@ -287,9 +287,94 @@ def traces(client: MlflowClient) -> None:
     step("traces gone", lambda: client.delete_traces(experiment, trace_ids=[tid]))
 
 
+def scorers(client: MlflowClient) -> None:
+    from mlflow.genai import scorers as genai
+    from mlflow.genai.judges import make_judge
+    from mlflow.genai.scorers.registry import list_scorer_versions
+
+    @genai.scorer
+    def short(outputs: Any) -> bool:
+        return len(outputs) < 10
+
+    def shown(scorer: Any) -> list[Any]:
+        return [type(scorer).__name__, scorer.name, scorer._registered_backend, scorer.model_dump()]
+
+    experiment = client.create_experiment("scorers")
+    where = {"experiment_id": experiment}
+    polite = genai.Guidelines(name="polite", guidelines="Be polite.")
+    brief = make_judge(name="brief", instructions="Is {{ outputs }} brief?", model="openai:/gpt-4", feedback_value_type=bool)
+    step("register", lambda: shown(polite.register(**where)))
+    step("register again", lambda: shown(polite.register(**where)))
+    step("register judge", lambda: shown(brief.register(**where)))
+    step("register renamed", lambda: shown(polite.register(name="kind", **where)))
+    # Without it MLflow's client itself refuses to register a function, unless the tracking URI begins with "http".
+    os.environ["MLFLOW_SERVER_ENABLE_CUSTOM_SCORERS"] = "true"
+    step("register a function", lambda: shown(short.register(**where)))
+    step("register nowhere", lambda: shown(polite.register(experiment_id="98765")))
+    step("list scorers", lambda: [shown(s) for s in genai.list_scorers(**where)])
+    step("list scorers nowhere", lambda: genai.list_scorers(experiment_id="98765"))
+    step("get scorer", lambda: shown(genai.get_scorer(name="polite", **where)))
+    step("get scorer version", lambda: shown(genai.get_scorer(name="polite", version=1, **where)))
+    step("get scorer missing", lambda: genai.get_scorer(name="none", **where))
+    step("get scorer version missing", lambda: genai.get_scorer(name="polite", version=9, **where))
+    step("versions", lambda: [[shown(s), v] for s, v in list_scorer_versions(name="polite", **where)])
+    step("versions missing", lambda: list_scorer_versions(name="none", **where))
+    half = genai.ScorerSamplingConfig(sample_rate=0.5)
+    step("start", lambda: shown(genai.get_scorer(name="brief", **where).start(sampling_config=half)))
+    step("start without a model", lambda: shown(genai.get_scorer(name="polite", **where).start(sampling_config=half)))
+    step("delete scorer without a version", lambda: genai.delete_scorer(name="polite", **where))
+    step("delete scorer version", lambda: genai.delete_scorer(name="polite", version=1, **where))
+    step("delete scorer version twice", lambda: genai.delete_scorer(name="polite", version=1, **where))
+    step("delete scorer", lambda: genai.delete_scorer(name="polite", version="all", **where))
+    step("delete scorer twice", lambda: genai.delete_scorer(name="polite", version="all", **where))
+    step("scorers left", lambda: sorted(s.name for s in genai.list_scorers(**where)))
+
+
+def workspaces(client: MlflowClient) -> None:
+    step("workspaces", mlflow.list_workspaces)
+    step("create workspace", lambda: mlflow.create_workspace("team-a", description="ours é"))
+    step("create workspace twice", lambda: mlflow.create_workspace("team-a"))
+    step("create workspace by client", lambda: client.create_workspace("team-b"))
+    step("create workspace badly", lambda: mlflow.create_workspace("Team A"))
+    step("get workspace", lambda: mlflow.get_workspace("team-a"))
+    step("get workspace missing", lambda: mlflow.get_workspace("none"))
+    step("update workspace", lambda: mlflow.update_workspace("team-a", description="theirs"))
+    step("update workspace missing", lambda: mlflow.update_workspace("none", description="theirs"))
+    step("workspaces made", lambda: [w.name for w in mlflow.list_workspaces()])
+    step("use workspace", lambda: mlflow.set_workspace("team-a"))
+    made = step("experiment in it", lambda: client.create_experiment("inside"))
+    run = client.create_run(made, start_time=123, run_name="r")
+    step("metric in it", lambda: client.log_metric(run.info.run_id, "m", 0.5, timestamp=1000, step=1))
+    step("batch in it", lambda: client.log_batch(run.info.run_id, params=[Param("p", "1")], tags=[RunTag("t", "2")]))
+    step("run in it", lambda: client.get_run(run.info.run_id).data)
+    step("artifact in it", lambda: client.log_text(run.info.run_id, "text", "dir/a.txt"))
+    step("artifact of it", lambda: mlflow.artifacts.load_text(f"runs:/{run.info.run_id}/dir/a.txt"))
+    step("model in it", lambda: client.create_registered_model("m"))
+    scorers(client)
+    step("delete workspace in use", lambda: mlflow.delete_workspace("team-a"))
+    step("use another", lambda: mlflow.set_workspace("team-b"))
+    step("not in the other", lambda: client.get_experiment_by_name("inside"))
+    step("run not in the other", lambda: client.get_run(run.info.run_id))
+    step("metric not in the other", lambda: client.log_metric(run.info.run_id, "m", 1.0, timestamp=1))
+    step("model not in the other", lambda: client.get_registered_model("m"))
+    step("use one that isn't there", lambda: mlflow.set_workspace("none"))
+    step("experiment in none", lambda: client.create_experiment("nowhere"))
+    step("use the default", lambda: mlflow.set_workspace(None))
+    step("not in the default", lambda: [e.name for e in client.search_experiments()])
+    step("delete workspace badly", lambda: mlflow.delete_workspace("team-b", mode="NONSENSE"))
+    step("delete workspace", lambda: mlflow.delete_workspace("team-b"))
+    step("delete workspace twice", lambda: mlflow.delete_workspace("team-b"))
+    step("delete workspace and all", lambda: mlflow.delete_workspace("team-a", mode="CASCADE"))
+    step("delete default", lambda: mlflow.delete_workspace("default"))
+    step("workspaces left", lambda: [w.name for w in mlflow.list_workspaces()])
+
+
 def main() -> None:
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     client = MlflowClient()
+    if sys.argv[2:] == ["workspaces"]:
+        workspaces(client)
+        return
     experiment = experiments(client)
     runs(client, experiment)
     artifacts(client, experiment)
@@ -297,6 +382,9 @@ def main() -> None:
     fluent(client)
     if MLFLOW_3:  # 2.22.5 itself doesn't find the data of a trace that it has just stored
         traces(client)
+        scorers(client)
+        step("no workspaces", mlflow.list_workspaces)  # this server has none
+        step("no workspace", lambda: mlflow.create_workspace("team-a"))
 
 
 if __name__ == "__main__":

@@ -55,6 +55,16 @@ def _find_templated(method: str, path: str) -> Route | None:
     return None
 
 
+#: The status of a success where it isn't 200: MLflow's client takes any other for an error.
+_SUCCESS = {"create_workspace": 201, "delete_workspace": 204}
+
+
+def success(method: str, path: str) -> int:
+    """What a server's status is when it has done what was asked for."""
+    route = find(method, path)
+    return 200 if route is None else _SUCCESS.get(route.operation, 200)
+
+
 def put_members(body: dict[str, Any], members: tuple[tuple[str, str], ...]) -> dict[str, Any]:
     """Adds to a request what only its path says. What is there stays."""
     for name, value in members:

@@ -120,7 +120,8 @@ def _natively(
             gathered.setdefault(key, []).append(value)
         body = gathered
     try:
-        return _response(200, link.request_raw(method, path, None if body is None else json.dumps(body), timeout))
+        text = link.request_raw(method, path, None if body is None else json.dumps(body), timeout)
+        return _response(routes.success(method, path), text)
     except MlflowhaError as error:
         answer = status_and_body(error)
         if answer is None:
