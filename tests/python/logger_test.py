@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import os
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -137,6 +139,7 @@ def test_logging_into_a_run_that_exists(mlflowha_server: FakeServer, tmp_path: P
         (ValueError, "tags: key: value is", lambda x: x.set_tags({"\ud800": 1})),
         (ValueError, "there is no setting wrong", lambda x: RunLogger(x.client, wrong=1)),
         (ValueError, "expected none, interval or each", lambda x: RunLogger(x.client, durability="some")),
+        (ValueError, "expected spill, block or reject", lambda x: RunLogger(x.client, when_full="wait")),
     ],
 )
 def test_bad_input_is_refused_at_once(mlflowha_server: FakeServer, tmp_path: Path, kind, text, call) -> None:
@@ -157,6 +160,58 @@ def test_a_subclass_may_change_log_metric(mlflowha_server: FakeServer, tmp_path:
         logger.log_metric("m", 2.0)
     (run_id,) = mlflowha_server.backend.runs()
     assert client.get_run(run_id).data.metrics == {"m": 4.0}
+
+
+#: A spool that is full at once while no server answers, and the smallest memory for what waits for it.
+SMALL = {"max_spool_bytes": 20_000, "max_buffer_bytes": 65_536}
+
+
+def test_a_full_logger_rejects_where_that_is_wanted(mlflowha_server: FakeServer, tmp_path: Path) -> None:
+    mlflowha_server.stop()
+    client = Client(mlflowha_server.url)
+    logger = RunLogger(client, directory=tmp_path, when_full="reject", **SMALL)
+    taken = 0
+    with pytest.raises(errors.StorageError, match="max_buffer_bytes") as caught:
+        while taken < 100_000:
+            logger.log_metric("m", taken, taken)
+            taken += 1
+    assert isinstance(caught.value, OSError) and caught.value.code == "storage_full"
+    assert taken > 100
+    mlflowha_server.start()
+    client.reset_circuit_breaker()
+    report = logger.close(30)
+    assert report.drained
+    points = mlflowha_server.backend.points(report.run_id, "m")
+    assert [step for _, step, _ in points] == list(range(taken))  # all that it took, and nothing that it refused
+
+
+def test_a_full_logger_blocks_where_that_is_wanted(mlflowha_server: FakeServer, tmp_path: Path) -> None:
+    mlflowha_server.stop()
+    client = Client(mlflowha_server.url)
+    logger = RunLogger(client, directory=tmp_path, when_full="block", **SMALL)
+    wanted, taken = 20_000, 0
+
+    def log() -> None:
+        nonlocal taken
+        for step in range(wanted):
+            logger.log_metric("m", step, step)
+            taken += 1
+
+    thread = threading.Thread(target=log)
+    thread.start()
+    before = -1
+    while taken != before:  # this thread runs on while the other waits
+        before = taken
+        time.sleep(0.3)
+    assert thread.is_alive() and 100 < taken < wanted
+    mlflowha_server.start()
+    client.reset_circuit_breaker()
+    thread.join(60)
+    assert not thread.is_alive() and taken == wanted
+    report = logger.close(30)
+    assert report.drained
+    points = mlflowha_server.backend.points(report.run_id, "m")
+    assert [step for _, step, _ in points] == list(range(wanted))
 
 
 def test_files_go_along_and_close_says_what_it_compared(mlflowha_server: FakeServer, tmp_path: Path) -> None:
