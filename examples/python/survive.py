@@ -2,10 +2,11 @@
 """Runs train.py while three real MLflow servers are killed in turn, once through mlflowha and once with MLflow's own
 client. Prints what each of the two lost and doubled.
 
-    survive.py --python PYTHON [--official-python PYTHON] [--version 3]
+    survive.py --python PYTHON [--official-python PYTHON] [--version 3] [--short]
 
 PYTHON: an interpreter that has mlflow and mlflowha. The official client gets HAProxy in front of the three servers
-where that is installed, else the first server alone.
+where that is installed, else the first server alone. --short: a quarter of the points, and the servers die a second after
+each other, so that for some seconds none is there.
 """
 
 from __future__ import annotations
@@ -26,13 +27,28 @@ from mlflow_stack import HAProxy, Stack  # noqa: E402
 from process_group import ProcessError  # noqa: E402
 
 
-def faults(stack: Stack, stop: threading.Event, told: list[str]) -> None:
-    """Each server is killed and started again in its turn; then all of them are down for some seconds."""
+def faults(stack: Stack, stop: threading.Event, told: list[str], short: bool) -> None:
+    """From the job's first point on: each server is killed and started again in its turn; then all of them are down for
+    some seconds."""
+    while not stop.wait(0.1) and not stack.query("SELECT 1 FROM metrics LIMIT 1"):
+        pass
     begin = time.monotonic()
 
     def tell(what: str) -> None:
         told.append(f"{time.monotonic() - begin:5.1f} s  {what}")
 
+    if short:
+        for number, server in enumerate(stack.servers, 1):
+            stop.wait(1)
+            server.kill()
+            tell(f"server {number} killed")
+        stop.wait(2)
+        for server in stack.servers:
+            server.start()
+        for server in stack.servers:
+            server.wait_ready()
+        tell("all answer again")
+        return
     for number, server in enumerate(stack.servers, 1):
         if stop.wait(2):
             break
@@ -58,6 +74,7 @@ def job(python: str, uri: str, folder: Path, arguments: list[str], official: boo
         **os.environ,
         "MLFLOW_TRACKING_URI": uri,
         "MLFLOWHA_SPOOL_DIR": str(folder / "spool"),
+        "MLFLOWHA_EXIT_WAIT": "60",  # three servers that start at once are slow
         "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "GIT_PYTHON_REFRESH": "quiet",
@@ -91,9 +108,11 @@ def stored(stack: Stack) -> tuple[list[str], list[tuple[str, ...]]]:
     return runs, points
 
 
-def measure(stack: Stack, python: str, uri: str, arguments: list[str], official: bool) -> dict[str, Any]:
+def measure(
+    stack: Stack, python: str, uri: str, arguments: list[str], short: bool, official: bool
+) -> dict[str, Any]:
     stop, told = threading.Event(), []  # type: threading.Event, list[str]
-    chaos = threading.Thread(target=faults, args=(stack, stop, told))
+    chaos = threading.Thread(target=faults, args=(stack, stop, told, short))
     chaos.start()
     begin = time.monotonic()
     try:
@@ -117,13 +136,15 @@ def main() -> int:
     parser.add_argument("--official-python")
     parser.add_argument("--version", default="3", choices=("2", "3"))
     parser.add_argument("--venv", type=Path, help="of the servers; the default is what tools/setup.sh made")
-    parser.add_argument("--epochs", type=int, default=200)
+    parser.add_argument("--epochs", type=int, help="the default is 200, with --short 50")
+    parser.add_argument("--short", action="store_true")
     parser.add_argument("--only", choices=("mlflowha", "official"))
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    arguments = ["--epochs", str(options.epochs), "--pause", "0.1"]
-    want_points = options.epochs + (options.epochs + 4) // 5
-    want_runs = 1 + (options.epochs + 4) // 5
+    epochs = options.epochs or (50 if options.short else 200)
+    arguments = ["--epochs", str(epochs), "--pause", "0.1"]
+    want_points = epochs + (epochs + 4) // 5
+    want_runs = 1 + (epochs + 4) // 5
     results: dict[str, dict[str, Any]] = {}
     for name in ("mlflowha", "official"):
         if options.only not in (None, name):
@@ -131,7 +152,7 @@ def main() -> int:
         with Stack(3, options.version, venv=options.venv) as stack:
             if name == "mlflowha":
                 uri = "mlflowha+" + ",".join(stack.urls)
-                results[name] = measure(stack, options.python, uri, arguments, False)
+                results[name] = measure(stack, options.python, uri, arguments, options.short, False)
                 continue
             proxy = None
             try:
@@ -140,12 +161,13 @@ def main() -> int:
                 print("no haproxy here: the official client gets the first server", file=sys.stderr)
             uri = proxy.url if proxy else stack.urls[0]
             try:
-                results[name] = measure(stack, options.official_python or options.python, uri, arguments, True)
+                python = options.official_python or options.python
+                results[name] = measure(stack, python, uri, arguments, options.short, True)
             finally:
                 if proxy:
                     proxy.kill()
     if options.json:
-        print(json.dumps(results))
+        print(json.dumps({"wanted": {"runs": want_runs, "points": want_points}, **results}))
     else:
         for name, result in results.items():
             print(f"{name}:")
