@@ -140,6 +140,7 @@ def test_logging_into_a_run_that_exists(mlflowha_server: FakeServer, tmp_path: P
         (ValueError, "there is no setting wrong", lambda x: RunLogger(x.client, wrong=1)),
         (ValueError, "expected none, interval or each", lambda x: RunLogger(x.client, durability="some")),
         (ValueError, "expected spill, block or reject", lambda x: RunLogger(x.client, when_full="wait")),
+        (TypeError, "on_degraded: value is 5, expected a", lambda x: RunLogger(x.client, on_degraded=5)),
     ],
 )
 def test_bad_input_is_refused_at_once(mlflowha_server: FakeServer, tmp_path: Path, kind, text, call) -> None:

@@ -14,9 +14,12 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <system_error>
+#include <thread>
 #include <utility>
 #include <vector>
 
+#include "callbacks.hpp"
 #include "errors.hpp"
 #include "gil.hpp"
 #include "interrupt.hpp"
@@ -34,7 +37,13 @@ using namespace std::chrono_literals;
 
 /// Stopping the threads must not wait for one that wants the GIL.
 struct DeleteWithoutGil {
+  std::shared_ptr<const Callbacks> callbacks{};  ///< may be null
+
   void operator()(RunLogger* logger) const {
+    if (callbacks && callbacks->busy()) {
+      if (callbacks->on_this_thread()) return delete_elsewhere(logger);
+      if (interpreter_ends()) return;  // its thread may be asleep for good: callbacks.hpp
+    }
     if (PyGILState_Check() != 0) {
       const WithoutGil free;
       delete logger;
@@ -42,10 +51,22 @@ struct DeleteWithoutGil {
       delete logger;
     }
   }
+
+  /// What was logged is in the spool before the other thread is left to itself.
+  static void delete_elsewhere(RunLogger* logger) {
+    const WithoutGil free;
+    (void)logger->commit();
+    try {
+      std::thread([logger] { delete logger; }).detach();
+    } catch (const std::system_error&) {
+      // no thread to be had: it stays
+    }
+  }
 };
 
 struct Logger {
   std::shared_ptr<RunLogger> logger;
+  std::shared_ptr<Callbacks> callbacks;  ///< null: none
   pid_t pid = 0;
   bool ended = false;
   /// log_metric never waits: neither for the disk nor for room.
@@ -209,9 +230,17 @@ py::dict to_dict(const mlflowha::LoggerStatus& status) {
   return made;
 }
 
+/// flush() and close() wait for the thread that callbacks run on.
+void refuse_in_callback(const Logger& self, const char* what) {
+  if (!self.callbacks || !self.callbacks->on_this_thread()) return;
+  PyErr_Format(PyExc_RuntimeError, "%s() in a callback of the same RunLogger would wait for itself", what);
+  throw py::error_already_set();
+}
+
 /// RunLogger::flush(), but a signal ends it: there is no token for it, so it is done in parts. Each flush hurries the
 /// sender, which must not happen often in an outage; between them only the spool's counters are looked at.
 mlflowha::FlushReport flush(const Logger& self, Duration timeout) {
+  refuse_in_callback(self, "flush");
   const auto clock = interruptible_clock();
   const auto deadline = mlflowha::Deadline::after(clock->now(), timeout);
   for (;;) {
@@ -233,6 +262,7 @@ mlflowha::FlushReport flush(const Logger& self, Duration timeout) {
 
 py::dict close(Logger& self, Duration timeout) {
   if (self.report) return to_dict(*self.report);
+  refuse_in_callback(self, "close");
   const auto clock = mlflowha::system_clock();
   const auto deadline = mlflowha::Deadline::after(clock->now(), timeout);
   // A forked child's close() leaves the run to its parent.
@@ -260,13 +290,18 @@ py::dict close(Logger& self, Duration timeout) {
   return to_dict(*self.report);
 }
 
-Logger start(const mlflowha::Client& client, const py::dict& settings) {
+Logger start(const mlflowha::Client& client, const py::dict& settings, const py::object& on_degraded,
+             const py::object& on_recovered) {
   mlflowha::RunLoggerOptions options = logger_options(settings);
   Logger made;
+  if (!on_degraded.is_none() || !on_recovered.is_none()) {
+    made.callbacks = std::make_shared<Callbacks>(on_degraded, on_recovered);
+    options.observer = made.callbacks;
+  }
   made.quick = options.durability != mlflowha::Durability::each && options.when_full == mlflowha::WhenFull::spill;
   made.pid = ::getpid();
   auto started = free_of_gil([&] { return RunLogger::start(client, std::move(options)); });
-  made.logger = std::shared_ptr<RunLogger>(new RunLogger(std::move(started)), DeleteWithoutGil{});
+  made.logger = std::shared_ptr<RunLogger>(new RunLogger(std::move(started)), DeleteWithoutGil{made.callbacks});
   return made;
 }
 
@@ -290,7 +325,8 @@ mlflowha::DatasetInput to_input(const py::dict& dataset, const std::vector<std::
 void add_run_logger(py::module_& module) {
   using Pairs = std::vector<std::pair<std::string, std::string>>;
   py::class_<Logger>(module, "RunLogger", "mlflowha::RunLogger; see bindings/python/README.md.")
-      .def(py::init(&start), py::arg("client"), py::arg("settings") = py::dict())
+      .def(py::init(&start), py::arg("client"), py::arg("settings") = py::dict(), py::arg("on_degraded") = py::none(),
+           py::arg("on_recovered") = py::none())
       .def_property_readonly("log_metric", &bound_log_metric)
       .def(
           "log_metrics",
@@ -365,6 +401,11 @@ void add_run_logger(py::module_& module) {
             self.ended = true;
           },
           py::arg("status") = "FINISHED", py::arg("end_time") = py::none())
+      .def("mute",
+           [](const Logger& self) {
+             const WithoutGil free;
+             if (self.callbacks) self.callbacks->mute();
+           })
       .def("commit", [](const Logger& self) { free_of_gil([&] { return self.logger->commit(); }); })
       .def(
           "flush",

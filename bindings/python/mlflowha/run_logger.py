@@ -20,7 +20,7 @@ from .client import Client
 from .errors import MlflowhaError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from types import TracebackType
 
     from ._base import Seconds, Time
@@ -87,8 +87,10 @@ class RunLogger:
     ``experiment`` is a name, made when there is none; without it ``experiment_id``, without both the default
     experiment. ``run_id``: a run that exists already. ``directory``: where spools are kept (``$MLFLOWHA_SPOOL_DIR``,
     else ``./mlflowha-spool``). ``durability``: "interval" (what was logged is in the file within milliseconds and
-    fsynced once a second), "each" (fsynced before a call returns) or "none" (in memory). Other settings:
-    docs/python.md.
+    fsynced once a second), "each" (fsynced before a call returns) or "none" (in memory). ``on_degraded`` is called
+    with a MlflowhaError when nothing can be delivered for now, ``on_recovered`` with the seconds that it took when
+    deliveries go on: both on a thread of the logger's own, which delivers nothing until they return. What they raise
+    goes to sys.unraisablehook. Other settings: docs/python.md.
     """
 
     def __init__(
@@ -103,6 +105,8 @@ class RunLogger:
         directory: str | os.PathLike[str] | None = None,
         durability: str = "interval",
         close_timeout: Seconds = 30.0,
+        on_degraded: Callable[[MlflowhaError], object] | None = None,
+        on_recovered: Callable[[float], object] | None = None,
         **settings: object,
     ) -> None:
         named: dict[str, object] = {
@@ -117,7 +121,13 @@ class RunLogger:
         self.client = Client() if client is None else client
         self._close_timeout = close_timeout
         self._report: CloseReport | None = None
-        self._core = _core.RunLogger(self.client._core, {**given, "durability": durability, **settings})
+        self._callbacks = _Callbacks({"on_degraded": on_degraded, "on_recovered": on_recovered})
+        self._core = _core.RunLogger(
+            self.client._core,
+            {**given, "durability": durability, **settings},
+            _teller(self._callbacks, "on_degraded"),
+            _teller(self._callbacks, "on_recovered"),
+        )
         if type(self).log_metric is RunLogger.log_metric:
             # The C function itself: going through a method of this class would double what a call costs.
             self.__dict__["log_metric"] = self._core.log_metric
@@ -238,6 +248,29 @@ class RunLogger:
         self.close(0.0 if interrupted else None)
 
 
+class _Callbacks(dict[str, Any]):
+    """A logger's callbacks, by name."""
+
+
+def _teller(callbacks: _Callbacks, name: str) -> Callable[[Any], object] | None:
+    """What the C++ side keeps of a callback: nothing that the garbage collector would have to see there, as a callback
+    often refers to its logger."""
+    callback = callbacks[name]
+    if callback is None:
+        return None
+    if not callable(callback):
+        raise TypeError(f"{name}: value is {callback!r}, expected a callable")
+    found = weakref.ref(callbacks)
+
+    def tell(what: Any) -> None:
+        there = found()
+        if there is not None:
+            there[name](what)
+
+    tell.__qualname__ = f"RunLogger.{name}"
+    return tell
+
+
 def _stamp(timestamp: object) -> int | None:
     if timestamp is None:
         return None
@@ -258,6 +291,7 @@ _open: weakref.WeakSet[RunLogger] = weakref.WeakSet()
 def _at_exit() -> None:
     """Nothing that was logged may stay in memory; servers aren't waited for."""
     for logger in list(_open):
+        logger._core.mute()
         try:
             logger.commit()
         except MlflowhaError:
