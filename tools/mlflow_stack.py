@@ -139,7 +139,7 @@ class MlflowServer:
             + (["--enable-workspaces"] if "workspaces" in extras else [])
             + (["--app-name=basic-auth"] if auth else [])
             # Of MLflow 2: only a worker with threads can hold several answers back.
-            + (["--gunicorn-opts=--threads=16"] if kill_switch and is_mlflow_2(venv) else []),
+            + (["--gunicorn-opts=--threads=32"] if kill_switch and is_mlflow_2(venv) else []),
             log,
             env=env,
         )

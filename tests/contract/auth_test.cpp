@@ -95,19 +95,11 @@ TEST_CASE("a user lives: create, read, change, delete", "[contract][auth]") {
   CHECK(is_not_found(client.update_user_admin({.username = name, .is_admin = true}).error()));
 }
 
-TEST_CASE("lost answers: users", "[contract][once][auth]") {
+TEST_CASE("lost answers: a new user's password stays hidden", "[contract][once][auth]") {
   if (!contract_server().has_logins()) return;
-  const std::string name = fresh_name("u");
-  // Nobody can see whether a user has our password, so nobody says that it is ours.
-  const auto made = Lossy("/users/create")->create_user({.username = name, .password = first_password});
+  const auto made = Lossy("/users/create")->create_user({.username = fresh_name("u"), .password = first_password});
   CHECK(made.error().effect == Effect::unknown);
   check_hidden(made.error());
-  REQUIRE(contract_client().get_user({.username = name}));
-  REQUIRE(Lossy("/users/update-password", Method::patch)
-              ->update_user_password({.username = name, .password = second_password}));
-  CHECK(logged_in_as(name, second_password).get_user({.username = name}));
-  REQUIRE(Lossy("/users/delete", Method::del)->delete_user({.username = name}));
-  CHECK(is_not_found(contract_client().get_user({.username = name}).error()));
 }
 
 TEST_CASE("users see themselves and change their own password", "[contract][auth]") {
@@ -153,12 +145,6 @@ TEST_CASE("what a user was granted lives: grant, read, revoke", "[contract][auth
   const RevokeUserPermission revoke{.username = name, .resource_type = "experiment", .resource_id = experiment};
   REQUIRE(client.revoke_user_permission(revoke));
   CHECK(is_not_found(client.revoke_user_permission(revoke).error()));
-
-  // A lost answer: what is there is compared.
-  REQUIRE(Lossy("/permissions/grant")->grant_user_permission(grant));
-  CHECK(client.list_user_permissions({.username = name}).value().permissions == listed.permissions);
-  REQUIRE(Lossy("/permissions/revoke")->revoke_user_permission(revoke));
-  CHECK(client.list_user_permissions({.username = name}).value().permissions.empty());
 
   REQUIRE(client.delete_user({.username = name}));
   CHECK(is_not_found(client.list_user_permissions({.username = name}).error()));
@@ -216,25 +202,6 @@ TEST_CASE("a role lives: create, fill, assign, delete", "[contract][auth]") {
   CHECK(is_not_found(client.list_user_roles({.username = name}).error()));
 }
 
-TEST_CASE("lost answers: roles", "[contract][once][auth]") {
-  if (!is_auth_3()) return;
-  const Client& client = contract_client();
-  const std::string name = fresh_user();
-  const auto role = Lossy("/roles/create")->create_role({.name = fresh_name("r"), .workspace = "default"});
-  CHECK(role.value() == client.get_role({.role_id = role.value().id}).value());
-  const AddRolePermission add{
-      .role_id = role->id, .resource_type = "experiment", .resource_pattern = "*", .permission = "READ"};
-  const auto permission = Lossy("/permissions/add")->add_role_permission(add);
-  CHECK(client.list_role_permissions({.role_id = role->id}).value() == std::vector{permission.value()});
-  REQUIRE(Lossy("/roles/assign")->assign_role({.username = name, .role_id = role->id}));
-  CHECK(client.list_user_roles({.username = name}).value().size() == 1);
-  REQUIRE(Lossy("/roles/unassign", Method::del)->unassign_role({.username = name, .role_id = role->id}));
-  CHECK(client.list_user_roles({.username = name}).value().empty());
-  REQUIRE(Lossy("/permissions/remove", Method::del)->remove_role_permission({.role_permission_id = permission->id}));
-  REQUIRE(Lossy("/roles/delete", Method::del)->delete_role({.role_id = role->id}));
-  REQUIRE(client.delete_user({.username = name}));
-}
-
 TEST_CASE("permissions of experiments and registered models: in old releases only", "[contract][auth]") {
   if (!contract_server().has_logins()) return;
   const Client& client = contract_client();
@@ -284,10 +251,5 @@ TEST_CASE("permissions of experiments and registered models: in old releases onl
   CHECK(is_not_found(client.delete_registered_model_permission(remove_m).error()));
   CHECK(is_not_found(client.update_experiment_permission(update).error()));
   CHECK(is_not_found(client.update_registered_model_permission(update_m).error()));
-
-  CHECK(Lossy("/permissions/create")->create_experiment_permission(create).value().permission == "EDIT");
-  CHECK(Lossy("/permissions/create")->create_registered_model_permission(create_m).value().permission == "EDIT");
-  REQUIRE(Lossy("/permissions/delete", Method::del)->delete_experiment_permission(remove));
-  REQUIRE(Lossy("/permissions/delete", Method::del)->delete_registered_model_permission(remove_m));
   REQUIRE(client.delete_user({.username = name}));
 }

@@ -7,41 +7,12 @@
 #include <algorithm>
 
 #include "contract/lossy.hpp"
+#include "contract/made.hpp"
 #include "contract/server.hpp"
 #include "support/catch.hpp"
 
 using namespace mlflowha;
 using namespace mlflowha_tests;
-
-namespace {
-
-std::string stored_trace(const std::string& experiment) {
-  StartTrace start;
-  start.trace.trace_info.trace_id = fresh_name("t").substr(0, 38);
-  start.trace.trace_info.trace_location = experiment_location(experiment);
-  start.trace.trace_info.request_time = "2026-01-02T03:04:05Z";
-  return contract_client().start_trace(start).value().trace_info.trace_id;
-}
-
-std::string fresh_secret() {
-  return contract_client()
-      .create_gateway_secret({.secret_name = fresh_name("s"), .secret_value = {{"api_key", "sk-abcdefgh12345678"}}})
-      .value()
-      .secret_id;
-}
-std::string fresh_model() {
-  const CreateGatewayModelDefinition create{
-      .name = fresh_name("m"), .secret_id = fresh_secret(), .provider = "openai", .model_name = "gpt-4o"};
-  return contract_client().create_gateway_model_definition(create).value().model_definition_id;
-}
-CreateGatewayEndpoint new_endpoint() {
-  CreateGatewayEndpoint create;
-  create.name = fresh_name("e");
-  create.model_configs = {{.model_definition_id = fresh_model()}};
-  return create;
-}
-
-}  // namespace
 
 TEST_CASE("lost answers: traces of version 2", "[contract][once]") {
   if (contract_server().fake) return;
@@ -67,7 +38,7 @@ TEST_CASE("lost answers: traces, which are stored over themselves", "[contract][
 
 TEST_CASE("lost answers: assessments", "[contract][once]") {
   if (!is_real_3(contract_server())) return;
-  const std::string trace = stored_trace(fresh_experiment());
+  const std::string trace = fresh_trace(fresh_experiment());
   CreateAssessment create;
   create.assessment.assessment_name = "quality";
   create.assessment.trace_id = trace;
@@ -200,7 +171,7 @@ TEST_CASE("lost answers: what an endpoint has once", "[contract][once][gateway]"
 
   AttachModelToEndpoint attach;
   attach.endpoint_id = endpoint;
-  attach.model_config.model_definition_id = fresh_model();
+  attach.model_config.model_definition_id = fresh_model_definition();
   const auto mapping = Lossy("/models/attach")->attach_model_to_endpoint(attach).value();
   const auto mappings = client.get_gateway_endpoint({.endpoint_id = endpoint}).value().model_mappings;
   CHECK(mappings.size() == 2);
@@ -240,15 +211,15 @@ TEST_CASE("lost answers: what can't be told from a stranger's is sent once", "[c
 TEST_CASE("lost answers: removals count as done", "[contract][once]") {
   if (!is_real_3(contract_server())) return;
   const std::string experiment = fresh_experiment();
-  const std::string trace = stored_trace(experiment);
+  const std::string trace = fresh_trace(experiment);
   REQUIRE(contract_client().set_trace_tag({.trace_id = trace, .key = "k", .value = "v"}));
   CHECK(Lossy("/tags", Method::del)->delete_trace_tag({.trace_id = trace, .key = "k"}));
   const std::string secret = fresh_secret();
   CHECK(Lossy("/secrets/delete", Method::del)->delete_gateway_secret({.secret_id = secret}));
   // Without max_traces a second sending finds nothing; with it, it would delete others.
   CHECK(Lossy("/delete-traces")->delete_traces({.experiment_id = experiment, .request_ids = {trace}}).value() == 0);
-  stored_trace(experiment);
-  stored_trace(experiment);
+  fresh_trace(experiment);
+  fresh_trace(experiment);
   DeleteTraces oldest{.experiment_id = experiment, .max_timestamp_millis = 4'000'000'000'000, .max_traces = 1};
   CHECK(Lossy("/delete-traces")->delete_traces(oldest).error().effect == Effect::unknown);
   CHECK(contract_client().search_traces({.locations = {experiment_location(experiment)}}).value().items.size() == 1);

@@ -47,21 +47,26 @@ ContractServer find_server() {
   return server;
 }
 
-/// Keeps what has been called and how it ended, one line each, for contract/coverage.py.
-class CallRecord : public mlflowha::Observer {
+/// Lines in a file, each once.
+class CallRecord {
  public:
-  explicit CallRecord(const char* path) : file_(path, std::ios::trunc) {}
-
-  void on_call(const mlflowha::CallEvent& event) noexcept override {
-    const std::string line = std::string(event.operation) + (event.error == nullptr ? " success" : " error");
+  void add(const std::string& line) {
     const std::lock_guard lock(mutex_);
     if (seen_.insert(line).second) file_ << line << std::endl;  // at once: a crash is worth a record too
   }
 
  private:
+  const char* path_ = std::getenv("MLFLOWHA_CONTRACT_CALLS");
   std::mutex mutex_;
   std::set<std::string> seen_;
-  std::ofstream file_;
+  std::ofstream file_{path_ == nullptr ? "/dev/null" : path_, std::ios::trunc};
+};
+
+/// Keeps what has been called and how it ended.
+class Calls : public mlflowha::Observer {
+  void on_call(const mlflowha::CallEvent& event) noexcept override {
+    record_call(std::string(event.operation) + (event.error == nullptr ? " success" : " error"));
+  }
 };
 
 }  // namespace
@@ -81,11 +86,15 @@ const mlflowha::Client& contract_client() {
   static const mlflowha::Client client = [] {
     mlflowha::ClientOptions options = contract_options();
     options.endpoints = contract_server().urls;
-    const char* record = std::getenv("MLFLOWHA_CONTRACT_CALLS");
-    if (record != nullptr) options.observer = std::make_shared<CallRecord>(record);
+    options.observer = std::make_shared<Calls>();
     return mlflowha::Client::create(std::move(options)).value();
   }();
   return client;
+}
+
+void record_call(const std::string& line) {
+  static CallRecord record;
+  record.add(line);
 }
 
 std::string fresh_name(const std::string& stem) { return stem + "-" + mlflowha::make_uuid(*mlflowha::process_rng()); }

@@ -32,6 +32,9 @@ const ContractServer& contract_server();
 mlflowha::ClientOptions contract_options();
 /// One client for the whole suite, so that the suite also shows that a client can be kept.
 const mlflowha::Client& contract_client();
+/// Adds a line to what contract/coverage.py reads, once: "operation success", "... error", "... dropped", "... killed".
+/// Thread-safe.
+void record_call(const std::string& line);
 /// A name that no other test and no earlier run of the suite has used.
 std::string fresh_name(const std::string& stem);
 /// An experiment of its own.
