@@ -251,5 +251,7 @@ TEST_CASE("permissions of experiments and registered models: in old releases onl
   CHECK(is_not_found(client.delete_registered_model_permission(remove_m).error()));
   CHECK(is_not_found(client.update_experiment_permission(update).error()));
   CHECK(is_not_found(client.update_registered_model_permission(update_m).error()));
+  CHECK(is_not_found(client.get_experiment_permission(get).error()));
+  CHECK(is_not_found(client.get_registered_model_permission(get_m).error()));
   REQUIRE(client.delete_user({.username = name}));
 }
