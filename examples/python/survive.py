@@ -132,8 +132,9 @@ def measure(
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--python", required=True)
-    parser.add_argument("--official-python")
+    # Absolute: the job runs in a directory of its own.
+    parser.add_argument("--python", required=True, type=os.path.abspath)
+    parser.add_argument("--official-python", type=os.path.abspath)
     parser.add_argument("--version", default="3", choices=("2", "3"))
     parser.add_argument("--venv", type=Path, help="of the servers; the default is what tools/setup.sh made")
     parser.add_argument("--epochs", type=int, help="the default is 200, with --short 50")
