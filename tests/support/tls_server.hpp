@@ -105,7 +105,7 @@ struct Validity {
 
 class TestAuthority {
  public:
-  TestAuthority() : own_(make("mlflowha test authority", "", {}, nullptr)) {
+  explicit TestAuthority(const std::string& name = "mlflowha test authority") : own_(make(name, "", {}, nullptr)) {
     file_ = folder_.write("ca.pem", own_.certificate_pem());
   }
   /// A certificate for a host name or an IP address.

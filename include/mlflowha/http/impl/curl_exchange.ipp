@@ -201,8 +201,16 @@ MLFLOWHA_INLINE void CurlExchange::set_tls_options() {
   // A libcurl without TLS still serves http; it refuses https by itself.
   const bool was_ok = ok_;
   set(CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
-  set_path(CURLOPT_CAINFO, setup_.ca.file);
-  set_path(CURLOPT_CAPATH, setup_.ca.path);
+  if (!setup_.ca.file.empty() || !setup_.ca.path.empty()) {
+    // libcurl has a file and a directory built in and believes both; what isn't chosen has to be taken out. One that
+    // can't use directories refuses the option, and has none built in.
+    const auto replace = [&](CURLoption option, const std::string& path) {
+      set_path(option, path);
+      if (path.empty()) (void)curl_easy_setopt(easy_.get(), option, static_cast<const char*>(nullptr));
+    };
+    replace(CURLOPT_CAINFO, setup_.ca.file);
+    replace(CURLOPT_CAPATH, setup_.ca.path);
+  }
   if (tls.client_cert.empty() && !tls.insecure) {
     const curl_version_info_data* info = curl_version_info(CURLVERSION_NOW);
     if ((info->features & CURL_VERSION_SSL) == 0) ok_ = was_ok;
