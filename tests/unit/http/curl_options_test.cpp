@@ -44,6 +44,8 @@ TEST_CASE("the defaults have no fault", "[http][options]") {
 TEST_CASE("each fault of the options is named", "[http][options]") {
   const File certificate("-----BEGIN CERTIFICATE-----\n");
   const File both("-----BEGIN CERTIFICATE-----\n-----BEGIN PRIVATE KEY-----\n");
+  const File encrypted("-----BEGIN ENCRYPTED PRIVATE KEY-----\n");
+  const File old_encrypted("-----BEGIN EC PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n");
   CurlTransportOptions options;
   std::string expected;
   SECTION("no such CA file") {
@@ -78,6 +80,15 @@ TEST_CASE("each fault of the options is named", "[http][options]") {
   SECTION("a key password without a certificate") {
     options.tls.client_key_password = "secret";
     expected = "tls.client_key_password without";
+  }
+  SECTION("an encrypted key without its password") {
+    options.tls.client_cert = certificate.path();
+    options.tls.client_key = encrypted.path();
+    expected = "tls.client_key = \"" + encrypted.path() + "\": it is encrypted, expected tls.client_key_password";
+  }
+  SECTION("an encrypted key of the older form, in the certificate's file") {
+    options.tls.client_cert = old_encrypted.path();
+    expected = "tls.client_cert = \"" + old_encrypted.path() + "\": it is encrypted, expected";
   }
   SECTION("insecure with authorities") {
     options.tls.insecure = true;
@@ -156,6 +167,7 @@ TEST_CASE("a client certificate may hold its key", "[http][options]") {
   const File both("-----BEGIN CERTIFICATE-----\n-----BEGIN ENCRYPTED PRIVATE KEY-----\n");
   CurlTransportOptions options;
   options.tls.client_cert = both.path();
+  options.tls.client_key_password = "open sesame";
   CHECK(faults(options).empty());
 }
 

@@ -218,7 +218,8 @@ MLFLOWHA_INLINE void CurlExchange::set_tls_options() {
   }
   set_path(CURLOPT_SSLCERT, tls.client_cert);
   set_path(CURLOPT_SSLKEY, tls.client_key.empty() ? tls.client_cert : tls.client_key);
-  set_path(CURLOPT_KEYPASSWD, tls.client_key_password.reveal());
+  // Without a password, not even an empty one, OpenSSL asks for it on the terminal, for ever.
+  if (!tls.client_cert.empty()) set(CURLOPT_KEYPASSWD, tls.client_key_password.reveal().c_str());
   if (tls.insecure) {
     set(CURLOPT_SSL_VERIFYPEER, 0L);
     set(CURLOPT_SSL_VERIFYHOST, 0L);

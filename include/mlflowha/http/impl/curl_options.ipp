@@ -12,8 +12,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <fstream>
-#include <iterator>
 
 MLFLOWHA_BEGIN_NAMESPACE
 
@@ -29,14 +29,37 @@ MLFLOWHA_INLINE bool is_directory(const std::string& path) {
 }
 MLFLOWHA_INLINE bool path_exists(const std::string& path) { return ::access(path.c_str(), R_OK) == 0; }
 
-/// A PEM file as people hand it over: is there a private key in it? Key files are small; more than 1 MiB is not read.
-MLFLOWHA_INLINE bool holds_private_key(const std::string& path) {
+/// A PEM file as people hand it over. Key files are small; of a larger one no more than 1 MiB is read.
+MLFLOWHA_INLINE std::string read_pem(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   std::string text;
-  for (std::istreambuf_iterator<char> byte(file), end; byte != end && text.size() < (std::size_t{1} << 20U); ++byte) {
-    text += *byte;
+  std::array<char, 4096> part{};
+  while (text.size() < (std::size_t{1} << 20U) && (file.read(part.data(), part.size()) || file.gcount() > 0)) {
+    text.append(part.data(), static_cast<std::size_t>(file.gcount()));
   }
-  return text.find("PRIVATE KEY-----") != std::string::npos;
+  return text;
+}
+MLFLOWHA_INLINE bool holds_private_key(std::string_view pem) {
+  return pem.find("PRIVATE KEY-----") != std::string_view::npos;
+}
+/// In the form of PKCS #8, or in the older one of OpenSSL (RFC 1421).
+MLFLOWHA_INLINE bool holds_encrypted_key(std::string_view pem) {
+  return pem.find("ENCRYPTED PRIVATE KEY-----") != std::string_view::npos ||
+         pem.find("Proc-Type: 4,ENCRYPTED") != std::string_view::npos;
+}
+
+MLFLOWHA_INLINE void check_client_key(const TlsOptions& tls, std::vector<std::string>& found) {
+  const bool apart = !tls.client_key.empty();
+  const std::string& path = apart ? tls.client_key : tls.client_cert;
+  if (!is_readable_file(path)) return;  // said already
+  const std::string pem = read_pem(path);
+  if (!apart && !holds_private_key(pem)) {
+    found.push_back(fmt::format("tls.client_cert = \"{}\": expected a private key in it, or one in tls.client_key",
+                                sanitize(path, 200)));
+  } else if (tls.client_key_password.empty() && holds_encrypted_key(pem)) {
+    found.push_back(fmt::format("{} = \"{}\": it is encrypted, expected tls.client_key_password",
+                                apart ? "tls.client_key" : "tls.client_cert", sanitize(path, 200)));
+  }
 }
 
 MLFLOWHA_INLINE void check_tls(const TlsOptions& tls, std::vector<std::string>& found) {
@@ -58,9 +81,8 @@ MLFLOWHA_INLINE void check_tls(const TlsOptions& tls, std::vector<std::string>& 
     if (!tls.client_key_password.empty()) {
       found.emplace_back("tls.client_key_password without tls.client_cert: expected both");
     }
-  } else if (tls.client_key.empty() && is_readable_file(tls.client_cert) && !holds_private_key(tls.client_cert)) {
-    found.push_back(fmt::format("tls.client_cert = \"{}\": expected a private key in it, or one in tls.client_key",
-                                sanitize(tls.client_cert, 200)));
+  } else {
+    check_client_key(tls, found);
   }
 }
 
