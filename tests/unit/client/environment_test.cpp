@@ -249,6 +249,13 @@ TEST_CASE("credentials come from the environment, then from the file", "[client]
   }
 }
 
+TEST_CASE("a file of credentials that can't be read is none, as in MLflow", "[client][environment]") {
+  CHECK_FALSE(process_environment().read_file("/"));
+  CHECK_FALSE(process_environment().read_file("/no/such/file"));
+  CHECK(process_environment().read_file("/dev/null") == "");
+  CHECK_FALSE(process_environment().read_file("/proc/self/mem"));  // opens, and can't be read from its beginning
+}
+
 TEST_CASE("code beats environment beats default, and it shows", "[client][config]") {
   ClientOptions options = ClientOptions::from_env(FakeEnvironment{{"MLFLOW_TRACKING_URI", "http://a"},
                                                                   {"MLFLOW_CIRCUIT_BREAKER_THRESHOLD", "7"},

@@ -7,11 +7,11 @@
 
 #include <fmt/format.h>
 
+#include <array>
 #include <charconv>
 #include <cmath>
 #include <cstdlib>
 #include <fstream>
-#include <iterator>
 #include <utility>
 
 MLFLOWHA_BEGIN_NAMESPACE
@@ -37,7 +37,14 @@ class ProcessEnvironment final : public Environment {
     }
     std::ifstream file(full, std::ios::binary);
     if (!file) return std::nullopt;
-    return std::string(std::istreambuf_iterator<char>(file), {});
+    // An iterator would throw where the file turns out to be a directory.
+    std::string text;
+    std::array<char, 4096> part{};
+    while (file.read(part.data(), part.size()) || file.gcount() > 0) {
+      text.append(part.data(), static_cast<std::size_t>(file.gcount()));
+    }
+    if (file.bad()) return std::nullopt;
+    return text;
   }
 };
 
