@@ -249,6 +249,29 @@ TEST_CASE("credentials come from the environment, then from the file", "[client]
   }
 }
 
+TEST_CASE("a percent sign in the file of credentials is doubled, as MLflow needs it", "[client][environment][secret]") {
+  const auto read = [](const std::string& name, const std::string& password,
+                       std::initializer_list<std::pair<const std::string, std::string>> more = {}) {
+    std::string file = "[mlflow]\nmlflow_tracking_username = ";
+    file.append(name).append("\nmlflow_tracking_password = ").append(password).append("\n");
+    return ClientOptions::from_env(FakeEnvironment(more, file));
+  };
+  CHECK(read("filed", "50%%off").value().auth.password.reveal() == "50%off");
+  CHECK(read("100%%%%", "%%(x)s").value().auth.username == "100%%");
+  CHECK(read("100%%%%", "%%(x)s").value().auth.password.reveal() == "%(x)s");
+  for (const std::string lone : {"hunter2%", "%hunter2", "hun%%%ter2", "%(hunter2)s"}) {
+    const auto refused = read("filed", lone);
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().code == Errc::invalid_config);
+    CHECK_THAT(refused.error().message, contains("~/.mlflow/credentials: mlflow_tracking_password"));
+    CHECK_THAT(refused.error().message, contains("expected every % in it to be doubled"));
+    CHECK_THAT(refused.error().message, !contains("hunter2") && !contains("ter2"));
+  }
+  CHECK_THAT(read("al%ice", "x").error().message, contains("mlflow_tracking_username"));
+  // Nothing is expected of what isn't used.
+  CHECK(read("filed", "100%", {{"MLFLOW_TRACKING_PASSWORD", "a%b"}}).value().auth.password.reveal() == "a%b");
+}
+
 TEST_CASE("a file of credentials that can't be read is none, as in MLflow", "[client][environment]") {
   CHECK_FALSE(process_environment().read_file("/"));
   CHECK_FALSE(process_environment().read_file("/no/such/file"));

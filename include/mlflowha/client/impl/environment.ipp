@@ -325,6 +325,16 @@ MLFLOWHA_INLINE CredentialsFile parse_credentials(std::string_view text) {
   return credentials;
 }
 
+/// A value as MLflow's configparser takes it: %% is a percent sign, and another % an error there.
+MLFLOWHA_INLINE std::optional<std::string> without_doubled_percent(std::string_view value) {
+  std::string plain;
+  for (std::size_t at = 0; at < value.size(); ++at) {
+    if (value[at] == '%' && value.substr(++at, 1) != "%") return std::nullopt;
+    plain += value[at];
+  }
+  return plain;
+}
+
 /// As MLflow does: the environment wins over the file, item by item; basic credentials win over a token.
 MLFLOWHA_INLINE void read_auth(EnvironmentReader& in, const Environment& environment, ClientOptions& options) {
   static constexpr std::string_view path = "~/.mlflow/credentials";
@@ -334,15 +344,20 @@ MLFLOWHA_INLINE void read_auth(EnvironmentReader& in, const Environment& environ
   if (password) in.origin("auth.password", "MLFLOW_TRACKING_PASSWORD");
   if (!username || !password) {
     if (const auto file = environment.read_file(path)) {
-      CredentialsFile credentials = parse_credentials(*file);
-      if (!username && !credentials.username.empty()) {
-        username = std::move(credentials.username);
-        in.origin("auth.username", path);
-      }
-      if (!password && !credentials.password.empty()) {
-        password = std::move(credentials.password);
-        in.origin("auth.password", path);
-      }
+      const CredentialsFile credentials = parse_credentials(*file);
+      const auto take = [&](std::optional<std::string>& to, const std::string& value, std::string_view setting) {
+        if (to || value.empty()) return;
+        in.origin(setting, path);
+        to = without_doubled_percent(value);
+        if (to) return;
+        // Never with the value, whichever of the two it is.
+        in.fault(
+            fmt::format("{}: mlflow_tracking_{} has a single %, expected every % in it to be doubled, as MLflow's "
+                        "own client expects it",
+                        path, setting.substr(setting.find('.') + 1)));
+      };
+      take(username, credentials.username, "auth.username");
+      take(password, credentials.password, "auth.password");
     }
   }
   const auto token = in.text("MLFLOW_TRACKING_TOKEN");
