@@ -124,11 +124,11 @@ TEST_CASE("cancelling is prompt while a name server is silent", "[fault][resolve
 
 TEST_CASE("a probe of a name that is never resolved ends at its timeout", "[fault][resolver]") {
   const auto transport = make_transport();
-  REQUIRE(transport->start_probe(1, {"http", "silent.test", 5000, ""}, get("/x"), {200ms, 200ms}));
+  REQUIRE(transport->start_probe(probe_owner, 1, {"http", "silent.test", 5000, ""}, get("/x"), {200ms, 200ms}));
   std::vector<mlflowha::ProbeResult> ended;
   const auto limit = Clock::now() + 10s;
   while (ended.empty() && Clock::now() < limit) {
-    ended = transport->poll_probes();
+    ended = transport->poll_probes(probe_owner);
     std::this_thread::yield();
   }
   name_server().answer_all();

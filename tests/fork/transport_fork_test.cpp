@@ -102,8 +102,8 @@ TEST_CASE("a fork while other threads are in the middle of calls", "[fork][trans
       for (int n = 0; !stop; ++n) {
         if (!answers(*transport, server.uri(), "/parent")) ++failed;
         // Not each time: a probe has a connection of its own, and the server a thread for each.
-        if (n % 50 == 0) (void)transport->start_probe(1, server.uri(), get("/probe"), patient);
-        (void)transport->poll_probes();
+        if (n % 50 == 0) (void)transport->start_probe(probe_owner, 1, server.uri(), get("/probe"), patient);
+        (void)transport->poll_probes(probe_owner);
       }
     });
   }
@@ -112,7 +112,7 @@ TEST_CASE("a fork while other threads are in the middle of calls", "[fork][trans
     const int status = in_child([&] {
       for (int n = 0; n < 3; ++n) {
         if (!answers(*transport, server.uri(), "/child")) return 1;
-        if (!transport->start_probe(2, server.uri(), get("/probe"), patient)) return 2;
+        if (!transport->start_probe(probe_owner, 2, server.uri(), get("/probe"), patient)) return 2;
       }
       // A grandchild is a child like any other.
       return in_child([&] { return answers(*transport, server.uri(), "/grandchild") ? 0 : 3; });
@@ -130,19 +130,19 @@ TEST_CASE("a probe of the parent is not the child's", "[fork][transport]") {
     if (peer.read_request()) peer.wait_closed();
   });
   const auto transport = make_transport();
-  REQUIRE(transport->start_probe(1, server.uri(), get("/probe"), {200ms, 200ms}));
+  REQUIRE(transport->start_probe(probe_owner, 1, server.uri(), get("/probe"), {200ms, 200ms}));
   const int status = in_child([&] {
     // In the parent's hands it would end within this time.
     const auto limit = std::chrono::steady_clock::now() + 400ms;
     while (std::chrono::steady_clock::now() < limit) {
-      if (!transport->poll_probes().empty()) return 1;
+      if (!transport->poll_probes(probe_owner).empty()) return 1;
     }
     return 0;
   });
   CHECK(status == 0);
   const auto limit = std::chrono::steady_clock::now() + 10s;
   std::size_t ended = 0;
-  while (ended == 0 && std::chrono::steady_clock::now() < limit) ended = transport->poll_probes().size();
+  while (ended == 0 && std::chrono::steady_clock::now() < limit) ended = transport->poll_probes(probe_owner).size();
   CHECK(ended == 1);
 }
 

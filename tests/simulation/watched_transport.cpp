@@ -148,11 +148,11 @@ TransportResult WatchedTransport::perform(const Uri& endpoint, const Request& re
   return result;
 }
 
-bool WatchedTransport::start_probe(std::uint64_t id, const Uri& endpoint, const Request& request,
-                                   const AttemptTimeouts& timeouts) noexcept {
+bool WatchedTransport::start_probe(const ProbeOwner& owner, std::uint64_t id, const Uri& endpoint,
+                                   const Request& request, const AttemptTimeouts& timeouts) noexcept {
   Seen& seen = seen_.at(endpoint.base());
   watch_target(seen, endpoint, request);
-  if (!inner_->start_probe(id, endpoint, request, timeouts)) return false;
+  if (!inner_->start_probe(owner, id, endpoint, request, timeouts)) return false;
   ++probes;
   ++seen.under_way;
   if (!probes_.insert({id, {endpoint.base(), clock_->now(), asks_for_identity(request)}}).second) {
@@ -161,8 +161,8 @@ bool WatchedTransport::start_probe(std::uint64_t id, const Uri& endpoint, const 
   return true;
 }
 
-std::vector<ProbeResult> WatchedTransport::poll_probes() noexcept {
-  std::vector<ProbeResult> results = inner_->poll_probes();
+std::vector<ProbeResult> WatchedTransport::poll_probes(const ProbeOwner& owner) noexcept {
+  std::vector<ProbeResult> results = inner_->poll_probes(owner);
   for (const ProbeResult& ended : results) {
     const auto at = probes_.find(ended.id);
     if (at == probes_.end()) continue;

@@ -52,9 +52,10 @@ class WatchedTransport final : public mlflowha::Transport {
   [[nodiscard]] mlflowha::TransportResult perform(const mlflowha::Uri& endpoint, const mlflowha::Request& request,
                                                   const mlflowha::AttemptTimeouts& timeouts,
                                                   const mlflowha::CancellationToken& cancel) noexcept override;
-  [[nodiscard]] bool start_probe(std::uint64_t id, const mlflowha::Uri& endpoint, const mlflowha::Request& request,
+  [[nodiscard]] bool start_probe(const mlflowha::ProbeOwner& owner, std::uint64_t id, const mlflowha::Uri& endpoint,
+                                 const mlflowha::Request& request,
                                  const mlflowha::AttemptTimeouts& timeouts) noexcept override;
-  [[nodiscard]] std::vector<mlflowha::ProbeResult> poll_probes() noexcept override;
+  [[nodiscard]] std::vector<mlflowha::ProbeResult> poll_probes(const mlflowha::ProbeOwner& owner) noexcept override;
 
  private:
   struct Seen {

@@ -41,6 +41,9 @@ inline mlflowha::Request post(std::string target, std::string body,
   return request;
 }
 
+/// Whose probes the tests' are.
+inline const mlflowha::ProbeOwner probe_owner = std::make_shared<const int>(0);
+
 /// Long enough for any machine: no test waits for it.
 inline constexpr mlflowha::AttemptTimeouts patient{20s, 20s};
 

@@ -40,8 +40,8 @@ TEST_CASE("threads share a transport and get their own answers", "[thread][trans
         const auto result = call(*transport, (i % 2 == 0 ? a : b).uri(), post("/x", body, resend));
         const auto* response = std::get_if<mlflowha::Response>(&result);
         if (response != nullptr && response->body == body) ++right;
-        if (i % 10 == 0) (void)transport->start_probe(1, a.uri(), get("/probe"), patient);
-        (void)transport->poll_probes();
+        if (i % 10 == 0) (void)transport->start_probe(probe_owner, 1, a.uri(), get("/probe"), patient);
+        (void)transport->poll_probes(probe_owner);
       }
     });
   }

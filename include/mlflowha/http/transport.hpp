@@ -11,6 +11,7 @@
 #include <mlflowha/http/message.hpp>
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <variant>
 #include <vector>
@@ -61,9 +62,13 @@ struct AttemptTimeouts {
   Duration stall = Duration::max();
 };
 
+/// Who starts side probes and gets their results: a client that several share a transport with. Any object that nobody
+/// else uses for it; once it is gone its probes are nobody's and dropped. Not null.
+using ProbeOwner = std::shared_ptr<const void>;
+
 /// Completed side probe.
 struct ProbeResult {
-  std::uint64_t id;  ///< as given to start_probe
+  std::uint64_t id;  ///< as given to start_probe; each owner has ids of its own
   TransportResult result;
   /// Time during which nobody moved the probe although something waited for it: not the endpoint's, neither for its
   /// latency nor for any limit.
@@ -83,10 +88,11 @@ class MLFLOWHA_EXPORT Transport {
   /// Starts a request that is carried along with later calls. Returns false when it can't be started. However far apart
   /// those calls are, an answer that came within `timeouts` counts; a connection that was lost in a pause between them
   /// is TransportFault::cancelled, since it says nothing about the endpoint.
-  [[nodiscard]] virtual bool start_probe(std::uint64_t id, const Uri& endpoint, const Request& request,
-                                         const AttemptTimeouts& timeouts) noexcept = 0;
-  /// Moves probes forward without waiting and hands over those that have ended. Cheap when there are none.
-  [[nodiscard]] virtual std::vector<ProbeResult> poll_probes() noexcept = 0;
+  [[nodiscard]] virtual bool start_probe(const ProbeOwner& owner, std::uint64_t id, const Uri& endpoint,
+                                         const Request& request, const AttemptTimeouts& timeouts) noexcept = 0;
+  /// Moves everybody's probes forward without waiting and hands over those of `owner` that have ended. Cheap when there
+  /// are none.
+  [[nodiscard]] virtual std::vector<ProbeResult> poll_probes(const ProbeOwner& owner) noexcept = 0;
 };
 
 MLFLOWHA_END_NAMESPACE

@@ -94,9 +94,9 @@ class MLFLOWHA_EXPORT FakeTransport final : public Transport {
 
   [[nodiscard]] TransportResult perform(const Uri& endpoint, const Request& request, const AttemptTimeouts& timeouts,
                                         const CancellationToken& cancel) noexcept override;
-  [[nodiscard]] bool start_probe(std::uint64_t id, const Uri& endpoint, const Request& request,
+  [[nodiscard]] bool start_probe(const ProbeOwner& owner, std::uint64_t id, const Uri& endpoint, const Request& request,
                                  const AttemptTimeouts& timeouts) noexcept override;
-  [[nodiscard]] std::vector<ProbeResult> poll_probes() noexcept override;
+  [[nodiscard]] std::vector<ProbeResult> poll_probes(const ProbeOwner& owner) noexcept override;
 
  private:
   // What is scheduled on the clock shares the state, so the state must not own the clock.

@@ -29,6 +29,7 @@ using mlflowha_tests::contains;
 namespace {
 
 constexpr const char* a = "http://a:5000";
+const mlflowha::ProbeOwner probe_owner = std::make_shared<const int>(0);
 
 struct Net {
   Net() = default;
@@ -338,25 +339,25 @@ TEST_CASE("FakeTransport: latencies that can't be drawn are refused", "[testing]
 TEST_CASE("FakeTransport: probes travel while the time passes", "[testing][transport]") {
   Net net(script("when path /health -> delay 100ms; when path /version -> black_hole"));
   const Uri uri = mlflowha::parse_uri(a).value();
-  CHECK(net.transport.poll_probes().empty());
+  CHECK(net.transport.poll_probes(probe_owner).empty());
   Request version = Net::health();
   version.target = "/version";
-  CHECK(net.transport.start_probe(1, uri, version, {1s, 1s}));
-  CHECK(net.transport.start_probe(2, uri, Net::health(), {1s, 1s}));
-  CHECK(net.transport.poll_probes().empty());
+  CHECK(net.transport.start_probe(probe_owner, 1, uri, version, {1s, 1s}));
+  CHECK(net.transport.start_probe(probe_owner, 2, uri, Net::health(), {1s, 1s}));
+  CHECK(net.transport.poll_probes(probe_owner).empty());
   net.clock->advance(200ms);
-  auto done = net.transport.poll_probes();
+  auto done = net.transport.poll_probes(probe_owner);
   REQUIRE(done.size() == 1);
   CHECK(done[0].id == 2);
   CHECK(response(done[0].result).body == "OK");
   CHECK(done[0].unattended > 90ms);  // it was there, and nobody looked
   CHECK(done[0].unattended <= 100ms);
   net.clock->advance(1s);
-  done = net.transport.poll_probes();
+  done = net.transport.poll_probes(probe_owner);
   REQUIRE(done.size() == 1);
   CHECK(done[0].id == 1);
   check_failure(done[0].result, TransportFault::timeout, Progress::sent);
-  CHECK(net.transport.poll_probes().empty());
+  CHECK(net.transport.poll_probes(probe_owner).empty());
   CHECK(net.transport.exchanges().at(0).probe);
 }
 

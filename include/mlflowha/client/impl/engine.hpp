@@ -93,6 +93,7 @@ class MLFLOWHA_EXPORT Engine {
   [[nodiscard]] AttemptTimeouts side_timeouts() const noexcept;
   [[nodiscard]] std::string next_call_id();
 
+  const ProbeOwner probe_owner_ = std::make_shared<const char>('\0');
   ForkMutex jobs_mutex_;
   std::vector<SideJob> jobs_;
   std::atomic<std::int64_t> jobs_process_{0};  // the process that carries jobs_; 0 while there are none

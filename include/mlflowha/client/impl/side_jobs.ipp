@@ -48,7 +48,7 @@ MLFLOWHA_INLINE void Engine::run_side_jobs(TimePoint now) noexcept {
   try {
 #endif
     let_parents_jobs_go(now);
-    for (ProbeResult& ended : transport->poll_probes()) {
+    for (ProbeResult& ended : transport->poll_probes(probe_owner_)) {
       if (std::optional<SideJob> job = take_job(ended.id)) settle(std::move(*job), ended, now);
     }
     while (EndpointSet::Lease lease = endpoints.next_probe(now)) {
@@ -87,7 +87,7 @@ MLFLOWHA_INLINE void Engine::start_job(SideJob job, const Request& request) {
     jobs_.push_back(std::move(job));
     jobs_process_.store(::getpid(), std::memory_order_relaxed);
   }
-  if (transport->start_probe(id, uri, request, side_timeouts())) return;
+  if (transport->start_probe(probe_owner_, id, uri, request, side_timeouts())) return;
   const std::optional<SideJob> refused = take_job(id);
   if (refused && refused->kind != SideJob::Kind::probe) twins.again(clock->now(), refused->create.request_tag);
 }

@@ -36,17 +36,18 @@ class CurlProbes {
     active_.clear();
   }
 
-  [[nodiscard]] bool start(std::uint64_t id, const Uri& endpoint, const Request& request,
+  [[nodiscard]] bool start(const ProbeOwner& owner, std::uint64_t id, const Uri& endpoint, const Request& request,
                            const AttemptTimeouts& timeouts) noexcept {
     bool started = false;
     (void)without_throwing([&] {
       const std::lock_guard lock(mutex_);
+      const SigpipeGuard guard(true);
+      drop_orphans();
       if (active_.size() + ended_.size() >= setup_.options.max_probes) return;
-      auto probe = std::make_unique<Probe>(id, endpoint, request, timeouts, setup_);
+      auto probe = std::make_unique<Probe>(owner, id, endpoint, request, timeouts, setup_);
       active_.reserve(active_.size() + 1);
       ended_.reserve(ended_.size() + active_.size() + 1);  // so that step() allocates nothing
       if (!probe->begin()) return;
-      const SigpipeGuard guard(true);
       active_.push_back(std::move(probe));
       pending_.fetch_add(1, std::memory_order_relaxed);
       started = true;
@@ -67,27 +68,51 @@ class CurlProbes {
     step();
   }
 
-  /// advance(), and those that have ended.
-  [[nodiscard]] std::vector<ProbeResult> collect() noexcept {
+  /// advance(), and those of `owner` that have ended.
+  [[nodiscard]] std::vector<ProbeResult> collect(const ProbeOwner& owner) noexcept {
     std::vector<ProbeResult> taken;
     if (!any()) return taken;
     const std::unique_lock lock(mutex_, std::try_to_lock);
     if (!lock.owns_lock()) return taken;
     const SigpipeGuard guard(true);
+    drop_orphans();
     if (!active_.empty()) step();
-    taken.swap(ended_);
+    (void)without_throwing([&] {  // no memory: they are handed over next time
+      const TimePoint now = std::chrono::steady_clock::now();
+      const auto is_owners = [&](const Ended& ended) { return same_owner(ended.owner, owner); };
+      taken.reserve(static_cast<std::size_t>(std::count_if(ended_.begin(), ended_.end(), is_owners)));
+      for (Ended& ended : ended_) {
+        if (!is_owners(ended)) continue;
+        ended.result.unattended += now - ended.at;
+        taken.push_back(std::move(ended.result));
+      }
+      std::erase_if(ended_, is_owners);
+    });
     pending_.fetch_sub(taken.size(), std::memory_order_relaxed);
-    // If memory runs out here, results wait in step() until there is room again.
-    (void)without_throwing([&] { ended_.reserve(active_.size()); });
     return taken;
   }
 
  private:
+  using WeakOwner = std::weak_ptr<const void>;
+  struct Ended {
+    WeakOwner owner;
+    TimePoint at;
+    ProbeResult result;
+  };
+  [[nodiscard]] static bool same_owner(const WeakOwner& one, const ProbeOwner& other) noexcept {
+    return !one.owner_before(other) && !other.owner_before(one);
+  }
+
   class Probe {
    public:
-    Probe(std::uint64_t probe_id, const Uri& endpoint, const Request& request, const AttemptTimeouts& timeouts,
-          const CurlSetup& setup)
-        : id(probe_id), endpoint_(endpoint), request_(request), timeouts_(timeouts), exchange_(setup) {}
+    Probe(const ProbeOwner& probe_owner, std::uint64_t probe_id, const Uri& endpoint, const Request& request,
+          const AttemptTimeouts& timeouts, const CurlSetup& setup)
+        : owner(probe_owner),
+          id(probe_id),
+          endpoint_(endpoint),
+          request_(request),
+          timeouts_(timeouts),
+          exchange_(setup) {}
     Probe(const Probe&) = delete;
     Probe& operator=(const Probe&) = delete;
     ~Probe() {
@@ -129,6 +154,7 @@ class CurlProbes {
       return ended;
     }
 
+    const WeakOwner owner;
     const std::uint64_t id;
 
    private:
@@ -169,6 +195,14 @@ class CurlProbes {
     bool paused_ = false;
   };
 
+  /// Under the lock. Nobody will ask for them, so nobody may have to wait for the room they take.
+  void drop_orphans() noexcept {
+    const std::size_t before = active_.size() + ended_.size();
+    std::erase_if(active_, [](const std::unique_ptr<Probe>& probe) { return probe->owner.expired(); });
+    std::erase_if(ended_, [](const Ended& ended) { return ended.owner.expired(); });
+    pending_.fetch_sub(before - active_.size() - ended_.size(), std::memory_order_relaxed);
+  }
+
   /// Under the lock.
   void step() noexcept {
     for (std::size_t i = 0; i < active_.size() && ended_.capacity() > ended_.size();) {
@@ -177,7 +211,7 @@ class CurlProbes {
         ++i;
         continue;
       }
-      ended_.push_back(active_[i]->finish(*code));
+      ended_.push_back({active_[i]->owner, std::chrono::steady_clock::now(), active_[i]->finish(*code)});
       active_.erase(active_.begin() + static_cast<std::ptrdiff_t>(i));
     }
   }
@@ -186,7 +220,7 @@ class CurlProbes {
   std::mutex mutex_;
   std::atomic<std::size_t> pending_{0};
   std::vector<std::unique_ptr<Probe>> active_;
-  std::vector<ProbeResult> ended_;
+  std::vector<Ended> ended_;  // with room for all of active_
 };
 
 }  // namespace detail

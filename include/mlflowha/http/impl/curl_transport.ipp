@@ -60,17 +60,17 @@ class CurlTransport final : public Transport {
     return result;
   }
 
-  [[nodiscard]] bool start_probe(std::uint64_t id, const Uri& endpoint, const Request& request,
+  [[nodiscard]] bool start_probe(const ProbeOwner& owner, std::uint64_t id, const Uri& endpoint, const Request& request,
                                  const AttemptTimeouts& timeouts) noexcept override {
     bool started = false;
-    (void)without_throwing([&] { started = state().probes.start(id, endpoint, request, timeouts); });
+    (void)without_throwing([&] { started = state().probes.start(owner, id, endpoint, request, timeouts); });
     return started;
   }
 
-  [[nodiscard]] std::vector<ProbeResult> poll_probes() noexcept override {
+  [[nodiscard]] std::vector<ProbeResult> poll_probes(const ProbeOwner& owner) noexcept override {
     CurlProcessState* state = state_.load(std::memory_order_acquire);
     if (state == nullptr || !state->probes.any() || state->pid != ::getpid()) return {};
-    return state->probes.collect();
+    return state->probes.collect(owner);
   }
 
  private:

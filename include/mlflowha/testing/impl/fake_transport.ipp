@@ -119,21 +119,26 @@ class FakeTransportState : public std::enable_shared_from_this<FakeTransportStat
 
   FakeClock& clock() noexcept { return clock_; }
 
+  /// By a call that waited: what ended in it was seen at its end.
   void probes_were_moved() {
     const std::lock_guard<std::mutex> lock(mutex);
-    probes_moved = std::max(probes_moved, clock_.now());
+    const TimePoint now = clock_.now();
+    for (Probe& probe : probes) {
+      if (probe.done <= now && !probe.seen) probe.seen = now;
+    }
   }
 
   std::mutex mutex;  // guards what is public, endpoints_ and the endpoints but not their injectors
   std::vector<Exchange> exchanges;
   std::vector<std::string> unmatched;
   struct Probe {
+    std::weak_ptr<const void> owner;
     std::uint64_t id;
     TimePoint done;
+    std::optional<TimePoint> seen;  // when somebody noticed that it is done
     TransportResult result;
   };
   std::vector<Probe> probes;  // by `done`
-  TimePoint probes_moved{};   // when somebody last moved them
   [[nodiscard]] const std::map<std::string, std::unique_ptr<Endpoint>>& endpoints() const noexcept {
     return endpoints_;
   }
@@ -471,8 +476,8 @@ MLFLOWHA_INLINE TransportResult FakeTransport::perform(const Uri& endpoint, cons
   }
 }
 
-MLFLOWHA_INLINE bool FakeTransport::start_probe(std::uint64_t id, const Uri& endpoint, const Request& request,
-                                                const AttemptTimeouts& timeouts) noexcept {
+MLFLOWHA_INLINE bool FakeTransport::start_probe(const ProbeOwner& owner, std::uint64_t id, const Uri& endpoint,
+                                                const Request& request, const AttemptTimeouts& timeouts) noexcept {
   try {
     const TimePoint started = state_->clock().now();
     auto attempt = state_->attempt(endpoint, request, timeouts);
@@ -482,28 +487,30 @@ MLFLOWHA_INLINE bool FakeTransport::start_probe(std::uint64_t id, const Uri& end
     auto& probes = state_->probes;
     const auto place = std::upper_bound(probes.begin(), probes.end(), done,
                                         [](TimePoint at, const auto& probe) { return at < probe.done; });
-    probes.insert(place, {id, done, std::move(attempt.result)});
+    probes.insert(place, {owner, id, done, std::nullopt, std::move(attempt.result)});
     return true;
   } catch (const std::exception&) {
     return false;
   }
 }
 
-MLFLOWHA_INLINE std::vector<ProbeResult> FakeTransport::poll_probes() noexcept {
+MLFLOWHA_INLINE std::vector<ProbeResult> FakeTransport::poll_probes(const ProbeOwner& owner) noexcept {
   std::vector<ProbeResult> results;
   try {
     const TimePoint now = state_->clock().now();
     const std::lock_guard<std::mutex> lock(state_->mutex);
-    if (state_->probes.empty()) return results;
     auto& probes = state_->probes;
-    results.reserve(probes.size());
-    auto end = probes.begin();
-    for (; end != probes.end() && end->done <= now; ++end) {
-      const Duration unattended = now - std::max(end->done, std::min(state_->probes_moved, now));
-      results.push_back({end->id, std::move(end->result), unattended});
+    std::erase_if(probes, [](const auto& probe) { return probe.owner.expired(); });
+    const auto ready = [&](const auto& probe) {
+      return probe.done <= now && !probe.owner.owner_before(owner) && !owner.owner_before(probe.owner);
+    };
+    results.reserve(static_cast<std::size_t>(std::count_if(probes.begin(), probes.end(), ready)));
+    for (auto& probe : probes) {
+      if (probe.done <= now && !probe.seen) probe.seen = probe.done;  // it lay there since, and that was a pause
+      if (!ready(probe)) continue;
+      results.push_back({probe.id, std::move(probe.result), std::max(now - *probe.seen, Duration::zero())});
     }
-    probes.erase(probes.begin(), end);
-    state_->probes_moved = std::max(state_->probes_moved, now);
+    std::erase_if(probes, ready);
   } catch (const std::exception&) {  // no memory: they are handed over next time
   }
   return results;
