@@ -3,6 +3,7 @@
 
 #include <mlflowha/core/rng.hpp>
 
+#include <sys/types.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -20,19 +21,28 @@ MLFLOWHA_INLINE std::uint64_t split_mix(std::uint64_t z) noexcept {
   return z ^ (z >> 31U);
 }
 
-/// 128 bits of seed, so that two processes don't share a sequence of UUIDs; mixed with the pid at every draw, so that a
-/// forked child leaves its parent's sequence without any hook into fork().
+/// 128 bits of seed, so that two processes don't share a sequence of UUIDs. Seeded again where the process isn't the
+/// one that was seeded, so that a forked child leaves its parent's sequence without any hook into fork(). Its pid alone
+/// would not tell it from its siblings: each may be process 1 of a container.
 class ProcessRng final : public Rng {
  public:
-  ProcessRng() noexcept : state_(entropy()), key_(entropy()) {}
+  ProcessRng() noexcept { seed(getpid()); }
 
   [[nodiscard]] std::uint64_t next() noexcept override {
     constexpr std::uint64_t gamma = 0x9e3779b97f4a7c15ULL;
+    if (const pid_t pid = getpid(); seeded_in_.load(std::memory_order_acquire) != pid) seed(pid);
     const std::uint64_t n = state_.fetch_add(gamma, std::memory_order_relaxed) + gamma;
-    return split_mix(split_mix(n) ^ key_ ^ split_mix(static_cast<std::uint64_t>(getpid())));
+    return split_mix(split_mix(n) ^ key_.load(std::memory_order_relaxed));
   }
 
  private:
+  /// Several threads of a child may do it at once: what any of them leaves is good.
+  void seed(pid_t pid) noexcept {
+    state_.store(entropy(), std::memory_order_relaxed);
+    key_.store(entropy(), std::memory_order_relaxed);
+    seeded_in_.store(pid, std::memory_order_release);
+  }
+
   static std::uint64_t entropy() noexcept {
 #if defined(__cpp_exceptions)
     try {
@@ -43,13 +53,15 @@ class ProcessRng final : public Rng {
     } catch (...) {
       // No /dev/urandom and no getrandom: time and address space layout are what is left.
       const auto ticks = std::chrono::steady_clock::now().time_since_epoch().count();
-      return split_mix(static_cast<std::uint64_t>(ticks) ^ reinterpret_cast<std::uintptr_t>(&ticks));
+      return split_mix(static_cast<std::uint64_t>(ticks) ^ reinterpret_cast<std::uintptr_t>(&ticks)) ^
+             split_mix(static_cast<std::uint64_t>(getpid()));
     }
 #endif
   }
 
-  std::atomic<std::uint64_t> state_;
-  std::uint64_t key_;
+  std::atomic<std::uint64_t> state_{0};
+  std::atomic<std::uint64_t> key_{0};
+  std::atomic<pid_t> seeded_in_{0};
 };
 
 }  // namespace detail
