@@ -1,12 +1,15 @@
 #include <mlflowha/mlflowha.hpp>
 #include <mlflowha/testing/fake_server.hpp>
+#include <mlflowha/testing/fake_transport.hpp>
 
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <chrono>
 #include <memory>
 #include <set>
+#include <string>
 #include <thread>
 
 #include "support/catch.hpp"
@@ -80,4 +83,35 @@ TEST_CASE("a child probes what its parent was probing at the fork", "[fork][clie
   REQUIRE(waitpid(child, &status, 0) == child);
   CHECK(WIFEXITED(status));
   CHECK(WEXITSTATUS(status) == 0);
+}
+
+TEST_CASE("no two processes give the same identifier to their requests", "[fork][client]") {
+  const auto transport = std::make_shared<FakeTransport>(std::make_shared<FakeClock>());
+  transport->add("http://a:5000", std::make_shared<FakeBackend>());
+  ClientOptions options;
+  options.endpoints = {"http://a:5000"};
+  options.transport = transport;
+  if (GENERATE(false, true)) options.rng = std::make_shared<SplitMixRng>(7);  // the same numbers in each child
+  const Client client = Client::create(options).value();
+  const auto request_id = [&] { return client.get_experiment("999999").error().request_id; };
+  std::set<std::string> ids;
+  for (int i = 0; i < 3; ++i) {
+    std::array<int, 2> ends{};
+    REQUIRE(pipe(ends.data()) == 0);
+    const pid_t child = fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+      const std::string id = request_id();
+      _exit(write(ends[1], id.data(), id.size()) == static_cast<ssize_t>(id.size()) ? 0 : 1);
+    }
+    close(ends[1]);
+    std::string id(100, '\0');
+    const ssize_t size = read(ends[0], id.data(), id.size());
+    close(ends[0]);
+    REQUIRE(size > 0);
+    ids.insert(id.substr(0, static_cast<std::size_t>(size)));
+    REQUIRE(waitpid(child, nullptr, 0) == child);
+  }
+  ids.insert(request_id());
+  CHECK(ids.size() == 4);
 }

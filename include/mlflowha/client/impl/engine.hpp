@@ -99,7 +99,8 @@ class MLFLOWHA_EXPORT Engine {
   std::atomic<std::int64_t> jobs_process_{0};  // the process that carries jobs_; 0 while there are none
   std::atomic<std::uint64_t> next_job_{1};
   std::atomic<std::uint64_t> next_call_{1};
-  const std::uint64_t call_prefix_;
+  std::atomic<std::uint64_t> call_prefix_;
+  std::atomic<std::int64_t> call_prefix_process_;  // the process that call_prefix_ was drawn in
 };
 
 }  // namespace detail

@@ -5,6 +5,7 @@
 #include <mlflowha/client/impl/engine.hpp>
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <exception>
@@ -58,15 +59,22 @@ MLFLOWHA_INLINE Engine::Engine(Config configuration, std::shared_ptr<Transport> 
       endpoints(endpoint_specs(config), config.pool(), rng, observer),
       budget(config.options().retry.budget),
       twins(config.options().exactly_once.watch_for),
-      call_prefix_(rng->next()) {}
+      call_prefix_(rng->next()),
+      call_prefix_process_(::getpid()) {}
 
 MLFLOWHA_INLINE std::string Engine::next_call_id() {
   // As "{:016x}-{:x}"; by hand, because it is part of every call.
   static constexpr char digits[] = "0123456789abcdef";
+  if (const std::int64_t process = ::getpid(); call_prefix_process_.load(std::memory_order_acquire) != process) {
+    // A forked child. Not from `rng`, which may give the same numbers to each child.
+    call_prefix_.store(process_rng()->next(), std::memory_order_relaxed);
+    call_prefix_process_.store(process, std::memory_order_release);
+  }
+  const std::uint64_t prefix = call_prefix_.load(std::memory_order_relaxed);
   const std::uint64_t number = next_call_.fetch_add(1, std::memory_order_relaxed);
   std::string id;
   id.reserve(33);
-  for (int shift = 60; shift >= 0; shift -= 4) id += digits[call_prefix_ >> static_cast<unsigned>(shift) & 15U];
+  for (int shift = 60; shift >= 0; shift -= 4) id += digits[prefix >> static_cast<unsigned>(shift) & 15U];
   id += '-';
   int shift = 60;
   while (shift > 0 && number >> static_cast<unsigned>(shift) == 0) shift -= 4;
