@@ -220,6 +220,22 @@ TEST_CASE("a handshake that the server gave up in a pause says nothing about it"
   auto ended = collect(*transport, 1);
   CHECK(failure_of(std::move(ended.at(2))).fault == TransportFault::tls);
 }
+
+TEST_CASE("a limit without end is never over", "[fault][probe][pause]") {
+  RawServer server([](RawConnection& peer) {
+    if (!peer.read_request()) return;
+    std::this_thread::sleep_for(300ms);
+    peer.send(ok_answer("probed"));
+  });
+  const auto transport = make_transport();
+  REQUIRE(transport->start_probe(probe_owner, 1, server.uri(), get("/probe"), {200ms, mlflowha::Duration::max()}));
+  for (int i = 0; i < 10; ++i) {
+    CHECK(transport->poll_probes(probe_owner).empty());
+    std::this_thread::sleep_for(10ms);
+  }
+  CHECK(answer_of(collect_seldom(*transport, 500ms).result).body == "probed");
+}
+
 TEST_CASE("each owner gets the results of its own probes", "[fault][probe]") {
   RawServer server(polite);
   const auto transport = make_transport();

@@ -55,6 +55,15 @@ class Deadline {
   TimePoint at_;
 };
 
+namespace detail {
+
+/// a + b for b >= 0, saturating: Duration::max() means "for ever".
+[[nodiscard]] constexpr Duration saturating_sum(Duration a, Duration b) noexcept {
+  return a > Duration::max() - b ? Duration::max() : a + b;
+}
+
+}  // namespace detail
+
 MLFLOWHA_END_NAMESPACE
 
 #if defined(MLFLOWHA_HEADER_ONLY)

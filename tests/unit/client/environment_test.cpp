@@ -328,3 +328,15 @@ TEST_CASE("a probe's lease outlives the longest attempt", "[client][config]") {
   options.timeouts.attempt = 20s;
   CHECK(make_config(options).value().pool().breaker.probe_lease > 20s);
 }
+
+TEST_CASE("times without end are refused or kept, and never wrap round", "[client][config]") {
+  ClientOptions options;
+  options.endpoints = {"http://a"};
+  options.exactly_once.watch_for = Duration::max();
+  options.pool.failback_after = Duration::max();
+  CHECK(make_config(options));
+  options.timeouts.attempt = options.timeouts.call = Duration::max();
+  const auto refused = make_config(options);
+  REQUIRE_FALSE(refused);
+  CHECK_THAT(refused.error().message, contains("timeouts.call") && !contains("probe_lease"));
+}

@@ -63,3 +63,14 @@ TEST_CASE("a watch of no length watches nothing", "[client][twins]") {
   CHECK(watch.size() == 0);
   CHECK_FALSE(watch.next_due(start + 1h));
 }
+
+TEST_CASE("a watch without end never forgets by itself", "[client][twins]") {
+  TwinWatch watch(Duration::max(), 1s, 8s);
+  watch.add(start, create("t"));
+  REQUIRE(watch.next_due(start + 1s));
+  CHECK(watch.size() == 1);
+  watch.looked(start + 1s, "t");
+  REQUIRE(watch.next_due(start + 24h * 365));
+  watch.looked(start + 24h * 365, "t");
+  CHECK(watch.size() == 1);
+}

@@ -163,8 +163,8 @@ MLFLOWHA_INLINE Result<Config> make_config(ClientOptions options) {
 
   // A probe that is carried by a call may take a whole attempt before it reports.
   if (options.breaker.probe_lease <= options.timeouts.attempt) {
-    options.breaker.probe_lease =
-        std::min<Duration>(options.timeouts.attempt + std::chrono::seconds(1), std::chrono::hours(24));
+    options.breaker.probe_lease = std::min<Duration>(
+        detail::saturating_sum(options.timeouts.attempt, std::chrono::seconds(1)), std::chrono::hours(24));
     // Whoever set the attempts has moved the lease along.
     const std::string attempt = detail::show(options.timeouts.attempt);
     for (SettingOrigin origin : std::vector<SettingOrigin>(options.origins)) {

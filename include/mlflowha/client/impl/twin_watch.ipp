@@ -27,7 +27,8 @@ MLFLOWHA_INLINE std::optional<WatchedCreate> TwinWatch::next_due(TimePoint now) 
     entry.gap = std::min(entry.gap * 2, last_gap_);
     entry.next = now < entry.end ? std::min(now + entry.gap, std::max(entry.end, now + first_gap_)) : now + entry.gap;
     // Nobody can be searched for longer than that; the twin, if any, keeps its tag.
-    if (now >= entry.end + watch_for_) entries_.erase(entries_.begin() + static_cast<std::ptrdiff_t>(i));
+    if (now >= Deadline::after(entry.end, watch_for_).at())
+      entries_.erase(entries_.begin() + static_cast<std::ptrdiff_t>(i));
   }
   update_earliest();
   return due;

@@ -372,8 +372,8 @@ MLFLOWHA_INLINE void CurlExchange::set_timeouts(const AttemptTimeouts& timeouts)
 MLFLOWHA_INLINE void CurlExchange::extend(Duration by) noexcept {
   if (by == extended_by_) return;
   extended_by_ = by;
-  set(CURLOPT_CONNECTTIMEOUT_MS, to_curl_ms(timeouts_.connect + by));
-  set(CURLOPT_TIMEOUT_MS, to_curl_ms(timeouts_.total + by));
+  set(CURLOPT_CONNECTTIMEOUT_MS, to_curl_ms(saturating_sum(timeouts_.connect, by)));
+  set(CURLOPT_TIMEOUT_MS, to_curl_ms(saturating_sum(timeouts_.total, by)));
 }
 
 // ---- while it runs: called by libcurl

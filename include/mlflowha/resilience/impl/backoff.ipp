@@ -14,11 +14,6 @@ MLFLOWHA_BEGIN_NAMESPACE
 
 namespace detail {
 
-/// a + b for b >= 0, saturating.
-MLFLOWHA_INLINE Duration saturating_sum(Duration a, Duration b) noexcept {
-  return a > Duration::max() - b ? Duration::max() : a + b;
-}
-
 /// `count` whole units of `unit` nanoseconds, saturating.
 MLFLOWHA_INLINE Duration saturating_duration(std::uint64_t count, std::int64_t unit) noexcept {
   const auto most = static_cast<std::uint64_t>(Duration::max().count() / unit);

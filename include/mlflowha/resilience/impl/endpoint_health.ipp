@@ -335,7 +335,8 @@ MLFLOWHA_INLINE void EndpointSet::Impl::schedule_probe(Node& node, Ticks now, bo
   Ticks due = now + jittered(node.probe_gap).count();
   if (node.opinion() == EndpointHealth::recovering) {
     // Not later than the moment at which a success can complete the fail-back.
-    const Ticks failback = node.last_fault.load(std::memory_order_relaxed) + options.failback_after.count();
+    const TimePoint last_fault = time_point(node.last_fault.load(std::memory_order_relaxed));
+    const Ticks failback = Deadline::after(last_fault, options.failback_after).at().time_since_epoch().count();
     if (failback > now) due = std::min(due, failback);
   }
   node.probe_due.store(due, std::memory_order_relaxed);
