@@ -55,6 +55,8 @@ struct Exchange {
 /// Thread-safe. Single-threaded use is deterministic.
 class MLFLOWHA_EXPORT FakeTransport final : public Transport {
  public:
+  /// What it throws, of whatever type, doesn't leave the transport: the attempt fails with TransportFault::bad_request
+  /// and, for a std::exception, its words; a probe isn't started.
   using Handler = std::function<Response(const Request& request, WallTime now)>;
 
   explicit FakeTransport(std::shared_ptr<FakeClock> clock, FakeTransportOptions options = {});

@@ -321,6 +321,16 @@ TEST_CASE("FakeTransport: handlers may throw and endpoints have to be addresses"
   CHECK_THROWS_AS(net.transport.add("nonsense", net.backend), mlflowha::Exception);
 }
 
+TEST_CASE("FakeTransport: what a handler throws is a failure, whatever it is", "[testing][transport]") {
+  struct NoException {};
+  Net net;
+  net.transport.add(a, [](const Request&, WallTime) -> Response { throw NoException(); });
+  const auto result = net.send(Net::health());
+  check_failure(result, TransportFault::bad_request, Progress::not_sent);
+  CHECK_THAT(std::get<TransportFailure>(result).detail, contains("no std::exception"));
+  CHECK_FALSE(net.transport.start_probe(probe_owner, 1, mlflowha::parse_uri(a).value(), Net::health(), {1s, 1s}));
+}
+
 TEST_CASE("FakeTransport: latencies that can't be drawn are refused", "[testing][transport]") {
   const auto clock = std::make_shared<FakeClock>();
   FakeTransportOptions options;
