@@ -352,3 +352,20 @@ TEST_CASE("FakeServer: can be destroyed at any time", "[testing][fault]") {
   }
   SUCCEED();
 }
+
+TEST_CASE("FakeServer: times without end never come round", "[testing][fault]") {
+  const auto backend = std::make_shared<FakeBackend>();
+  FakeServerOptions options;
+  std::uint64_t applied = 1;
+  SECTION("a delay") { options.faults = {when().delay(mlflowha::Duration::max() - 1s), when().delay(2s)}; }
+  SECTION("a drip") { options.faults = {when().drip(1e-300)}; }
+  SECTION("applied late") {
+    options.faults = {when().delay(1s), when().apply_late(mlflowha::Duration::max(), true)};
+    applied = 0;
+  }
+  FakeServer server(backend, options);
+  const TransportResult result = attempt(server.endpoint(), create_run_request(), 300ms);
+  REQUIRE(std::holds_alternative<TransportFailure>(result));
+  CHECK(to_string(std::get<TransportFailure>(result).fault) == "timeout");
+  CHECK(backend->counts().runs == applied);
+}

@@ -331,6 +331,26 @@ TEST_CASE("FakeTransport: what a handler throws is a failure, whatever it is", "
   CHECK_FALSE(net.transport.start_probe(probe_owner, 1, mlflowha::parse_uri(a).value(), Net::health(), {1s, 1s}));
 }
 
+TEST_CASE("FakeTransport: times without end never come round", "[testing][transport]") {
+  const auto fault = GENERATE(as<std::string>(), "delay", "delays", "drip");
+  Net net;
+  if (fault == "delay") {
+    net.transport.add(a, net.backend, {when().delay(Duration::max())});
+  } else if (fault == "delays") {
+    net.transport.add(a, net.backend, {when().delay(Duration::max() - 1s), when().delay(Duration::max() - 1s)});
+  } else {
+    net.transport.add(a, net.backend, {when().delay(Duration::max() - 1s), when().drip(1e-300)});
+  }
+  check_failure(net.send(Net::health()), TransportFault::timeout, Progress::sent);
+}
+
+TEST_CASE("FakeTransport: what is applied at the end of time is never applied", "[testing][transport]") {
+  Net net({when().delay(1s), when().apply_late(Duration::max())});
+  check_failure(net.create(), TransportFault::connection_lost, Progress::sent);
+  net.clock->advance(24h * 365);
+  CHECK(net.runs() == 0);
+}
+
 TEST_CASE("FakeTransport: latencies that can't be drawn are refused", "[testing][transport]") {
   const auto clock = std::make_shared<FakeClock>();
   FakeTransportOptions options;

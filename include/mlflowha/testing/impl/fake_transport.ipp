@@ -196,7 +196,7 @@ class FakeTransportState : public std::enable_shared_from_this<FakeTransportStat
     const FaultPlan plan =
         server->injector.on_request(to_string(request.method), request.target, server->injector.connections(), now);
     attempt.fault = plan.action.kind;
-    attempt.duration = latency() + plan.delay;
+    attempt.duration = mlflowha::detail::saturating_sum(latency(), plan.delay);
     answer(*server, uri, request, plan, attempt);
     finish_response(request, plan, attempt);
     return attempt;
@@ -222,10 +222,11 @@ class FakeTransportState : public std::enable_shared_from_this<FakeTransportStat
         return;
       case FaultKind::apply_late:
         attempt.applied = true;
-        clock_.schedule(Deadline::after(clock_.now(), plan.delay + plan.action.time).at(),
-                        [self = shared_from_this(), base = uri.base(), &server, request] {
-                          static_cast<void>(self->respond(server, base, request));
-                        });
+        clock_.schedule(
+            Deadline::after(clock_.now(), mlflowha::detail::saturating_sum(plan.delay, plan.action.time)).at(),
+            [self = shared_from_this(), base = uri.base(), &server, request] {
+              static_cast<void>(self->respond(server, base, request));
+            });
         return plan.action.silent ? never() : lost("the server closed the connection without an answer");
       default:
         break;
@@ -264,8 +265,9 @@ class FakeTransportState : public std::enable_shared_from_this<FakeTransportStat
       constexpr double bytes_of_a_head = 150;
       const double seconds = (bytes_of_a_head + static_cast<double>(response->body.size())) / plan.bytes_per_second;
       constexpr double a_year = 365.0 * 24 * 3600;
-      attempt.duration +=
+      const auto dripping =
           std::chrono::duration_cast<Duration>(std::chrono::duration<double>(std::min(seconds, a_year)));
+      attempt.duration = mlflowha::detail::saturating_sum(attempt.duration, dripping);
     }
     if (response->status >= 300 && response->status <= 399 && response->status != 304 &&
         !response->header("location").empty()) {

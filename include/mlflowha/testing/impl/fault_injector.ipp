@@ -72,7 +72,7 @@ MLFLOWHA_INLINE FaultPlan FaultInjector::on_request(std::string_view method, std
     }
     for (const FaultAction& action : rule.actions) {
       if (action.kind == FaultKind::delay) {
-        plan.delay += action.time;
+        plan.delay = mlflowha::detail::saturating_sum(plan.delay, action.time);
       } else if (action.kind == FaultKind::drip) {
         // The slowest of several decides.
         if (plan.bytes_per_second <= 0 || action.bytes_per_second < plan.bytes_per_second) {

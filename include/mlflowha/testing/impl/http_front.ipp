@@ -381,7 +381,7 @@ class HttpFront {
           send(connection, answer_of(plan.action), plan, request);
         });
       case FaultKind::apply_late:
-        later(plan.delay + plan.action.time, [this, request = std::move(request)] {
+        later(mlflowha::detail::saturating_sum(plan.delay, plan.action.time), [this, request = std::move(request)] {
           static_cast<void>(handler_(request, [](const std::optional<WireAnswer>&) {}));
         });
         if (plan.action.silent) {
@@ -485,7 +485,8 @@ class HttpFront {
   }
   void drip_next(const ConnectionPtr& connection, double sent) {
     connection->dripping = true;
-    const std::chrono::duration<double> pause(sent / connection->bytes_per_second);
+    constexpr double a_year = 365.0 * 24 * 3600;
+    const std::chrono::duration<double> pause(std::min(sent / connection->bytes_per_second, a_year));
     later(std::chrono::duration_cast<Duration>(pause), [this, weak = std::weak_ptr(connection)] {
       const ConnectionPtr strong = weak.lock();
       if (!strong || !strong->fd) return;
