@@ -279,6 +279,17 @@ TEST_CASE("a file of credentials that can't be read is none, as in MLflow", "[cl
   CHECK_FALSE(process_environment().read_file("/proc/self/mem"));  // opens, and can't be read from its beginning
 }
 
+TEST_CASE("a password behind the name shows nowhere", "[client][environment][secret]") {
+  const FakeEnvironment environment{{"MLFLOW_TRACKING_URI", "http://a"},
+                                    {"MLFLOW_TRACKING_USERNAME", "alice:hunter2"},
+                                    {"MLFLOW_TRACKING_PASSWORD", "x"}};
+  const ClientOptions options = ClientOptions::from_env(environment).value();
+  for (const SettingOrigin& origin : options.origins) CHECK_THAT(origin.value, !contains("hunter2"));
+  const auto refused = make_config(options);
+  REQUIRE_FALSE(refused);
+  CHECK_THAT(refused.error().message, contains("auth.username = \"alice:...\"") && !contains("hunter2"));
+}
+
 TEST_CASE("code beats environment beats default, and it shows", "[client][config]") {
   ClientOptions options = ClientOptions::from_env(FakeEnvironment{{"MLFLOW_TRACKING_URI", "http://a"},
                                                                   {"MLFLOW_CIRCUIT_BREAKER_THRESHOLD", "7"},

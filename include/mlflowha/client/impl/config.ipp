@@ -3,6 +3,7 @@
 
 #include <mlflowha/client/options.hpp>
 #include <mlflowha/core/impl/uri.ipp>
+#include <mlflowha/core/impl/user_info.hpp>
 
 #include <fmt/format.h>
 
@@ -126,7 +127,7 @@ MLFLOWHA_INLINE std::vector<SettingOrigin> list_settings(const ClientOptions& o)
   add("tls.client_cert", o.tls.client_cert);
   add("tls.client_key", o.tls.client_key);
   add("tls.insecure", show(o.tls.insecure));
-  add("auth.username", o.auth.username);
+  add("auth.username", hide_password(o.auth.username));
   add("auth.password", to_string(o.auth.password));
   add("auth.bearer_token", to_string(o.auth.bearer_token));
   return list;

@@ -15,6 +15,8 @@ namespace detail {
 /// `address`, or what was meant to be one, with "..." for all from after "scheme://", or from the beginning where there
 /// is no scheme, up to the last '@'. People write passwords unencoded: nothing before that '@' is known to be none.
 [[nodiscard]] MLFLOWHA_EXPORT std::string hide_user_info(std::string_view address);
+/// A user's name, with "..." for all that follows a colon: NAME:PASSWORD is what some put there.
+[[nodiscard]] MLFLOWHA_EXPORT std::string hide_password(std::string_view username);
 
 }  // namespace detail
 MLFLOWHA_END_NAMESPACE

@@ -24,6 +24,11 @@ MLFLOWHA_INLINE std::string hide_user_info(std::string_view address) {
   return shown;
 }
 
+MLFLOWHA_INLINE std::string hide_password(std::string_view username) {
+  const std::size_t colon = username.find(':');
+  return colon == std::string_view::npos ? std::string(username) : std::string(username.substr(0, colon + 1)) + "...";
+}
+
 }  // namespace detail
 MLFLOWHA_END_NAMESPACE
 

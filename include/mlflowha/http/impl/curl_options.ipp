@@ -3,6 +3,7 @@
 
 // Checking of CurlTransportOptions and the search for certificates of authorities.
 
+#include <mlflowha/core/impl/user_info.hpp>
 #include <mlflowha/http/curl_transport.hpp>
 #include <mlflowha/http/impl/curl_rules.hpp>
 #include <mlflowha/http/impl/curl_rules.ipp>
@@ -92,7 +93,7 @@ MLFLOWHA_INLINE void check_auth(const AuthOptions& auth, std::vector<std::string
   }
   if (auth.username.find(':') != std::string::npos || !is_field_value(auth.username)) {
     found.push_back(fmt::format("auth.username = \"{}\": expected no colon and no control character (RFC 7617)",
-                                sanitize(auth.username, 100)));
+                                sanitize(hide_password(auth.username), 100)));
   }
   if (!is_field_value(auth.password.reveal())) {
     found.emplace_back("auth.password: expected no control character (RFC 7617)");
