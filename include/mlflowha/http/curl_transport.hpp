@@ -60,7 +60,8 @@ struct CurlTransportOptions {
   AuthOptions auth;
   std::string user_agent = "mlflowha/" MLFLOWHA_VERSION_STRING;
 
-  /// Sets of connections kept for the next call. More threads than this may call at once; the surplus reconnects.
+  /// Sets of connections kept for the next call, at most 65536. More threads than this may call at once; the surplus
+  /// reconnects.
   std::size_t max_idle_slots = 16;
   /// A connection that was idle for longer is not used again. Small on purpose: gunicorn (MLflow 2) closes an idle
   /// connection after 2 s and uvicorn (MLflow 3) after 5 s, and a request that meets the closing is an ambiguous

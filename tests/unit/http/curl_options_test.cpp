@@ -1,3 +1,4 @@
+#include <cstdint>
 #include <filesystem>
 #include <fstream>
 #include <mlflowha/http/curl_transport.hpp>
@@ -131,6 +132,10 @@ TEST_CASE("each fault of the options is named", "[http][options]") {
   SECTION("no head") {
     options.max_header_bytes = 0;
     expected = "max_header_bytes";
+  }
+  SECTION("more sets of connections than fit into any memory") {
+    options.max_idle_slots = SIZE_MAX;
+    expected = "max_idle_slots = 18446744073709551615: expected at most 65536";
   }
   SECTION("no keepalive") {
     options.tcp_keepalive_idle = -std::chrono::seconds(1);

@@ -151,6 +151,10 @@ MLFLOWHA_INLINE std::vector<std::string> faults(const CurlTransportOptions& opti
   need_positive("tcp_keepalive_idle", options.tcp_keepalive_idle);
   need_positive("max_response_bytes", options.max_response_bytes);
   need_positive("max_header_bytes", options.max_header_bytes);
+  constexpr std::size_t most_slots = 65536;  // they are made room for at once
+  if (options.max_idle_slots > most_slots) {
+    found.push_back(fmt::format("max_idle_slots = {}: expected at most {}", options.max_idle_slots, most_slots));
+  }
   if (options.max_lifetime < Duration::zero()) {
     found.emplace_back("max_lifetime is negative: expected 0 (no limit) or more");
   }
