@@ -1,7 +1,12 @@
 // https: who is trusted, who isn't, and that nothing is said to a server that isn't.
 
+#include <atomic>
+#include <chrono>
+#include <csignal>
 #include <cstdlib>
+#include <memory>
 #include <string>
+#include <thread>
 
 #include "support/http.hpp"
 #include "support/tls_server.hpp"
@@ -148,4 +153,47 @@ TEST_CASE("a TLS server that hangs up neither hurts nor gets a create twice", "[
   CHECK(failure.progress == Progress::sent);
   CHECK(server.requests().size() == 2);
   CHECK(answer_of(call(*transport, server.uri(), get("/after"))).status == 200);
+}
+
+TEST_CASE("SIGPIPE is kept away wherever TLS may be written", "[fault][tls]") {
+  struct Look final : mlflowha::WaitHook {
+    std::atomic<int> blocked{-1};
+    void waiting() noexcept override {
+      sigset_t mask;
+      if (::pthread_sigmask(SIG_BLOCK, nullptr, &mask) == 0) blocked = sigismember(&mask, SIGPIPE);
+    }
+  };
+  const auto slow = [](RawConnection& peer) {
+    while (peer.read_request()) {
+      std::this_thread::sleep_for(150ms);
+      peer.send(ok_answer());
+    }
+  };
+  const TestAuthority authority;
+  RawServer plain(slow);
+  RawServer encrypted(slow, tls_wrap({authority.issue("127.0.0.1"), ""}), "https");
+  const auto hook = std::make_shared<Look>();
+  CurlTransportOptions options;
+  options.tls.ca_file = authority.file();
+  options.wait_hook = hook;
+  SECTION("not while there is none") {
+    const auto transport = make_transport(options);
+    (void)answer_of(call(*transport, plain.uri(), get("/x")));
+    CHECK(hook->blocked == 0);
+  }
+  SECTION("an older connection to an https endpoint may be closed in a call to another") {
+    const auto transport = make_transport(options);
+    (void)answer_of(call(*transport, encrypted.uri(), get("/x")));
+    CHECK(hook->blocked == 1);
+    hook->blocked = -1;
+    (void)answer_of(call(*transport, plain.uri(), get("/x")));
+    CHECK(hook->blocked == 1);
+  }
+  SECTION("a proxy may be spoken to by TLS") {
+    ::setenv("http_proxy", plain.uri().base().c_str(), 1);
+    const auto transport = mlflowha::make_curl_transport(options).value();
+    (void)answer_of(call(*transport, {"http", "mlflow.example", 5000, ""}, get("/x")));
+    ::unsetenv("http_proxy");
+    CHECK(hook->blocked == 1);
+  }
 }

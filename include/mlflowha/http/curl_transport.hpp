@@ -13,7 +13,8 @@
 //
 // fork: after a fork the child gets fresh connections and leaves the inherited ones alone: it neither uses nor closes
 // them, because a TLS close alert from the child would end the parent's session. The inherited descriptors stay open in
-// the child until it exits; an exec closes them.
+// the child until it exits. An exec closes the connections; sockets by which libcurl wakes its own waiting (they lead
+// nowhere; seen with 7.88.1) stay open beyond it.
 
 #include <mlflowha/core/result.hpp>
 #include <mlflowha/core/secret.hpp>

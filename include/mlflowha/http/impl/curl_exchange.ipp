@@ -29,6 +29,7 @@ struct CurlSetup {
   CaChoice ca;
   std::string authorization;
   bool can_decode = false;  ///< this libcurl was built with zlib
+  bool may_use_proxy = false;
 };
 
 class CurlExchange {

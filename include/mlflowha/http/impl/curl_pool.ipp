@@ -20,7 +20,10 @@ namespace detail {
 class CurlSlot {
  public:
   explicit CurlSlot(const CurlSetup& setup)
-      : max_idle_age_(setup.options.max_idle_age), hook_(setup.options.wait_hook.get()), exchange_(setup) {}
+      : max_idle_age_(setup.options.max_idle_age),
+        hook_(setup.options.wait_hook.get()),
+        writes_tls_(setup.may_use_proxy),
+        exchange_(setup) {}
   CurlSlot(const CurlSlot&) = delete;
   CurlSlot& operator=(const CurlSlot&) = delete;
   ~CurlSlot() {
@@ -52,6 +55,7 @@ class CurlSlot {
 
   const Duration max_idle_age_;
   WaitHook* const hook_;
+  bool writes_tls_;  // perhaps: a proxy may be spoken to by TLS, and a connection to an https endpoint may be kept
   TimePoint last_use_{};
   CurlMulti multi_;
   CurlExchange exchange_;
@@ -81,7 +85,8 @@ MLFLOWHA_INLINE TransportResult CurlSlot::carry(const Uri& endpoint, const Reque
   constexpr int with_probes_ms = 20;
   const int alone_ms = hook_ != nullptr ? 40 : 1000;
 
-  const SigpipeGuard guard(endpoint.scheme == "https");
+  writes_tls_ = writes_tls_ || endpoint.scheme == "https";
+  const SigpipeGuard guard(writes_tls_);
   if (!refresh_connections()) {
     TransportFailure failure{TransportFault::bad_request, Progress::not_sent, "out of memory", 0};
     return failure;

@@ -106,6 +106,10 @@ MLFLOWHA_INLINE CurlSetup make_curl_setup(CurlTransportOptions options) {
       options.tls, built_in_file, built_in_path, [](const char* name) -> const char* { return std::getenv(name); },
       &path_exists);
   setup.authorization = authorization(options.auth);
+  for (const char* name : {"http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"}) {
+    const char* proxy = options.use_environment_proxy ? std::getenv(name) : nullptr;
+    setup.may_use_proxy = setup.may_use_proxy || (proxy != nullptr && *proxy != '\0');
+  }
   setup.options = std::move(options);
   return setup;
 }
