@@ -482,7 +482,7 @@ TEST_CASE("a child that was started offline finds its parent", "[logging][run_lo
   mlflowha::detail::Deliverer deliverer(f.client);
   using What = mlflowha::detail::DeliveryStep::What;
   const mlflowha::detail::DeliveryStep early = deliverer.step(*spool, child, {});
-  CHECK(early.what == What::later);
+  CHECK(early.what == What::held);
   CHECK(early.error->message.find("local-parent") != std::string::npos);
   CHECK(f.cluster.backend->runs().empty());
   CHECK(deliverer.step(*spool, parent, {}).what == What::progress);

@@ -27,11 +27,12 @@ struct DeliveryStep {
     idle,      ///< nothing to do for this run
     progress,  ///< something was delivered or put aside
     later,     ///< not now: `error` says why; nothing was lost
+    held,      ///< not before its parent is on a server; nobody was asked
   };
   What what = What::idle;
   std::uint64_t delivered = 0;  ///< entries that a server has confirmed
   std::uint64_t refused = 0;    ///< entries that were quarantined
-  std::optional<Error> error;   ///< of `later`; with `progress`, what a server said to the refused
+  std::optional<Error> error;   ///< of `later` and `held`; with `progress`, what a server said to the refused
 };
 
 /// Not thread-safe: one run is delivered by one thread at a time, so that its order is kept and no two attempts of one

@@ -163,7 +163,8 @@ MLFLOWHA_INLINE Result<std::vector<Run>> Deliverer::find_by_tag(const std::strin
   return std::move(page->items);
 }
 
-/// A run that was started while its parent had no id on a server names it by its local one.
+/// A run that was started while its parent had no id on a server names it by its local one. Errc::conflict while it
+/// still has none.
 MLFLOWHA_INLINE Result<void> Deliverer::name_parent(Spool& spool, std::vector<RunTag>& tags) {
   for (RunTag& tag : tags) {
     if (tag.key != "mlflow.parentRunId" || tag.value.rfind("local-", 0) != 0) continue;
@@ -173,7 +174,7 @@ MLFLOWHA_INLINE Result<void> Deliverer::name_parent(Spool& spool, std::vector<Ru
       if (parent.local_id != tag.value) continue;
       if (parent.server_id.empty() && parent.refused.empty()) {
         Error error;
-        error.code = Errc::unavailable;
+        error.code = Errc::conflict;
         error.message = fmt::format("its parent {} isn't on a server yet", parent.local_id);
         return error;
       }
@@ -197,6 +198,12 @@ MLFLOWHA_INLINE DeliveryStep Deliverer::create_run(Spool& spool, const SpoolRun&
     step.error = std::move(error);
     return step;
   };
+  std::vector<RunTag> tags = run.start.tags;
+  if (Result<void> named = name_parent(spool, tags); !named) {
+    DeliveryStep step = not_now(std::move(named).error());
+    if (step.error->code == Errc::conflict) step.what = DeliveryStep::What::held;
+    return step;
+  }
   bool sent_create = false;
   Result<std::string> experiment = experiment_id(spool, run, options, sent_create);
   if (!experiment) return fail(std::move(experiment).error(), sent_create);
@@ -217,8 +224,7 @@ MLFLOWHA_INLINE DeliveryStep Deliverer::create_run(Spool& spool, const SpoolRun&
     create.user_id = run.start.user_id;
     create.run_name = run.start.run_name;
     create.start_time = run.start.start_time;
-    create.tags = run.start.tags;
-    if (Result<void> known = name_parent(spool, create.tags); !known) return not_now(std::move(known).error());
+    create.tags = std::move(tags);
     CallOptions tagged = options;
     tagged.request_tag = run.start.request_tag;
     MLFLOWHA_FAULT_POINT("create: before sending");

@@ -7,6 +7,7 @@
 
 #include <mlflowha/logging/impl/deliver.hpp>
 #include <mlflowha/logging/impl/run_buffer.hpp>
+#include <mlflowha/logging/impl/turns.hpp>
 #include <mlflowha/logging/run_logger.hpp>
 
 #include <atomic>
@@ -70,14 +71,17 @@ class MLFLOWHA_EXPORT LogHub {
   void write_loop();
   void send_loop();
   struct Delivered {
-    std::optional<Error> failure;  ///< what stopped it
-    bool more = false;             ///< there is more, which may wait for its linger
+    bool moved = false;             ///< something was delivered
+    bool again = false;             ///< there is more, for at once
+    bool more = false;              ///< there is more, which may wait for its linger
+    std::optional<TimePoint> next;  ///< there is something that failed: when to try again
+    bool outage = false;            ///< until then nothing is tried
   };
   /// Delivers what is there now, a step a run in turn.
   [[nodiscard]] Delivered deliver(Deadline deadline);
-  /// `heals`: progress of this run means that what had failed works again. How long it hadn't, if it is just over.
-  [[nodiscard]] std::optional<Duration> note(const DeliveryStep& step, bool heals);
-  [[nodiscard]] Duration next_backoff();
+  void note(const DeliveryStep& step);
+  /// Nothing waits for a failure to pass any more. How long something had, if it is just over.
+  [[nodiscard]] std::optional<Duration> heal();
   [[nodiscard]] Result<FlushReport> report(std::int64_t run);
   Result<void> check_artifacts(const SentBook& book, const Run& run, Deadline deadline, const CancellationToken& cancel,
                                VerifyReport& report);
@@ -110,20 +114,20 @@ class MLFLOWHA_EXPORT LogHub {
   std::vector<Writing*> waiting_;  // in write_now(), nobody's turn yet
 
   std::mutex deliver_mutex_;  // who has it sends; guards what follows
-  std::int64_t stuck_ = 0;    // the run that stopped the last round, 0: none
+  Turns turns_;
 
   mutable std::mutex mutex_;         // guards what follows
   std::condition_variable dirtied_;  // for the writer
   std::condition_variable changed_;  // for the sender and those who flush
   std::vector<std::shared_ptr<RunBuffer>> buffers_;
-  bool dirty_ = false;     // something to write
-  bool sendable_ = false;  // something to send
-  bool urgent_ = false;    // and at once
+  bool dirty_ = false;                 // something to write
+  bool sendable_ = false;              // something to send
+  bool urgent_ = false;                // and at once
+  std::vector<std::int64_t> hurried_;  // runs that somebody has begun to wait for
   bool stopping_ = false;
   std::uint64_t fresh_ = 0;   // entries written since the last delivery began
   std::uint64_t rounds_ = 0;  // of delivery, finished
   std::optional<TimePoint> degraded_since_;
-  int failures_ = 0;
   std::uint64_t delivered_ = 0;
   std::uint64_t refused_ = 0;
   std::optional<Error> last_error_;

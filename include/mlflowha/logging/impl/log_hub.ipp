@@ -72,7 +72,8 @@ MLFLOWHA_INLINE LogHub::LogHub(const Client& client, const RunLoggerOptions& opt
       options_(options),
       client_(client),
       deliverer_(client, false, options.verifies()),
-      synced_at_(clock->now()) {}
+      synced_at_(clock->now()),
+      turns_(clock, rng) {}
 
 MLFLOWHA_INLINE LogHub::~LogHub() { stop(); }
 
@@ -325,84 +326,96 @@ MLFLOWHA_INLINE void LogHub::write_loop() {
 
 // --- sending --------------------------------------------------------------------------------------------------------
 
-MLFLOWHA_INLINE std::optional<Duration> LogHub::note(const DeliveryStep& step, bool heals) {
-  std::optional<Duration> recovered;
-  {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    delivered_ += step.delivered;
-    refused_ += step.refused;
-    if (step.error) last_error_ = step.error;
-    if (step.what == DeliveryStep::What::progress && heals) {
-      failures_ = 0;
-      if (degraded_since_) recovered = clock->now() - *degraded_since_;
-      degraded_since_.reset();
-    }
-  }
-  return recovered;
+MLFLOWHA_INLINE void LogHub::note(const DeliveryStep& step) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  delivered_ += step.delivered;
+  refused_ += step.refused;
+  if (step.error && step.what != DeliveryStep::What::held) last_error_ = step.error;
+}
+
+MLFLOWHA_INLINE std::optional<Duration> LogHub::heal() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (!degraded_since_) return std::nullopt;
+  return clock->now() - *std::exchange(degraded_since_, std::nullopt);
 }
 
 MLFLOWHA_INLINE LogHub::Delivered LogHub::deliver(Deadline deadline) {
   std::unique_lock<std::mutex> sending(deliver_mutex_);
-  Result<std::vector<SpoolRun>> runs = spool_->runs();
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    for (const std::int64_t run : std::exchange(hurried_, {})) turns_.hurry({0, run});
+    fresh_ = 0;
+  }
   Delivered result;
-  std::optional<Error>& failure = result.failure;
+  std::optional<Error> failure;
+  Result<std::vector<SpoolRun>> runs = spool_->runs();
   if (!runs) {
     failure = std::move(runs).error();
+    result.next = turns_.put_off();
+    result.outage = true;
   } else {
-    std::vector<std::int64_t> active;
-    for (const SpoolRun& run : *runs) active.push_back(run.id);
-    // Behind the run that failed last: one that can't be delivered doesn't hold up the others.
-    const auto stuck = std::find(active.begin(), active.end(), stuck_);
-    if (stuck != active.end()) std::rotate(active.begin(), stuck + 1, active.end());
+    std::vector<Turn> all;
+    for (const SpoolRun& run : *runs) all.push_back({0, run.id});
+    std::vector<Turn> active = turns_.begin(all);
     // What comes in meanwhile waits for its linger, unless it is much.
     std::uint64_t budget = spool_->stats().entries;
-    {
-      const std::lock_guard<std::mutex> lock(mutex_);
-      fresh_ = 0;
-    }
     const auto many = [&] {
       const std::lock_guard<std::mutex> lock(mutex_);
       return fresh_ >= BatchEncoder::most_entries;
     };
-    while (!active.empty() && !failure && !stop_source_.stop_requested()) {
-      std::vector<std::int64_t> still;
-      for (const std::int64_t run : active) {
+    const auto tell = [&](std::optional<Duration> recovered, const DeliveryStep& step) {
+      if (!options_.observer || (!recovered && step.refused == 0)) return;
+      sending.unlock();  // who is told may flush another logger
+      if (recovered) options_.observer->on_recovered(*recovered);
+      if (step.refused != 0 && step.error) options_.observer->on_refused(step.refused, *step.error);
+      sending.lock();
+    };
+    for (bool over = false; !active.empty() && !over;) {
+      std::vector<Turn> still;
+      bool moved = false;
+      for (const Turn& turn : active) {
         CallOptions call;
         call.cancel = stop_source_.get_token();
-        const Duration left = deadline.remaining(clock->now());
-        if (left == Duration::zero()) return result;
+        const TimePoint now = clock->now();
+        const Duration left = deadline.remaining(now);
+        over = left == Duration::zero() || stop_source_.stop_requested();
+        if (over) break;
         if (left < client_.config().options().timeouts.call) call.timeout = left;
-        DeliveryStep step = deliverer_.step(*spool_, run, call, left);
-        const std::optional<Duration> recovered = note(step, stuck_ == 0 || stuck_ == run);
+        const DeliveryStep step = deliverer_.step(*spool_, turn.run, call, left);
+        note(step);
         if (step.what == DeliveryStep::What::later) {
-          stuck_ = run;
-          failure = std::move(step.error);
-          break;
-        }
-        if (stuck_ == run) stuck_ = 0;
-        if (options_.observer && (recovered || step.refused != 0)) {
-          sending.unlock();  // who is told may flush another logger
-          if (recovered) options_.observer->on_recovered(*recovered);
-          if (step.refused != 0 && step.error) options_.observer->on_refused(step.refused, *step.error);
-          sending.lock();
-        }
-        budget -= std::min(budget, step.delivered + step.refused);
-        if (step.what != DeliveryStep::What::progress) continue;
-        if (budget > 0 || step.delivered + step.refused == 0 || many()) {
-          still.push_back(run);
+          failure = step.error;
+          over = turns_.failed(turn, *step.error, now);
+          if (over) break;
+        } else if (step.what == DeliveryStep::What::held) {
+          still.push_back(turn);  // its parent may be there after this turn
+        } else if (step.what == DeliveryStep::What::idle) {
+          turns_.done(turn);
         } else {
-          result.more = true;
+          turns_.moved(turn);
+          moved = result.moved = true;
+          tell(turns_.any_waits() ? std::nullopt : heal(), step);
+          budget -= std::min(budget, step.delivered + step.refused);
+          if (budget > 0 || step.delivered + step.refused == 0 || many()) {
+            still.push_back(turn);
+          } else {
+            result.more = true;
+          }
         }
       }
+      if (!moved) break;
       active = std::move(still);
     }
+    result.next = turns_.next();
+    result.outage = turns_.in_outage();
+    result.again = turns_.cut_short();
+    if (!failure && !turns_.any_waits()) tell(heal(), DeliveryStep());
   }
   bool fresh = false;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (failure && !stop_source_.stop_requested()) {
       last_error_ = failure;
-      ++failures_;
       fresh = !degraded_since_;
       if (fresh) degraded_since_ = clock->now();
     }
@@ -414,30 +427,32 @@ MLFLOWHA_INLINE LogHub::Delivered LogHub::deliver(Deadline deadline) {
   return result;
 }
 
-MLFLOWHA_INLINE Duration LogHub::next_backoff() {
-  int failures = 0;
-  {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    failures = std::min(failures_, 6);
-  }
-  const Duration longest = std::chrono::milliseconds(250) * (std::int64_t{1} << failures);  // 0.5 to 16 s
-  return std::chrono::duration_cast<Duration>(longest * (0.5 + uniform(*rng) / 2));
-}
-
 MLFLOWHA_INLINE void LogHub::send_loop() {
   std::unique_lock<std::mutex> lock(mutex_);
+  std::optional<TimePoint> next;  // of what has failed
+  const auto left = [&](Duration most) {
+    return next ? std::clamp<Duration>(*next - clock->now(), Duration::zero(), most) : most;
+  };
   while (!stopping_) {
-    changed_.wait(lock, [&] { return stopping_ || sendable_; });
-    changed_.wait_for(lock, options_.linger,
+    const auto ready = [&] { return stopping_ || sendable_; };
+    if (next) {
+      changed_.wait_for(lock, left(std::chrono::hours(1)), ready);
+    } else {
+      changed_.wait(lock, ready);
+    }
+    changed_.wait_for(lock, left(options_.linger),
                       [&] { return stopping_ || urgent_ || fresh_ >= BatchEncoder::most_entries; });
     if (stopping_) return;
     sendable_ = urgent_ = false;
     lock.unlock();
     const Delivered done = deliver(Deadline::never());
-    const Duration pause = done.failure ? next_backoff() : Duration::zero();
     lock.lock();
-    if (done.failure) changed_.wait_for(lock, pause, [&] { return stopping_ || urgent_; });
-    if (done.failure || done.more) sendable_ = true;
+    next = done.next;
+    if (done.outage) {  // whatever comes in now wouldn't get any further
+      changed_.wait_for(lock, left(std::chrono::hours(1)), [&] { return stopping_ || urgent_; });
+    }
+    if (done.again || done.more) sendable_ = true;
+    if (done.again) urgent_ = true;
   }
 }
 
@@ -467,6 +482,7 @@ MLFLOWHA_INLINE Result<FlushReport> LogHub::flush(std::int64_t run, Deadline dea
       sendable_ = true;
       // After a failure the sender knows when to try again; a flush may hurry it once.
       if (first || !degraded_since_) urgent_ = true;
+      if (first) hurried_.push_back(run);
     }
     changed_.notify_all();
     Result<FlushReport> state = report(run);
@@ -480,8 +496,12 @@ MLFLOWHA_INLINE Result<FlushReport> LogHub::flush(std::int64_t run, Deadline dea
       std::unique_lock<std::mutex> lock(mutex_);
       const Duration left = std::min<Duration>(deadline.remaining(now), std::chrono::hours(1));
       changed_.wait_for(lock, left, [&] { return stopping_ || rounds_ != round; });
-    } else if (deliver(deadline).failure || !written) {
-      clock->sleep_until(std::min(deadline.at(), clock->now() + next_backoff()), stop_source_.get_token());
+    } else {
+      const Delivered done = deliver(deadline);
+      if (done.moved) continue;  // what failed besides has its time
+      const TimePoint moment = clock->now() + std::chrono::milliseconds(250);
+      const TimePoint next = done.next.value_or(moment);
+      clock->sleep_until(std::min(deadline.at(), written ? next : std::max(next, moment)), stop_source_.get_token());
     }
   }
 }

@@ -2,6 +2,7 @@
 #define MLFLOWHA_LOGGING_IMPL_REPLAYER_IPP
 
 #include <mlflowha/logging/impl/deliver.hpp>
+#include <mlflowha/logging/impl/turns.hpp>
 #include <mlflowha/logging/replayer.hpp>
 
 #include <fmt/format.h>
@@ -67,7 +68,7 @@ class Replay {
       : options_(options),
         deliverer_(client, true),
         clock_(client.config().options().clock ? client.config().options().clock : system_clock()),
-        rng_(client.config().options().rng ? client.config().options().rng : process_rng()),
+        turns_(clock_, client.config().options().rng ? client.config().options().rng : process_rng()),
         call_timeout_(client.config().options().timeouts.call) {}
 
   Result<ReplayReport> run() {
@@ -89,10 +90,9 @@ class Replay {
     std::size_t entry;  // in the report
   };
   struct Job {
-    std::size_t item;
-    std::int64_t run;
     bool may_have_twins;  // another process may have sent its create
   };
+  enum class Outcome : std::uint8_t { done, moved, held, failed };
 
   ReplayedSpool& entry(std::size_t item) { return report_.spools[items_[item].entry]; }
 
@@ -122,76 +122,78 @@ class Replay {
     entry.runs = runs->size();
     total_ += items_.back().spool->stats().entries;
     for (const SpoolRun& run : *runs) {
-      if (run.refused.empty()) jobs_.push_back({item, run.id, run.attempted && run.server_id.empty()});
+      if (run.refused.empty()) jobs_[{item, run.id}] = {run.attempted && run.server_id.empty()};
     }
   }
 
   void deliver() {
     began_ = moved_ = clock_->now();
     const Deadline deadline = Deadline::after(began_, options_.timeout);
-    int failures = 0;
+    const auto is_over = [&] { return deadline.passed(clock_->now()) || options_.cancel.stop_requested(); };
     while (!jobs_.empty()) {
-      std::vector<Job> still;
-      std::optional<Error> failure;
-      for (const Job& job : jobs_) {
+      if (is_over()) return;
+      std::vector<Turn> all;
+      for (const auto& [turn, job] : jobs_) all.push_back(turn);
+      bool moved = false;
+      for (const Turn& turn : turns_.begin(all)) {
+        if (is_over()) return;
         const TimePoint now = clock_->now();
-        if (deadline.passed(now) || options_.cancel.stop_requested()) return;
         CallOptions call;
         call.cancel = options_.cancel;
         const Duration left = deadline.remaining(now);
         if (left < call_timeout_) call.timeout = left;
-        if (!failure)
-          failure = step(job, call, left, still);
-        else
-          still.push_back(job);
+        std::optional<Error> why;
+        const Outcome outcome = step(turn, call, left, why);
+        if (why) report_.unreachable = std::move(why);
+        if (outcome == Outcome::failed && turns_.failed(turn, *report_.unreachable, now)) break;
+        if (outcome == Outcome::moved) turns_.moved(turn);
+        if (outcome == Outcome::done) turns_.done(turn);
+        if (outcome == Outcome::done) jobs_.erase(turn);
+        moved = moved || outcome == Outcome::moved || outcome == Outcome::done;
       }
-      jobs_ = std::move(still);
-      if (!failure) {
-        failures = 0;
-        continue;
+      const std::optional<TimePoint> next = turns_.next();
+      if (moved) continue;
+      const TimePoint now = clock_->now();
+      if (options_.cancel.stop_requested() || now - moved_ >= options_.patience) return;
+      const TimePoint until = next.value_or(now + std::chrono::milliseconds(250));
+      if (options_.observer && report_.unreachable) {
+        options_.observer->on_waiting(*report_.unreachable, std::max(Duration::zero(), until - now));
       }
-      // Who failed goes to the end: a run that one server hates doesn't hold up the others.
-      std::rotate(jobs_.begin(), jobs_.begin() + (jobs_.empty() ? 0 : 1), jobs_.end());
-      report_.unreachable = failure;
-      if (options_.cancel.stop_requested() || clock_->now() - moved_ >= options_.patience) return;
-      failures = std::min(failures + 1, 6);
-      const Duration longest = std::chrono::milliseconds(250) * (std::int64_t{1} << failures);
-      const auto pause = std::chrono::duration_cast<Duration>(longest * (0.5 + uniform(*rng_) / 2));
-      if (options_.observer) options_.observer->on_waiting(*failure, pause);
-      clock_->sleep_until(std::min(deadline.at(), clock_->now() + pause), options_.cancel);
+      clock_->sleep_until(std::min(deadline.at(), until), options_.cancel);
     }
     report_.unreachable.reset();
   }
 
-  std::optional<Error> step(const Job& job, const CallOptions& call, Duration left, std::vector<Job>& still) {
-    Spool& spool = *items_[job.item].spool;
-    DeliveryStep step = deliverer_.step(spool, job.run, call, left);
-    if (step.what == DeliveryStep::What::later) {
-      if (step.error && step.error->code == Errc::storage_corrupt) {  // no server's doing: waiting doesn't help
-        entry(job.item).error = std::move(step.error);
-        return std::nullopt;
-      }
-      still.insert(still.begin(), job);
-      return std::move(step.error);
+  /// `why`: it failed, or is held.
+  Outcome step(const Turn& turn, const CallOptions& call, Duration left, std::optional<Error>& why) {
+    Spool& spool = *items_[turn.spool].spool;
+    ReplayedSpool& spool_entry = entry(turn.spool);
+    DeliveryStep step = deliverer_.step(spool, turn.run, call, left);
+    if (step.what == DeliveryStep::What::later && step.error->code == Errc::storage_corrupt) {
+      spool_entry.error = std::move(step.error);  // no server's doing: waiting doesn't help
+      return Outcome::done;
+    }
+    if (step.what == DeliveryStep::What::later || step.what == DeliveryStep::What::held) {
+      why = std::move(step.error);
+      return step.what == DeliveryStep::What::held ? Outcome::held : Outcome::failed;
     }
     if (step.what == DeliveryStep::What::progress) {
       moved_ = clock_->now();
-      entry(job.item).delivered += step.delivered;
+      spool_entry.delivered += step.delivered;
       delivered_ += step.delivered;
       show();
-      still.push_back(job);
-      return std::nullopt;
+      return Outcome::moved;
     }
-    if (!job.may_have_twins) return std::nullopt;
-    Result<SpoolRun> run = spool.run(job.run);
-    if (!run) return std::move(run).error();
-    Result<std::uint64_t> removed = deliverer_.remove_twins(*run, call);
-    if (!removed) {
-      still.insert(still.begin(), job);
-      return std::move(removed).error();
+    if (!jobs_[turn].may_have_twins) return Outcome::done;
+    Result<std::uint64_t> removed = std::uint64_t{0};
+    if (Result<SpoolRun> run = spool.run(turn.run); !run) {
+      why = std::move(run).error();
+    } else if (removed = deliverer_.remove_twins(*run, call); !removed) {
+      why = std::move(removed).error();
     }
-    entry(job.item).twins += *removed;
-    return std::nullopt;
+    if (why) return Outcome::failed;
+    spool_entry.twins += *removed;
+    return Outcome::done;
   }
 
   void show() {
@@ -238,11 +240,11 @@ class Replay {
   const ReplayOptions& options_;
   Deliverer deliverer_;
   const std::shared_ptr<Clock> clock_;
-  const std::shared_ptr<Rng> rng_;
+  Turns turns_;
   const Duration call_timeout_;
   ReplayReport report_;
   std::vector<Item> items_;
-  std::vector<Job> jobs_;
+  std::map<Turn, Job> jobs_;
   std::uint64_t total_ = 0;
   std::uint64_t delivered_ = 0;
   TimePoint began_;

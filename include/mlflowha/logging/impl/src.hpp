@@ -17,6 +17,7 @@
 #include <mlflowha/logging/impl/spool_artifacts.ipp>
 #include <mlflowha/logging/impl/spool_file.ipp>
 #include <mlflowha/logging/impl/sqlite.ipp>
+#include <mlflowha/logging/impl/turns.ipp>
 #include <mlflowha/logging/impl/verify.ipp>
 
 #endif
