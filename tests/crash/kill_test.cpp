@@ -9,8 +9,11 @@
 #include <csignal>
 #include <cstring>
 #include <filesystem>
+#include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "crash/total_queue.hpp"
@@ -100,7 +103,39 @@ const std::vector<std::string>& fault_points() {
 
 }  // namespace
 
+namespace {
+
+/// To be called once. Processes that are to be killed don't come near the lock.
+struct Call {
+  std::atomic<bool> armed{false};
+  std::mutex mutex;
+  std::string name;
+  std::function<void()> what;
+};
+Call& call() {
+  static Call one;
+  return one;
+}
+
+}  // namespace
+
+void mlflowha_tests::call_at_fault(const std::string& name, std::function<void()> what) {
+  const std::lock_guard<std::mutex> lock(call().mutex);
+  call().name = name;
+  call().what = std::move(what);
+  call().armed = true;
+}
+
 void mlflowha_tests::fault_point(const char* name) noexcept {
+  if (call().armed) {
+    std::function<void()> what;
+    {
+      const std::lock_guard<std::mutex> lock(call().mutex);
+      if (call().armed && call().name == name) std::swap(what, call().what);
+      if (what) call().armed = false;
+    }
+    if (what) what();
+  }
   Target& aimed = target();
   if (aimed.name[0] == '\0' || std::strcmp(aimed.name, name) != 0) return;
   if (aimed.seen.fetch_add(1) + 1 == aimed.turn) ::kill(::getpid(), SIGKILL);

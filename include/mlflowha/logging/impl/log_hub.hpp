@@ -124,9 +124,10 @@ class MLFLOWHA_EXPORT LogHub {
   bool sendable_ = false;              // something to send
   bool urgent_ = false;                // and at once
   std::vector<std::int64_t> hurried_;  // runs that somebody has begun to wait for
-  bool stopping_ = false;
-  std::uint64_t fresh_ = 0;   // entries written since the last delivery began
-  std::uint64_t rounds_ = 0;  // of delivery, finished
+  bool stopping_ = false;              // nobody may join any more
+  bool down_ = false;                  // stop() has begun
+  std::uint64_t fresh_ = 0;            // entries written since the last delivery began
+  std::uint64_t rounds_ = 0;           // of delivery, finished
   std::optional<TimePoint> degraded_since_;
   std::uint64_t delivered_ = 0;
   std::uint64_t refused_ = 0;

@@ -80,7 +80,7 @@ MLFLOWHA_INLINE LogHub::~LogHub() { stop(); }
 MLFLOWHA_INLINE void LogHub::stop() {
   {
     const std::lock_guard<std::mutex> lock(mutex_);
-    if (stopping_) return;
+    if (std::exchange(down_, true)) return;
     stopping_ = true;
   }
   cancel();
@@ -140,7 +140,9 @@ MLFLOWHA_INLINE void LogHub::remove(const std::shared_ptr<RunBuffer>& buffer) {
     const std::lock_guard<std::mutex> lock(mutex_);
     buffers_.erase(std::remove(buffers_.begin(), buffers_.end(), buffer), buffers_.end());
     last = buffers_.empty();
+    if (last) stopping_ = true;  // here: who joins between this and stop() would log into nothing
   }
+  MLFLOWHA_FAULT_POINT("hub: last logger gone");
   if (last) stop();
 }
 
