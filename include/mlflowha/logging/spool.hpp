@@ -170,6 +170,8 @@ class MLFLOWHA_EXPORT Spool {
   [[nodiscard]] Result<std::vector<StoredRow>> head(std::int64_t run, std::size_t most) const;
   [[nodiscard]] Result<bool> has_rows(std::int64_t run) const;
   [[nodiscard]] Result<PendingRows> pending(std::int64_t run) const;
+  /// The newest row of a run that waits; 0 when none does.
+  [[nodiscard]] Result<std::int64_t> last_row(std::int64_t run) const;
   /// A server has confirmed the rows of `run` up to `through`, except for what is in `refused`, which is kept apart.
   Result<void> settle(std::int64_t run, std::int64_t through, const std::vector<QuarantinedRow>& refused = {});
   Result<void> mark_run_attempted(std::int64_t id);

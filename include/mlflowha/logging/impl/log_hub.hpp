@@ -82,7 +82,8 @@ class MLFLOWHA_EXPORT LogHub {
   void note(const DeliveryStep& step);
   /// Nothing waits for a failure to pass any more. How long something had, if it is just over.
   [[nodiscard]] std::optional<Duration> heal();
-  [[nodiscard]] Result<FlushReport> report(std::int64_t run);
+  /// Drained: no row up to `mark` is left.
+  [[nodiscard]] Result<FlushReport> report(std::int64_t run, std::int64_t mark);
   Result<void> check_artifacts(const SentBook& book, const Run& run, Deadline deadline, const CancellationToken& cancel,
                                VerifyReport& report);
   [[nodiscard]] CallOptions call_within(Deadline deadline, const CancellationToken& cancel) const;

@@ -458,7 +458,7 @@ MLFLOWHA_INLINE void LogHub::send_loop() {
   }
 }
 
-MLFLOWHA_INLINE Result<FlushReport> LogHub::report(std::int64_t run) {
+MLFLOWHA_INLINE Result<FlushReport> LogHub::report(std::int64_t run, std::int64_t mark) {
   Result<SpoolRun> known = spool_->run(run);
   if (!known) return std::move(known).error();
   Result<PendingRows> pending = spool_->pending(run);
@@ -467,16 +467,27 @@ MLFLOWHA_INLINE Result<FlushReport> LogHub::report(std::int64_t run) {
   report.waiting = pending->entries;
   report.run_id = known->server_id;
   report.refused = known->refused;
-  report.drained = pending->rows == 0 && !known->server_id.empty();
+  report.drained = !known->server_id.empty();
+  if (report.drained && pending->rows != 0) {  // rows go in their order: the oldest says it
+    Result<std::vector<StoredRow>> oldest = spool_->head(run, 1);
+    if (!oldest) return std::move(oldest).error();
+    report.drained = oldest->empty() || oldest->front().seq > mark;
+  }
   return report;
 }
 
 MLFLOWHA_INLINE Result<FlushReport> LogHub::flush(std::int64_t run, Deadline deadline) {
   Result<void> written = commit();
+  std::optional<std::int64_t> mark;  // the last row that was logged before the call: what comes later isn't waited for
   for (bool first = true;; first = false) {
     // A spool that is full gets room by delivering.
     if (!written) written = commit();
     if (!written && written.error().code != Errc::storage_full) return std::move(written).error();
+    if (written && !mark) {
+      Result<std::int64_t> last = spool_->last_row(run);
+      if (!last) return std::move(last).error();
+      mark = *last;
+    }
     std::uint64_t round = 0;
     {
       const std::lock_guard<std::mutex> lock(mutex_);
@@ -487,7 +498,7 @@ MLFLOWHA_INLINE Result<FlushReport> LogHub::flush(std::int64_t run, Deadline dea
       if (first) hurried_.push_back(run);
     }
     changed_.notify_all();
-    Result<FlushReport> state = report(run);
+    Result<FlushReport> state = report(run, mark.value_or(INT64_MAX));
     const TimePoint now = clock->now();
     const bool over = deadline.passed(now) || stop_source_.stop_requested();
     if (!state || over || (written && (state->drained || !state->refused.empty()))) {

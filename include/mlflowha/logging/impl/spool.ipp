@@ -220,6 +220,16 @@ MLFLOWHA_INLINE Result<PendingRows> Spool::pending(std::int64_t run) const {
   return PendingRows{static_cast<std::uint64_t>(select->number(0)), static_cast<std::uint64_t>(select->number(1))};
 }
 
+MLFLOWHA_INLINE Result<std::int64_t> Spool::last_row(std::int64_t run) const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (!database_) return detail::closed_spool(path_);
+  auto select = database_->prepare("SELECT seq FROM records WHERE run = ? ORDER BY seq DESC LIMIT 1");
+  if (!select) return std::move(select).error();
+  Result<bool> row = select->bind(1, run).step();
+  if (!row) return std::move(row).error();
+  return *row ? select->number(0) : std::int64_t{0};
+}
+
 MLFLOWHA_INLINE Result<void> Spool::settle(std::int64_t run, std::int64_t through,
                                            const std::vector<QuarantinedRow>& refused) {
   const std::lock_guard<std::mutex> lock(mutex_);
