@@ -1,7 +1,8 @@
 // What flush() and close() promise beside others that log.
 
-#include <atomic>
-#include <memory>
+#include <mlflowha/logging/impl/log_hub.hpp>
+
+#include <filesystem>
 #include <string>
 
 #include "support/catch.hpp"
@@ -11,6 +12,36 @@ using namespace mlflowha;
 using namespace mlflowha::testing;
 using namespace mlflowha_tests;
 using namespace std::chrono_literals;
+
+TEST_CASE("what close() leaves is fsynced, whoever else has the spool", "[logging][run_logger]") {
+  LoggerFixture f;
+  f.options.sync_interval = 1h;
+  const auto hub = mlflowha::detail::LogHub::open(f.client, f.options).value();
+  const auto syncs = [&] {  // of a copy, as a crash would leave it
+    const std::string copy = f.directory / "copy.spool";
+    for (const char* suffix : {"", "-wal"}) {
+      std::filesystem::copy_file(hub->spool().path() + suffix, copy + suffix,
+                                 std::filesystem::copy_options::overwrite_existing);
+    }
+    return ask_file(copy, "SELECT value FROM meta WHERE key = 'syncs'");
+  };
+  RunStart start;
+  start.experiment_id = "0";
+  start.request_tag = "1";
+  const auto stays = hub->add("local-1", start, "").value();
+  start.request_tag = "2";
+  const auto drained = hub->add("local-2", start, "").value();
+  start.request_tag = "3";
+  const auto left = hub->add("local-3", start, "").value();
+  REQUIRE(drained->put_metric("m", 1, 1, 1) == mlflowha::detail::RunBuffer::Put::taken_first);
+  REQUIRE(hub->flush(drained->run(), Deadline::after(f.cluster.clock->now(), 1min)).value().drained);
+  hub->remove(drained);
+  CHECK(syncs() == "0");  // the servers have it
+  REQUIRE(left->put_metric("m", 1, 1, 1) == mlflowha::detail::RunBuffer::Put::taken_first);
+  hub->remove(left);
+  CHECK(syncs() == "1");
+  hub->remove(stays);
+}
 
 TEST_CASE("a flush waits for what was logged before it, not for what comes after", "[logging][run_logger]") {
   LoggerFixture f(1);

@@ -133,6 +133,8 @@ MLFLOWHA_INLINE void LogHub::remove(const std::shared_ptr<RunBuffer>& buffer) {
     // Where the spool takes nothing just now, this goes in with what the others log: nobody will ask the buffer again.
     const std::lock_guard<std::mutex> writing(write_mutex_);
     buffer->collect(unwritten_);
+    // What no server has is its owner's last word, and the others may go on for hours.
+    if (spool_->has_rows(buffer->run()).value_or(true)) static_cast<void>(sync_if_due(true));
   }
   deliverer_.close_book(buffer->run());
   bool last = false;
