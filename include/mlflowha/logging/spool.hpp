@@ -18,6 +18,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,6 +27,7 @@ MLFLOWHA_BEGIN_NAMESPACE
 
 namespace detail {
 class Database;
+class Statement;
 struct SpoolStatements;
 }  // namespace detail
 
@@ -166,6 +168,10 @@ class MLFLOWHA_EXPORT Spool {
 
   [[nodiscard]] Result<std::vector<SpoolRun>> runs() const;
   [[nodiscard]] Result<SpoolRun> run(std::int64_t id) const;
+  [[nodiscard]] Result<std::optional<SpoolRun>> find_run(std::string_view local_id) const;
+  /// Those with something to deliver: no server's id yet, or rows; without the refused ones. Costs as much as there are
+  /// of them, not of runs.
+  [[nodiscard]] Result<std::vector<std::int64_t>> active_runs() const;
   /// The oldest `most` rows of a run, in order.
   [[nodiscard]] Result<std::vector<StoredRow>> head(std::int64_t run, std::size_t most) const;
   [[nodiscard]] Result<bool> has_rows(std::int64_t run) const;
@@ -198,7 +204,7 @@ class MLFLOWHA_EXPORT Spool {
   Result<std::string> make_files_directory();
   Result<void> remove_orphans();
   void remove_artifacts(const std::vector<std::string>& files);
-  [[nodiscard]] Result<std::vector<SpoolRun>> read_runs(std::int64_t id) const;
+  [[nodiscard]] static Result<bool> read_run(detail::Statement& select, SpoolRun& run);
 
   const SpoolOptions options_;
   const std::shared_ptr<Clock> clock_;
@@ -208,6 +214,8 @@ class MLFLOWHA_EXPORT Spool {
   std::unique_ptr<detail::Database> database_;
   std::unique_ptr<detail::SpoolStatements> statements_;
   SpoolStats stats_;
+  std::set<std::int64_t> unborn_;   // runs without a server's id
+  std::set<std::int64_t> refused_;  // runs that no server takes
   std::uint64_t held_ = 0;       // bytes of artifacts that were taken and are in no row yet
   std::uint64_t kept_ = 0;       // bytes of artifacts in the quarantine
   std::uint64_t next_file_ = 1;  // names of artifacts

@@ -163,3 +163,31 @@ TEST_CASE("a run that can't be delivered doesn't hold up a replay of the others"
   f.bring_up();
   CHECK(replay(f.cluster.client(), options).value().complete());
 }
+
+TEST_CASE("only runs with something to deliver are looked at", "[logging][spool]") {
+  TurnsFixture f;
+  SpoolOptions options;
+  options.directory = f.options.directory;
+  std::string path;
+  std::vector<std::int64_t> runs;
+  {
+    const auto spool = Spool::create(options, f.cluster.clock, *f.client.config().options().rng).value();
+    path = spool->path();
+    for (int i = 0; i < 5; ++i) {
+      const std::string name = std::to_string(i);
+      runs.push_back(spool->add_run("local-" + name, start_of(name), i == 4 ? "id-4" : "").value());
+    }
+    CHECK(spool->active_runs().value() == std::vector<std::int64_t>{runs[0], runs[1], runs[2], runs[3]});
+    REQUIRE(spool->append({{runs[1], RecordKind::values, 1, "x"}, {runs[2], RecordKind::values, 1, "x"}}));
+    REQUIRE(spool->append({{runs[4], RecordKind::values, 1, "x"}, {runs[4], RecordKind::values, 1, "x"}}));
+    for (const int i : {0, 1, 2}) REQUIRE(spool->set_run_server_id(runs[static_cast<std::size_t>(i)], "id"));
+    CHECK(spool->active_runs().value() == std::vector<std::int64_t>{runs[1], runs[2], runs[3], runs[4]});
+    REQUIRE(spool->refuse_run(runs[2], "no"));
+    REQUIRE(spool->refuse_run(runs[3], "no"));
+    CHECK(spool->active_runs().value() == std::vector<std::int64_t>{runs[1], runs[4]});
+    CHECK(spool->find_run("local-3").value()->refused == "no");
+    CHECK_FALSE(spool->find_run("local-9").value());
+  }
+  const auto spool = Spool::adopt(path, options, f.cluster.clock).value();
+  CHECK(spool->active_runs().value() == std::vector<std::int64_t>{runs[1], runs[4]});
+}

@@ -168,19 +168,17 @@ MLFLOWHA_INLINE Result<std::vector<Run>> Deliverer::find_by_tag(const std::strin
 MLFLOWHA_INLINE Result<void> Deliverer::name_parent(Spool& spool, std::vector<RunTag>& tags) {
   for (RunTag& tag : tags) {
     if (tag.key != "mlflow.parentRunId" || tag.value.rfind("local-", 0) != 0) continue;
-    Result<std::vector<SpoolRun>> runs = spool.runs();
-    if (!runs) return std::move(runs).error();
-    for (SpoolRun& parent : *runs) {
-      if (parent.local_id != tag.value) continue;
-      if (parent.server_id.empty() && parent.refused.empty()) {
-        Error error;
-        error.code = Errc::conflict;
-        error.message = fmt::format("its parent {} isn't on a server yet", parent.local_id);
-        return error;
-      }
-      if (!parent.server_id.empty()) tag.value = parent.server_id;
-      break;
+    Result<std::optional<SpoolRun>> found = spool.find_run(tag.value);
+    if (!found) return std::move(found).error();
+    if (!*found) continue;  // of another spool
+    const SpoolRun& parent = **found;
+    if (parent.server_id.empty() && parent.refused.empty()) {
+      Error error;
+      error.code = Errc::conflict;
+      error.message = fmt::format("its parent {} isn't on a server yet", parent.local_id);
+      return error;
     }
+    if (!parent.server_id.empty()) tag.value = parent.server_id;
   }
   return {};
 }

@@ -352,14 +352,14 @@ MLFLOWHA_INLINE LogHub::Delivered LogHub::deliver(Deadline deadline) {
   }
   Delivered result;
   std::optional<Error> failure;
-  Result<std::vector<SpoolRun>> runs = spool_->runs();
+  Result<std::vector<std::int64_t>> runs = spool_->active_runs();
   if (!runs) {
     failure = std::move(runs).error();
     result.next = turns_.put_off();
     result.outage = true;
   } else {
     std::vector<Turn> all;
-    for (const SpoolRun& run : *runs) all.push_back({0, run.id});
+    for (const std::int64_t run : *runs) all.push_back({0, run});
     std::vector<Turn> active = turns_.begin(all);
     // What comes in meanwhile waits for its linger, unless it is much.
     std::uint64_t budget = spool_->stats().entries;

@@ -83,6 +83,7 @@ MLFLOWHA_INLINE Result<std::int64_t> Spool::add_run(std::string_view local_id, c
     return std::move(done).error();
   }
   if (Result<void> done = transaction->commit(); !done) return std::move(done).error();
+  if (server_id.empty()) unborn_.insert(id);
   return id;
 }
 
@@ -140,44 +141,81 @@ MLFLOWHA_INLINE Result<void> Spool::sync_log() {
   return done ? back : done;
 }
 
-MLFLOWHA_INLINE Result<std::vector<SpoolRun>> Spool::read_runs(std::int64_t id) const {
-  auto select = database_->prepare(
-      "SELECT id, local_id, server_id, attempted, refused, start FROM runs WHERE ?1 = 0 OR id = ?1 ORDER BY id");
-  if (!select) return std::move(select).error();
-  select->bind(1, id);
-  std::vector<SpoolRun> runs;
-  for (;;) {
-    Result<bool> row = select->step();
-    if (!row) return std::move(row).error();
-    if (!*row) return runs;
-    SpoolRun& run = runs.emplace_back();
-    run.id = select->number(0);
-    run.local_id = select->bytes(1);
-    run.server_id = select->bytes(2);
-    run.attempted = select->number(3) != 0;
-    run.refused = select->bytes(4);
-    Result<Record> start = decode_record(select->bytes(5));
-    if (start && std::holds_alternative<RunStart>(*start)) {
-      run.start = std::get<RunStart>(std::move(*start));
-    } else if (run.refused.empty()) {
-      run.refused = start ? "its start is a record of another kind" : start.error().message;
-    }
+/// The next row of a query for a run's columns; false when there is none.
+MLFLOWHA_INLINE Result<bool> Spool::read_run(detail::Statement& select, SpoolRun& run) {
+  Result<bool> row = select.step();
+  if (!row || !*row) return row;
+  run.id = select.number(0);
+  run.local_id = select.bytes(1);
+  run.server_id = select.bytes(2);
+  run.attempted = select.number(3) != 0;
+  run.refused = select.bytes(4);
+  Result<Record> start = decode_record(select.bytes(5));
+  if (start && std::holds_alternative<RunStart>(*start)) {
+    run.start = std::get<RunStart>(std::move(*start));
+  } else if (run.refused.empty()) {
+    run.refused = start ? "its start is a record of another kind" : start.error().message;
   }
+  return true;
 }
 
 MLFLOWHA_INLINE Result<std::vector<SpoolRun>> Spool::runs() const {
   const std::lock_guard<std::mutex> lock(mutex_);
   if (!database_) return detail::closed_spool(path_);
-  return read_runs(0);
+  auto select =
+      database_->prepare("SELECT id, local_id, server_id, attempted, refused, start FROM runs ORDER BY id");
+  if (!select) return std::move(select).error();
+  std::vector<SpoolRun> runs;
+  for (;;) {
+    SpoolRun run;
+    Result<bool> there = read_run(*select, run);
+    if (!there) return std::move(there).error();
+    if (!*there) return runs;
+    runs.push_back(std::move(run));
+  }
 }
 
 MLFLOWHA_INLINE Result<SpoolRun> Spool::run(std::int64_t id) const {
   const std::lock_guard<std::mutex> lock(mutex_);
   if (!database_) return detail::closed_spool(path_);
-  Result<std::vector<SpoolRun>> found = read_runs(id);
-  if (!found) return std::move(found).error();
-  if (id == 0 || found->empty()) return detail::lost_run(id);
-  return std::move(found->front());
+  SpoolRun run;
+  statements_->run.bind(1, id);
+  Result<bool> there = read_run(statements_->run, run);
+  statements_->run.reset();
+  if (!there) return std::move(there).error();
+  if (!*there) return detail::lost_run(id);
+  return run;
+}
+
+MLFLOWHA_INLINE Result<std::optional<SpoolRun>> Spool::find_run(std::string_view local_id) const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (!database_) return detail::closed_spool(path_);
+  auto select =
+      database_->prepare("SELECT id, local_id, server_id, attempted, refused, start FROM runs WHERE local_id = ?");
+  if (!select) return std::move(select).error();
+  SpoolRun run;
+  select->bind(1, local_id);
+  Result<bool> there = read_run(*select, run);
+  if (!there) return std::move(there).error();
+  if (!*there) return std::optional<SpoolRun>();
+  return std::optional<SpoolRun>(std::move(run));
+}
+
+MLFLOWHA_INLINE Result<std::vector<std::int64_t>> Spool::active_runs() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (!database_) return detail::closed_spool(path_);
+  std::set<std::int64_t> active = unborn_;
+  detail::Statement& next = statements_->next_run;
+  for (std::int64_t last = 0;;) {
+    Result<bool> there = next.bind(1, last).step();
+    if (there && *there) last = next.number(0);
+    next.reset();
+    if (!there) return std::move(there).error();
+    if (!*there) break;
+    active.insert(last);
+  }
+  for (const std::int64_t run : refused_) active.erase(run);
+  return std::vector<std::int64_t>(active.begin(), active.end());
 }
 
 MLFLOWHA_INLINE Result<std::vector<StoredRow>> Spool::head(std::int64_t run, std::size_t most) const {
@@ -315,7 +353,9 @@ MLFLOWHA_INLINE Result<void> Spool::set_run_server_id(std::int64_t id, std::stri
   if (!database_) return detail::closed_spool(path_);
   auto update = database_->prepare("UPDATE runs SET server_id = ? WHERE id = ?");
   if (!update) return std::move(update).error();
-  return update->bind(1, server_id).bind(2, id).run();
+  Result<void> done = update->bind(1, server_id).bind(2, id).run();
+  if (done && !server_id.empty()) unborn_.erase(id);
+  return done;
 }
 
 MLFLOWHA_INLINE Result<void> Spool::refuse_run(std::int64_t id, std::string_view reason) {
@@ -325,6 +365,7 @@ MLFLOWHA_INLINE Result<void> Spool::refuse_run(std::int64_t id, std::string_view
   if (!update) return std::move(update).error();
   Result<void> done = update->bind(1, reason.empty() ? std::string_view("refused") : reason).bind(2, id).run();
   if (done) stats_.refused_runs += 1;
+  if (done) refused_.insert(id);
   return done;
 }
 

@@ -328,6 +328,8 @@ MLFLOWHA_INLINE Result<void> Spool::open_database(bool existing) {
       {statements_->head,
        "SELECT seq, kind, entries, created_ms, data FROM records WHERE run = ? ORDER BY seq LIMIT ?"},
       {statements_->any, "SELECT 1 FROM records WHERE run = ? LIMIT 1"},
+      {statements_->run, "SELECT id, local_id, server_id, attempted, refused, start FROM runs WHERE id = ?"},
+      {statements_->next_run, "SELECT run FROM records WHERE run > ? ORDER BY run LIMIT 1"},
       {statements_->settle, "DELETE FROM records WHERE run = ? AND seq <= ?"},
       {statements_->settled_sums,
        "SELECT kind, entries, length(data), CASE kind WHEN 3 THEN data END FROM records WHERE run = ? AND seq <= ?"},
@@ -354,6 +356,15 @@ MLFLOWHA_INLINE Result<void> Spool::load_stats() {
   stats_.bytes = static_cast<std::uint64_t>(sums->number(2));
   stats_.quarantined = static_cast<std::uint64_t>(sums->number(3));
   stats_.refused_runs = static_cast<std::uint64_t>(sums->number(4));
+  auto runs = database_->prepare("SELECT id, server_id = '', refused != '' FROM runs");
+  if (!runs) return std::move(runs).error();
+  for (;;) {
+    Result<bool> there = runs->step();
+    if (!there) return std::move(there).error();
+    if (!*there) break;
+    if (runs->number(1) != 0) unborn_.insert(runs->number(0));
+    if (runs->number(2) != 0) refused_.insert(runs->number(0));
+  }
   if (stats_.rows > 0) stats_.oldest = WallTime(std::chrono::milliseconds(sums->number(5)));
   auto files = database_->prepare(
       "SELECT data, 0 FROM records WHERE kind = 3 UNION ALL SELECT data, 1 FROM quarantine WHERE kind = 3");

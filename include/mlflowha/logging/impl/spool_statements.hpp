@@ -12,6 +12,8 @@ struct SpoolStatements {
   Statement append;
   Statement head;
   Statement any;
+  Statement run;
+  Statement next_run;
   Statement settle;
   Statement settled_sums;
   Statement park;
