@@ -58,7 +58,7 @@ enum class Errc : std::int32_t {
 
   // 9xx: this process
   internal = 900,          ///< a broken invariant of this library: please report it
-  out_of_resources = 901,  ///< the system gives this process no more threads
+  out_of_resources = 901,  ///< the system gives this process no more threads or files
 };
 
 /// The small closed set to branch on.

@@ -18,7 +18,7 @@ MLFLOWHA_BEGIN_NAMESPACE
 
 struct ReplayProgress {
   std::uint64_t delivered = 0;  ///< entries, so far
-  std::uint64_t total = 0;      ///< entries that were there at the start
+  std::uint64_t total = 0;      ///< entries that were there, in the spools that were opened so far
   double per_second = 0;
   std::optional<Duration> eta;  ///< at the rate so far; nothing before there is one
 };

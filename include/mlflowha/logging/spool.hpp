@@ -216,10 +216,10 @@ class MLFLOWHA_EXPORT Spool {
   SpoolStats stats_;
   std::set<std::int64_t> unborn_;   // runs without a server's id
   std::set<std::int64_t> refused_;  // runs that no server takes
-  std::uint64_t held_ = 0;       // bytes of artifacts that were taken and are in no row yet
-  std::uint64_t kept_ = 0;       // bytes of artifacts in the quarantine
-  std::uint64_t next_file_ = 1;  // names of artifacts
-  std::string memory_files_{};   // of Durability::none: a temporary directory, once there is an artifact
+  std::uint64_t held_ = 0;          // bytes of artifacts that were taken and are in no row yet
+  std::uint64_t kept_ = 0;          // bytes of artifacts in the quarantine
+  std::uint64_t next_file_ = 1;     // names of artifacts
+  std::string memory_files_{};      // of Durability::none: a temporary directory, once there is an artifact
 };
 
 MLFLOWHA_END_NAMESPACE

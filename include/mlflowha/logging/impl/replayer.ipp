@@ -6,6 +6,7 @@
 #include <mlflowha/logging/replayer.hpp>
 
 #include <fmt/format.h>
+#include <sys/resource.h>
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
@@ -74,9 +75,14 @@ class Replay {
   Result<ReplayReport> run() {
     Result<std::vector<SpoolFile>> files = Spool::list(options_.directory);
     if (!files) return std::move(files).error();
-    for (const SpoolFile& file : *files) open(file);
+    files_ = std::move(*files);
+    most_open_ = descriptors() / 8;
     if (!options_.dry_run) deliver();
-    for (Item& item : items_) close(item);
+    for (std::size_t item = 0; item < items_.size(); ++item) close(item);
+    while (next_file_ < files_.size()) {  // what wasn't come to
+      open(files_[next_file_++]);
+      if (!items_.empty()) close(items_.size() - 1);
+    }
     for (const ReplayedSpool& spool : report_.spools) {
       report_.delivered += spool.delivered;
       report_.waiting += spool.waiting;
@@ -96,6 +102,32 @@ class Replay {
 
   ReplayedSpool& entry(std::size_t item) { return report_.spools[items_[item].entry]; }
 
+  /// How many files this process may have open, as far as that is of interest.
+  static std::size_t descriptors() noexcept {
+    struct ::rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return 256;
+    return std::clamp<std::size_t>(limit.rlim_cur, 8, 1024);
+  }
+
+  /// A spool has three descriptors, and servers need some, too: not all are open at once. More than the usual number
+  /// only when those can't be delivered just now.
+  void open_more(bool beyond) {
+    const std::size_t most = beyond ? most_open_ : std::min<std::size_t>(most_open_, 32);
+    std::size_t opened = 0;
+    while (next_file_ < files_.size() && (open_ < most) && opened < 32) {
+      const std::size_t before = report_.spools.size();
+      open(files_[next_file_]);
+      if (report_.spools.size() > before && open_ > 0 && report_.spools.back().error &&
+          report_.spools.back().error->code == Errc::out_of_resources) {
+        report_.spools.pop_back();  // in its turn
+        most_open_ = open_;
+        return;
+      }
+      ++next_file_;
+      ++opened;
+    }
+  }
+
   void open(const SpoolFile& file) {
     ReplayedSpool& entry = report_.spools.emplace_back();
     entry.path = file.path;
@@ -109,11 +141,13 @@ class Replay {
         return;
       }
       entry.state = code == Errc::conflict ? ReplayedSpool::State::in_use : ReplayedSpool::State::damaged;
+      if (code == Errc::out_of_resources) entry.state = ReplayedSpool::State::partial;
       if (code != Errc::conflict) entry.error = std::move(spool).error();
       return;
     }
     const std::size_t item = items_.size();
     items_.push_back({std::move(*spool), report_.spools.size() - 1});
+    ++open_;
     Result<std::vector<SpoolRun>> runs = items_.back().spool->runs();
     if (!runs) {
       entry.error = std::move(runs).error();
@@ -130,7 +164,13 @@ class Replay {
     began_ = moved_ = clock_->now();
     const Deadline deadline = Deadline::after(began_, options_.timeout);
     const auto is_over = [&] { return deadline.passed(clock_->now()) || options_.cancel.stop_requested(); };
-    while (!jobs_.empty()) {
+    for (bool beyond = false;;) {
+      open_more(std::exchange(beyond, false));
+      for (std::size_t item = 0; item < items_.size(); ++item) {
+        const auto job = jobs_.lower_bound({item, 0});
+        if (job == jobs_.end() || job->first.spool != item) close(item);
+      }
+      if (jobs_.empty() && next_file_ == files_.size()) break;
       if (is_over()) return;
       std::vector<Turn> all;
       for (const auto& [turn, job] : jobs_) all.push_back(turn);
@@ -152,7 +192,9 @@ class Replay {
         moved = moved || outcome == Outcome::moved || outcome == Outcome::done;
       }
       const std::optional<TimePoint> next = turns_.next();
-      if (moved) continue;
+      if (moved || jobs_.empty()) continue;
+      beyond = !turns_.in_outage() && open_ < most_open_ && next_file_ < files_.size();
+      if (beyond) continue;
       const TimePoint now = clock_->now();
       if (options_.cancel.stop_requested() || now - moved_ >= options_.patience) return;
       const TimePoint until = next.value_or(now + std::chrono::milliseconds(250));
@@ -210,7 +252,9 @@ class Replay {
     options_.observer->on_progress(progress);
   }
 
-  void close(Item& item) {
+  void close(std::size_t number) {
+    Item& item = items_[number];
+    if (!item.spool) return;
     ReplayedSpool& entry = report_.spools[item.entry];
     const SpoolStats stats = item.spool->stats();
     entry.waiting = stats.entries;
@@ -229,12 +273,14 @@ class Replay {
         entry.refused.push_back({names[row.run], words_of(row), std::move(row.reason)});
       }
     }
+    const std::unique_ptr<Spool> spool = std::move(item.spool);
+    --open_;
     if (options_.dry_run) return;
-    Result<bool> removed = item.spool->remove_if_drained();
+    Result<bool> removed = spool->remove_if_drained();
     entry.state = removed && *removed ? ReplayedSpool::State::delivered : ReplayedSpool::State::partial;
     if (entry.error && entry.error->code == Errc::storage_corrupt) entry.state = ReplayedSpool::State::damaged;
     if (!removed) entry.error = std::move(removed).error();
-    item.spool->close();
+    spool->close();
   }
 
   const ReplayOptions& options_;
@@ -243,7 +289,11 @@ class Replay {
   Turns turns_;
   const Duration call_timeout_;
   ReplayReport report_;
-  std::vector<Item> items_;
+  std::vector<SpoolFile> files_;
+  std::size_t next_file_ = 0;  // the first that wasn't opened
+  std::size_t most_open_ = 32;
+  std::size_t open_ = 0;
+  std::vector<Item> items_;  // without a spool: closed
   std::map<Turn, Job> jobs_;
   std::uint64_t total_ = 0;
   std::uint64_t delivered_ = 0;

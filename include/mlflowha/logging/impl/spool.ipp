@@ -162,8 +162,7 @@ MLFLOWHA_INLINE Result<bool> Spool::read_run(detail::Statement& select, SpoolRun
 MLFLOWHA_INLINE Result<std::vector<SpoolRun>> Spool::runs() const {
   const std::lock_guard<std::mutex> lock(mutex_);
   if (!database_) return detail::closed_spool(path_);
-  auto select =
-      database_->prepare("SELECT id, local_id, server_id, attempted, refused, start FROM runs ORDER BY id");
+  auto select = database_->prepare("SELECT id, local_id, server_id, attempted, refused, start FROM runs ORDER BY id");
   if (!select) return std::move(select).error();
   std::vector<SpoolRun> runs;
   for (;;) {

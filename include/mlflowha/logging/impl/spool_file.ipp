@@ -50,6 +50,7 @@ inline constexpr std::int64_t spool_version = std::int64_t{sizeof spool_schema /
 MLFLOWHA_INLINE Error file_error(const std::string& path, const char* what, int system) {
   Error error;
   error.code = system == ENOSPC || system == EDQUOT || system == EFBIG ? Errc::storage_full : Errc::storage_failed;
+  if (system == EMFILE || system == ENFILE) error.code = Errc::out_of_resources;
   error.message = fmt::format("{}: {}: {}", path, what, std::system_category().message(system));
   return error;
 }

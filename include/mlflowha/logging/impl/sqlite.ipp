@@ -35,6 +35,7 @@ MLFLOWHA_INLINE Error sqlite_error(sqlite3* database, int code) {
   if (primary == SQLITE_IOERR && (system == ENOSPC || system == EDQUOT || system == EFBIG)) {
     error.code = Errc::storage_full;
   }
+  if (system == EMFILE || system == ENFILE) error.code = Errc::out_of_resources;
   if (primary == SQLITE_CORRUPT || primary == SQLITE_NOTADB) error.code = Errc::storage_corrupt;
   const char* file = database != nullptr ? sqlite3_db_filename(database, "main") : nullptr;
   error.message = fmt::format("{}: {} (SQLite {}{})", file != nullptr && *file != '\0' ? file : "spool",
