@@ -130,7 +130,13 @@ int run_replay(const ReplayArguments& arguments) {
     std::fprintf(stderr, "mlflowha: the report can't be written to standard output\n");
     return exit_failed;
   }
-  if (arguments.dry_run || report->complete()) return 0;
+  if (arguments.dry_run) {
+    for (const mlflowha::ReplayedSpool& spool : report->spools) {
+      if (spool.state == mlflowha::ReplayedSpool::State::damaged) return exit_partial;
+    }
+    return 0;
+  }
+  if (report->complete()) return 0;
   return report->unreachable && report->delivered == 0 ? exit_unreachable : exit_partial;
 }
 

@@ -87,6 +87,9 @@ class Replay(unittest.TestCase):
     def test_a_damaged_spool_is_named(self) -> None:
         (self.folder / "x.spool").write_bytes(b"x" * 5000)
         (self.folder / "x.lock").touch()
+        look = self.run_program("mlflowha", "replay", ".", "--dry-run")
+        self.assertEqual(look.returncode, 3, look.stdout)
+        self.assertTrue((self.folder / "x.spool").exists())
         done = self.run_program("mlflowha", "replay", ".")
         self.assertEqual(done.returncode, 3, done.stdout)
         self.assertIn(".corrupt", done.stdout)

@@ -35,7 +35,8 @@ class MLFLOWHA_EXPORT ReplayObserver {
 
 struct ReplayOptions {
   std::string directory;
-  bool dry_run = false;  ///< only say what is there; takes each spool's lock for a moment, asks no server
+  bool dry_run =
+      false;  ///< only say what is there; changes no file, holds each spool's lock for a moment, asks no server
   /// Ends after that long without a single delivery. Nothing that waits is touched by giving up.
   Duration patience = std::chrono::minutes(2);
   Duration timeout = Duration::max();  ///< of all of it

@@ -131,6 +131,10 @@ class MLFLOWHA_EXPORT Spool {
   /// it is gone, Errc::storage_corrupt when it is damaged: then it has been renamed to `path`.corrupt, which is said.
   [[nodiscard]] static Result<std::unique_ptr<Spool>> adopt(const std::string& path, const SpoolOptions& options,
                                                             std::shared_ptr<Clock> clock);
+  /// For a look: the file stays as it is, with all that is beside it. Errors as of adopt(), without the renaming;
+  /// Errc::not_found also for a file that its process died over before anything was in it.
+  [[nodiscard]] static Result<std::unique_ptr<Spool>> look(const std::string& path, const SpoolOptions& options,
+                                                           std::shared_ptr<Clock> clock);
   /// The spool files in a directory, by name. An empty list when there is no such directory.
   [[nodiscard]] static Result<std::vector<SpoolFile>> list(const std::string& directory);
 
@@ -210,6 +214,8 @@ class MLFLOWHA_EXPORT Spool {
   const std::shared_ptr<Clock> clock_;
   std::string path_;
   int lock_ = -1;
+  bool looking_ = false;
+  bool log_is_ours_ = false;  // of a look: SQLite has made a log where there was none
   mutable std::mutex mutex_;  // guards what follows
   std::unique_ptr<detail::Database> database_;
   std::unique_ptr<detail::SpoolStatements> statements_;

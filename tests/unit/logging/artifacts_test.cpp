@@ -275,6 +275,10 @@ TEST_CASE("files that no row knows are cleaned up by who adopts the spool", "[lo
   write(folder + "/77", "taken, and then the process died");
   write(folder + "/78.123-4.part", "half of it");
   CHECK(replay_all(f, true).spools.at(0).artifacts == 1);
+  CHECK(kept_in(f.options.directory).size() == 3);  // a dry run changes nothing
+  SpoolOptions options;
+  options.directory = f.options.directory;
+  REQUIRE(Spool::adopt(Spool::list(options.directory).value().at(0).path, options, f.cluster.clock));
   CHECK(kept_in(f.options.directory) == kept);
   f.bring_up();
   CHECK(replay_all(f).complete());

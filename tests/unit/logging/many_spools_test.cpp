@@ -7,6 +7,7 @@
 #include <fstream>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "support/catch.hpp"
 #include "unit/logging/fixture.hpp"
@@ -61,6 +62,7 @@ struct ManySpools : LoggerFixture {
     std::map<std::string, std::string> all;
     for (const auto& entry : fs::recursive_directory_iterator(options.directory)) {
       std::ifstream file(entry.path(), std::ios::binary);
+      if (entry.is_directory()) continue;
       all[entry.path().string()] = std::string(std::istreambuf_iterator<char>(file), {});
     }
     return all;
@@ -100,4 +102,37 @@ TEST_CASE("a spool that can't be opened for want of files is left for later", "[
     }
   }
   CHECK(replay(f.cluster.client(), f.replaying).value().complete());
+}
+
+TEST_CASE("a dry run leaves every file as it is", "[logging][replay]") {
+  ManySpools f;
+  f.leave(3);
+  std::string path;
+  {  // as a killed process leaves it: with a log, and with an artifact that no row knows
+    RunLogger logger = f.start();
+    REQUIRE(logger.log_metric("m", 1));
+    REQUIRE(logger.commit());
+    const std::vector<SpoolFile> files = Spool::list(f.options.directory).value();
+    for (const SpoolFile& file : files) {
+      if (file.in_use) path = file.path;
+    }
+    const std::string copy = f.options.directory + "/killed.spool";
+    fs::copy_file(path, copy);
+    fs::copy_file(path + "-wal", copy + "-wal");
+    fs::create_directory(f.options.directory + "/killed.files");
+    std::ofstream(f.options.directory + "/killed.files/7") << "orphan";
+  }
+  std::ofstream(f.options.directory + "/rubbish.spool") << std::string(5000, 'x');
+  std::ofstream(f.options.directory + "/empty.spool");
+  const auto before = f.listing();
+  f.replaying.dry_run = true;
+  const ReplayReport report = replay(f.client, f.replaying).value();
+  CHECK((f.listing() == before));
+  int damaged = 0;
+  for (const ReplayedSpool& spool : report.spools) damaged += spool.state == ReplayedSpool::State::damaged ? 1 : 0;
+  CHECK(damaged == 1);
+  CHECK(report.spools.size() == 6);  // there is nothing in the empty one
+  CHECK(report.waiting == 8);
+  f.replaying.dry_run = false;
+  CHECK(replay(f.cluster.client(), f.replaying).value().waiting == 0);
 }

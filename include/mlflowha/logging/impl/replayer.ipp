@@ -133,7 +133,8 @@ class Replay {
     entry.path = file.path;
     SpoolOptions options;
     options.directory = options_.directory;
-    Result<std::unique_ptr<Spool>> spool = Spool::adopt(file.path, options, clock_);
+    Result<std::unique_ptr<Spool>> spool =
+        options_.dry_run ? Spool::look(file.path, options, clock_) : Spool::adopt(file.path, options, clock_);
     if (!spool) {
       const Errc code = spool.error().code;
       if (code == Errc::not_found) {  // drained by its owner since the directory was read

@@ -153,6 +153,9 @@ MLFLOWHA_INLINE void Spool::close() noexcept {
     // Its log goes now, and with it what says that the file without one isn't all.
     if (database_) static_cast<void>(database_->execute("UPDATE meta SET value = 1 WHERE key = 'begun' AND value = 0"));
     database_.reset();
+    if (struct ::stat log{}; log_is_ours_ && ::stat((path_ + "-wal").c_str(), &log) == 0 && log.st_size == 0) {
+      ::unlink((path_ + "-wal").c_str());
+    }
     held = std::exchange(lock_, -1);
     // What was in memory is gone, and with it all that knew of these.
     if (!memory_files_.empty()) detail::remove_files(memory_files_);
@@ -232,6 +235,29 @@ MLFLOWHA_INLINE Result<std::unique_ptr<Spool>> Spool::adopt(const std::string& p
   return error;
 }
 
+MLFLOWHA_INLINE Result<std::unique_ptr<Spool>> Spool::look(const std::string& path, const SpoolOptions& options,
+                                                           std::shared_ptr<Clock> clock) {
+  std::unique_ptr<Spool> spool(new Spool(options, std::move(clock)));
+  spool->looking_ = true;
+  const std::string lock = detail::stem_of(path) + ".lock";
+  if (::access(lock.c_str(), F_OK) == 0) {
+    Result<int> locked = detail::lock_file(lock);
+    if (!locked) return std::move(locked).error();
+    spool->lock_ = *locked;
+  }
+  spool->path_ = path;
+  struct ::stat there{};
+  if (::stat(path.c_str(), &there) != 0 && errno == ENOENT) {
+    Error error;
+    error.code = Errc::not_found;
+    error.message = fmt::format("{}: is gone", path);
+    return error;
+  }
+  spool->log_is_ours_ = ::access((path + "-wal").c_str(), F_OK) != 0;
+  if (Result<void> opened = spool->open_database(true); !opened) return std::move(opened).error();
+  return spool;
+}
+
 MLFLOWHA_INLINE Result<std::vector<SpoolFile>> Spool::list(const std::string& directory) {
   std::vector<SpoolFile> files;
   DIR* listing = ::opendir(directory.c_str());
@@ -260,6 +286,7 @@ MLFLOWHA_INLINE Result<void> Spool::open_database(bool existing) {
   auto database = detail::Database::open(path_);
   if (!database) return std::move(database).error();
   database_ = std::move(*database);
+  if (looking_) database_->keep_log();
   const auto corrupt = [&](std::string why) {
     Error error;
     error.code = Errc::storage_corrupt;
@@ -270,6 +297,7 @@ MLFLOWHA_INLINE Result<void> Spool::open_database(bool existing) {
   const bool each = options_.durability == Durability::each;
   for (const char* sql : {"PRAGMA locking_mode=EXCLUSIVE", "PRAGMA page_size=8192", "PRAGMA journal_mode=WAL",
                           each ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL", "PRAGMA temp_store=MEMORY"}) {
+    if (looking_ && std::string_view(sql) == "PRAGMA journal_mode=WAL") continue;  // may write
     if (Result<void> done = database_->execute(sql); !done) return done;
   }
   if (existing) {
@@ -294,6 +322,15 @@ MLFLOWHA_INLINE Result<void> Spool::open_database(bool existing) {
     error.code = Errc::storage_failed;
     error.message = fmt::format("{}: made by a newer mlflowha (spool version {}; this one knows {})", path_, *version,
                                 detail::spool_version);
+    return error;
+  }
+  if (at < detail::spool_version && looking_) {
+    Error error;
+    error.code = at == 0 ? Errc::not_found : Errc::storage_failed;
+    error.message = at == 0
+                        ? fmt::format("{}: nothing was put into it", path_)
+                        : fmt::format("{}: made by an older mlflowha (spool version {}); a replay brings it up to {}",
+                                      path_, at, detail::spool_version);
     return error;
   }
   if (at < detail::spool_version) {

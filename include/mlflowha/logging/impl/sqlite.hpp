@@ -59,6 +59,8 @@ class MLFLOWHA_EXPORT Database {
   [[nodiscard]] std::int64_t last_insert_id() const noexcept;
   /// Rows that the last INSERT, UPDATE or DELETE has touched.
   [[nodiscard]] std::uint64_t changes() const noexcept;
+  /// Closing it leaves its log as it is, instead of writing it into the file.
+  void keep_log() noexcept;
   /// Closes all, as the destructor does, and says whether it worked.
   [[nodiscard]] bool close() noexcept;
 

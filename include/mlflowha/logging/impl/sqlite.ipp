@@ -114,6 +114,9 @@ MLFLOWHA_INLINE Result<std::unique_ptr<Database>> Database::open(const std::stri
   }
   return database;
 }
+MLFLOWHA_INLINE void Database::keep_log() noexcept {
+  sqlite3_db_config(database_, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, static_cast<int*>(nullptr));
+}
 MLFLOWHA_INLINE Database::~Database() { static_cast<void>(close()); }
 MLFLOWHA_INLINE bool Database::close() noexcept {
   return sqlite3_close_v2(std::exchange(database_, nullptr)) == SQLITE_OK;
