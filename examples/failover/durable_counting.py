@@ -76,11 +76,12 @@ def count(query: Query, experiment: str, told: dict[str, Told], rows_are_in_orde
             invented += 1
         else:
             points[name].append(int(step))
-    params = Counter(
-        name
-        for name, key, value in query(f"SELECT r.name, x.key, x.value FROM params x {of_experiment}")
-        if value == f"{name}-{key.removeprefix('param')}"
-    )
+    params: Counter[str] = Counter()
+    for name, key, value in query(f"SELECT r.name, x.key, x.value FROM params x {of_experiment}"):
+        if name in told and value == f"{name}-{key.removeprefix('param')}":
+            params[name] += 1
+        else:
+            invented += 1
     notes = {
         name: int(value)
         for name, value in query(f"SELECT r.name, x.value FROM tags x {of_experiment} AND x.key = '{NOTE}'")

@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "examples" / "failover"))
 import counting  # noqa: E402
 import demo  # noqa: E402
+import durable_counting  # noqa: E402
 import faults  # noqa: E402
 import schedule as schedules  # noqa: E402
 import screen  # noqa: E402
@@ -106,6 +107,95 @@ class Counting(unittest.TestCase):
         self.assertEqual(self.count().runs_stored, 4)
         self.database.execute("UPDATE runs SET lifecycle_stage = 'deleted' WHERE run_uuid = 'twin'")
         self.assertEqual((self.count().runs_stored, self.count().runs_deleted), (3, 1))
+
+
+class DurableCounting(unittest.TestCase):
+    """Two runs: "a" was ended, "b" was killed within its second burst of ten points."""
+
+    def setUp(self) -> None:
+        self.database = sqlite3.connect(":memory:")
+        self.addCleanup(self.database.close)
+        self.database.executescript(SCHEMA + "ALTER TABLE runs ADD COLUMN name TEXT;")
+        self.told = {name: durable_counting.Told(number) for number, name in enumerate("ab", 1)}
+        for name, run in self.told.items():
+            run.started, run.params = True, 2
+            run.trying(20, 2)
+            run.logged(20 if name == "a" else 10, 2 if name == "a" else 1)
+            run.ended = name == "a"
+            self.insert("runs", f"id-{name}", 1, "FINISHED" if run.ended else "RUNNING", "active", name)
+            for step in range(15):  # of "b" more than was acknowledged
+                self.point(name, step)
+            for number in range(2):
+                self.insert("params", f"id-{name}", f"param{number}", f"{name}-{number}")
+            self.insert("tags", f"id-{name}", durable_counting.NOTE, str(run.note))
+        for step in range(15, 20):
+            self.point("a", step)
+        self.insert("runs", "elsewhere", 2, "RUNNING", "active", "elsewhere")
+
+    def insert(self, table: str, *values: object) -> None:
+        self.database.execute(f"INSERT INTO {table} VALUES ({','.join('?' * len(values))})", values)
+
+    def point(self, name: str, step: int, at: int = 1000) -> None:
+        value = durable_counting.point_value(self.told[name].number, step)
+        self.insert("metrics", f"id-{name}", durable_counting.METRIC, value, at, step)
+
+    def count(self) -> durable_counting.Counts:
+        def query(sql: str) -> list[list[str]]:
+            return [[str(value) for value in row] for row in self.database.execute(sql)]
+
+        return durable_counting.count(query, "sweep", self.told, True)
+
+    def changed(self, sql: str) -> dict[str, int]:
+        """What a change of the database does to the figures."""
+        before = self.count()
+        self.database.execute("SAVEPOINT well")
+        self.database.execute(sql)
+        after = self.count()
+        self.database.execute("ROLLBACK TO well")
+        pairs = ((key, getattr(before, key), getattr(after, key)) for key in before.__dataclass_fields__)
+        return {key: new - old for key, old, new in pairs if new != old}
+
+    def test_all_is_well(self) -> None:
+        counts = self.count()
+        self.assertEqual((counts.acknowledged, counts.stored), (24 + 13, 24 + 18))
+        self.assertEqual((counts.lost, counts.duplicated, counts.invented, counts.out_of_order), (0, 0, 0, 0))
+        self.assertEqual((counts.runs_asked, counts.runs_stored), (2, 2))
+
+    def test_what_is_missing_is_lost_if_it_was_acknowledged(self) -> None:
+        for sql in (
+            "DELETE FROM metrics WHERE run_uuid = 'id-b' AND step = 9",
+            "DELETE FROM params WHERE run_uuid = 'id-b' AND key = 'param0'",
+            "DELETE FROM tags WHERE run_uuid = 'id-b'",
+            "UPDATE runs SET status = 'RUNNING' WHERE name = 'a'",
+        ):
+            self.assertEqual(self.changed(sql), {"stored": -1, "lost": 1}, sql)
+        self.assertEqual(self.changed("DELETE FROM metrics WHERE run_uuid = 'id-b' AND step = 10"), {"stored": -1})
+        gone = self.changed("UPDATE runs SET lifecycle_stage = 'deleted' WHERE name = 'b'")
+        self.assertEqual(gone, {"stored": -18, "lost": 14, "runs_stored": -1})
+
+    def test_what_nobody_logged_is_invented(self) -> None:
+        for sql in (
+            "INSERT INTO metrics SELECT 'id-b', 'another', value, 1, step FROM metrics WHERE run_uuid = 'id-b' AND step = 0",
+            "INSERT INTO metrics VALUES ('id-b', 'loss', 20000020, 1, 20)",
+            "INSERT INTO params VALUES ('id-b', 'param2', 'a-2')",
+            "UPDATE tags SET value = '3' WHERE run_uuid = 'id-b'",
+        ):
+            self.assertEqual(self.changed(sql), {"invented": 1}, sql)
+        self.assertEqual(self.changed("UPDATE metrics SET value = 1 WHERE run_uuid = 'id-b' AND step = 3"),
+                         {"stored": -1, "lost": 1, "invented": 1})  # fmt: skip
+        run = "INSERT INTO runs VALUES ('x', 1, 'RUNNING', 'active', 'x')"
+        self.assertEqual(self.changed(run), {"invented": 1, "runs_stored": 1})
+
+    def test_what_is_there_twice_is_a_duplicate(self) -> None:
+        again = "INSERT INTO metrics SELECT run_uuid, key, value, 2, step FROM metrics WHERE run_uuid = 'id-a' AND step = 19"
+        self.assertEqual(self.changed(again), {"duplicated": 1})
+        twin = "INSERT INTO runs VALUES ('twin', 1, 'RUNNING', 'active', 'b')"
+        self.assertEqual(self.changed(twin), {"duplicated": 1, "runs_stored": 1})
+
+    def test_older_after_newer_is_out_of_order(self) -> None:
+        self.assertEqual(self.changed("UPDATE tags SET value = '1' WHERE run_uuid = 'id-a'"), {"out_of_order": 1})
+        swapped = "UPDATE metrics SET rowid = 1000 WHERE run_uuid = 'id-a' AND step = 4"
+        self.assertEqual(self.changed(swapped), {"out_of_order": 1})
 
 
 class Plan(unittest.TestCase):
