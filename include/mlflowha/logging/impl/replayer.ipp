@@ -174,6 +174,7 @@ class Replay {
       if (jobs_.empty() && next_file_ == files_.size()) break;
       if (is_over()) return;
       std::vector<Turn> all;
+      all.reserve(jobs_.size());
       for (const auto& [turn, job] : jobs_) all.push_back(turn);
       bool moved = false;
       for (const Turn& turn : turns_.begin(all)) {
@@ -228,13 +229,16 @@ class Replay {
       return Outcome::moved;
     }
     if (!jobs_[turn].may_have_twins) return Outcome::done;
-    Result<std::uint64_t> removed = std::uint64_t{0};
-    if (Result<SpoolRun> run = spool.run(turn.run); !run) {
+    Result<SpoolRun> run = spool.run(turn.run);
+    if (!run) {
       why = std::move(run).error();
-    } else if (removed = deliverer_.remove_twins(*run, call); !removed) {
-      why = std::move(removed).error();
+      return Outcome::failed;
     }
-    if (why) return Outcome::failed;
+    Result<std::uint64_t> removed = deliverer_.remove_twins(*run, call);
+    if (!removed) {
+      why = std::move(removed).error();
+      return Outcome::failed;
+    }
     spool_entry.twins += *removed;
     return Outcome::done;
   }
