@@ -355,7 +355,8 @@ MLFLOWHA_INLINE Result<void> Spool::open_database(bool existing) {
     if (*begun == "0") {
       Error error;
       error.code = Errc::storage_failed;
-      error.message = fmt::format("{}: all that was logged is in {}, which isn't beside it; expected both", path_, log);
+      error.message = fmt::format(
+          "{}: what was logged, if anything was, is in {}, which isn't beside it; expected both", path_, log);
       database_.reset();  // close() has nothing to say of it
       return error;
     }
