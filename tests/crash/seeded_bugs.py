@@ -230,7 +230,8 @@ BUGS = [
     Bug("one spool's trouble ends the replay", REPLAY,
         "if (code != Errc::conflict) entry.error = std::move(spool).error();\n      return;",
         "if (code != Errc::conflict) entry.error = std::move(spool).error();\n"
-        "      if (BUG && code != Errc::conflict) jobs_.clear();\n      return;",
+        "      if (BUG && code != Errc::conflict) {\n        jobs_.clear();\n        files_.resize(next_file_ + 1);\n      }\n"
+        "      return;",
         "one bad spool doesn't hold up the others"),
 ]
 
