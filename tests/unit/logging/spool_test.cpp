@@ -355,6 +355,22 @@ TEST_CASE("a spool that was moved without its log is named and kept", "[logging]
   }
 }
 
+TEST_CASE("a look at a spool whose process died before it logged changes nothing", "[logging][spool]") {
+  Fixture f;
+  std::filesystem::create_directory(f.directory / "died");
+  const std::string died = f.directory / "died/it.spool";
+  const auto owner = f.create();
+  std::filesystem::copy_file(owner->path(), died);
+  std::filesystem::copy_file(owner->path() + "-wal", died + "-wal");
+  const auto sizes = [&] {
+    return std::pair(std::filesystem::file_size(died), std::filesystem::file_size(died + "-wal"));
+  };
+  const auto before = sizes();
+  CHECK(Spool::look(died, f.options, f.clock).value()->runs().value().empty());
+  CHECK(sizes() == before);
+  CHECK(f.adopt(died).value()->runs().value().empty());
+}
+
 TEST_CASE("an empty file of a process that died while making it is taken over", "[logging][spool]") {
   Fixture f;
   const std::string path = f.create()->path();

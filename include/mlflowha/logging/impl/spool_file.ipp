@@ -151,7 +151,9 @@ MLFLOWHA_INLINE void Spool::close() noexcept {
     const std::lock_guard<std::mutex> lock(mutex_);
     statements_.reset();
     // Its log goes now, and with it what says that the file without one isn't all.
-    if (database_) static_cast<void>(database_->execute("UPDATE meta SET value = 1 WHERE key = 'begun' AND value = 0"));
+    if (database_ && !looking_) {
+      static_cast<void>(database_->execute("UPDATE meta SET value = 1 WHERE key = 'begun' AND value = 0"));
+    }
     database_.reset();
     if (struct ::stat log{}; log_is_ours_ && ::stat((path_ + "-wal").c_str(), &log) == 0 && log.st_size == 0) {
       ::unlink((path_ + "-wal").c_str());
