@@ -32,6 +32,7 @@ DELIVER = ROOM + "deliver.ipp"
 SPOOL = ROOM + "spool.ipp"
 FILE = ROOM + "spool_file.ipp"
 REPLAY = ROOM + "replayer.ipp"
+TURNS = ROOM + "turns.ipp"
 
 # The test cases.
 KILLED = "nothing acknowledged is lost and nothing happens twice, wherever a process is killed"
@@ -233,6 +234,22 @@ BUGS = [
         "      if (BUG && code != Errc::conflict) {\n        jobs_.clear();\n        files_.resize(next_file_ + 1);\n      }\n"
         "      return;",
         "one bad spool doesn't hold up the others"),
+    # who waits for whom
+    Bug("in an outage each run asks in each round", TURNS,
+        "over_ = in_a_row_ >= 2 || is_nobody_there(error.code);",
+        "over_ = !BUG && (in_a_row_ >= 2 || is_nobody_there(error.code));", "an outage is no request a run and round"),
+    Bug("a child that waits for its parent counts as failed", DELIVER,
+        "if (step.error->code == Errc::conflict) step.what", "if (step.error->code == Errc::conflict && !BUG) step.what",
+        "children that were started offline don't hold up their parent"),
+    Bug("a flush waits for what is logged after it", HUB,
+        "mark = *last;", "mark = BUG ? INT64_MAX : *last;",
+        "a flush waits for what was logged before it, not for what comes after"),
+    Bug("a hub that is about to stop takes one more logger", HUB,
+        "if (last) stopping_ = true;", "if (last && !BUG) stopping_ = true;",
+        "a logger that starts while the last one goes loses nothing"),
+    Bug("a look writes into a spool", FILE,
+        "if (database_ && !looking_) {", "if (database_ && (!looking_ || BUG)) {",
+        "a look at a spool whose process died before it logged changes nothing"),
 ]
 
 
