@@ -1,4 +1,5 @@
 // The pieces of code that the manual shows, compiled. They talk to the servers of MLFLOW_TRACKING_URI.
+#include <mlflowha/api/json_call.hpp>
 #include <mlflowha/api/trace_location.hpp>
 #include <mlflowha/mlflowha.hpp>
 

@@ -317,8 +317,9 @@ def calls_header(table: Table, target: Target) -> str:
     groups = list(table.groups.values())
     body = ["#include <mlflowha/api/call_options.hpp>"]
     body += [f"#include <{target.prefix}/{g.name}.hpp>" for g in groups if (g.messages or g.enums) and not g.apart]
-    body += ["#include <mlflowha/api/operation.hpp>", "#include <mlflowha/api/pager.hpp>", "#include <mlflowha/core/clock.hpp>",
-             "#include <mlflowha/core/result.hpp>", "", "#include <memory>", "#include <string>", "#include <vector>", "", "MLFLOWHA_BEGIN_NAMESPACE", ""]
+    body += ["#include <mlflowha/api/pager.hpp>", "#include <mlflowha/core/clock.hpp>", "#include <mlflowha/core/result.hpp>",
+             "", "#include <memory>", "#include <string>", "#include <vector>", "", "MLFLOWHA_BEGIN_NAMESPACE", ""]
+    body += ["struct Response;", "namespace api {", "struct Operation;", "struct PreparedRequest;", "}  // namespace api", ""]
     declared = declared_apart(table)
     if declared:
         body += comment("Of groups that few programs use. Include their header to use their calls, e.g. "

@@ -1,6 +1,8 @@
 // Servers that don't have an operation, servers of two releases behind one list, and calls past the table.
 
+#include <mlflowha/api/json_call.hpp>
 #include <mlflowha/api/operations.hpp>
+#include <mlflowha/api/server.hpp>
 #include <mlflowha/testing/fake_server.hpp>
 #include <nlohmann/json.hpp>
 

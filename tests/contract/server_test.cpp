@@ -1,3 +1,6 @@
+#include <mlflowha/api/operation.hpp>
+#include <mlflowha/api/server.hpp>
+
 #include "contract/server.hpp"
 #include "support/catch.hpp"
 

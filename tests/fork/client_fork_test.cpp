@@ -1,3 +1,4 @@
+#include <mlflowha/core/rng.hpp>
 #include <mlflowha/mlflowha.hpp>
 #include <mlflowha/testing/fake_server.hpp>
 #include <mlflowha/testing/fake_transport.hpp>

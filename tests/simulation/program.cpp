@@ -1,5 +1,7 @@
 #include "simulation/program.hpp"
 
+#include <mlflowha/api/server.hpp>
+
 #include <fmt/format.h>
 
 #include <algorithm>

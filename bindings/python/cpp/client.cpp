@@ -292,7 +292,7 @@ void add_client(py::module_& module) {
       .def(
           "set_breaker_override",
           [](const Client& self, const std::string& order, const std::string& endpoint) {
-            using Override = mlflowha::CircuitBreaker::Override;
+            using Override = mlflowha::BreakerOverride;
             value_of(self.set_breaker_override(word_of<Override>(order,
                                                                  {{"none", Override::none},
                                                                   {"forced_open", Override::forced_open},

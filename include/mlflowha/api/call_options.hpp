@@ -7,8 +7,16 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 
 MLFLOWHA_BEGIN_NAMESPACE
+
+namespace api {
+
+/// The key of the tag by which a create is found again. Its value is unique to the call.
+inline constexpr std::string_view request_tag_key = "mlflowha.request_id";
+
+}  // namespace api
 
 struct CallOptions {
   /// Time for the whole call: attempts, waits, verification and failover. Nothing: the client's default.

@@ -10,8 +10,6 @@
 #include <mlflowha/api/experiments.hpp>
 #include <mlflowha/api/registry.hpp>
 #include <mlflowha/api/runs.hpp>
-#include <mlflowha/api/server.hpp>
-#include <mlflowha/api/operation.hpp>
 #include <mlflowha/api/pager.hpp>
 #include <mlflowha/core/clock.hpp>
 #include <mlflowha/core/result.hpp>
@@ -21,6 +19,12 @@
 #include <vector>
 
 MLFLOWHA_BEGIN_NAMESPACE
+
+struct Response;
+namespace api {
+struct Operation;
+struct PreparedRequest;
+}  // namespace api
 
 /// Of groups that few programs use. Include their header to use their calls, e.g. <mlflowha/api/artifacts.hpp>, or all
 /// of them: <mlflowha/api/all.hpp>.
@@ -225,6 +229,7 @@ struct SearchPromptOptimizationJobs;
 struct SearchTraces;
 struct SearchTracesV2;
 struct SearchUnifiedTraces;
+struct ServerInfo;
 struct SetDatasetTags;
 struct SetGatewayEndpointTag;
 struct SetLoggedModelTags;
@@ -903,7 +908,7 @@ class MLFLOWHA_EXPORT Calls {
   /// read.
   [[nodiscard]] Result<std::string> get_server_version(const CallOptions& options = {}) const;
 
-  /// How the server is set up. Touches no database. Needs MLflow 3.10. Class read.
+  /// How the server is set up. Touches no database. Include <mlflowha/api/server.hpp>. Needs MLflow 3.10. Class read.
   [[nodiscard]] Result<ServerInfo> get_server_info(const CallOptions& options = {}) const;
 
   // Webhooks

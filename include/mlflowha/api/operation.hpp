@@ -4,6 +4,7 @@
 // Operation: one row of the table of MLflow's REST surface, as the machinery below the typed calls sees it; and
 // PreparedRequest, one call of it, checked and encoded. The rows are in operations.hpp.
 
+#include <mlflowha/api/call_options.hpp>
 #include <mlflowha/core/idempotency.hpp>
 #include <mlflowha/core/result.hpp>
 #include <mlflowha/http/message.hpp>
@@ -31,9 +32,6 @@ struct ServerVersion {
 [[nodiscard]] MLFLOWHA_EXPORT std::string to_string(const ServerVersion& version);
 
 namespace api {
-
-/// The key of the tag by which a create is found again. Its value is unique to the call.
-inline constexpr std::string_view request_tag_key = "mlflowha.request_id";
 
 /// How the object of a create with an unknown fate is looked up. The client carries it out.
 enum class Recipe : std::uint8_t {

@@ -11,7 +11,6 @@
 //   client.log_metric(run.info.run_id, "loss", 0.5, {.step = 1}).value();
 //   client.set_terminated(run.info.run_id).value();
 
-#include <mlflowha/api/json_call.hpp>
 #include <mlflowha/client/artifact_calls.hpp>
 #include <mlflowha/client/health.hpp>
 #include <mlflowha/client/options.hpp>
@@ -26,6 +25,7 @@
 
 MLFLOWHA_BEGIN_NAMESPACE
 
+struct CustomOperation;
 namespace detail {
 class Engine;
 }
@@ -65,7 +65,7 @@ class MLFLOWHA_EXPORT Client final : public ArtifactCalls {
   /// object and has what the path needs.
   [[nodiscard]] Result<std::string> call(std::string_view operation, std::string_view json,
                                          const CallOptions& options = {}) const;
-  /// An operation that the table doesn't have.
+  /// An operation that the table doesn't have. Include <mlflowha/api/json_call.hpp>.
   [[nodiscard]] Result<std::string> call(const CustomOperation& operation, std::string_view json,
                                          const CallOptions& options = {}) const;
 
@@ -84,8 +84,8 @@ class MLFLOWHA_EXPORT Client final : public ArtifactCalls {
   Result<void> reset_circuit_breaker(std::string_view endpoint = {}) const;
   /// Takes all endpoints or one out of use until reset: maintenance, or a test of what happens then.
   Result<void> force_open(std::string_view endpoint = {}) const;
-  /// As CircuitBreaker::Override: forced_open, disabled, metrics_only, none.
-  Result<void> set_breaker_override(CircuitBreaker::Override order, std::string_view endpoint = {}) const;
+  /// forced_open, disabled, metrics_only, or none to lift an order.
+  Result<void> set_breaker_override(BreakerOverride order, std::string_view endpoint = {}) const;
 
   /// The validated configuration.
   [[nodiscard]] const Config& config() const noexcept override;

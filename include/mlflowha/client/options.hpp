@@ -7,11 +7,9 @@
 
 #include <mlflowha/core/clock.hpp>
 #include <mlflowha/core/result.hpp>
-#include <mlflowha/core/rng.hpp>
-#include <mlflowha/http/curl_transport.hpp>
-#include <mlflowha/http/transport.hpp>
-#include <mlflowha/observe/observer.hpp>
-#include <mlflowha/resilience/call_plan.hpp>
+#include <mlflowha/core/uri.hpp>
+#include <mlflowha/http/options.hpp>
+#include <mlflowha/resilience/options.hpp>
 
 #include <cstdint>
 #include <memory>
@@ -21,6 +19,10 @@
 #include <vector>
 
 MLFLOWHA_BEGIN_NAMESPACE
+
+class Observer;
+class Rng;
+class Transport;
 
 /// How long things may take.
 struct TimeoutOptions {

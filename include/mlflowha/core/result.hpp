@@ -11,6 +11,7 @@
 #include <mlflowha/core/error.hpp>
 
 #include <cassert>
+#include <optional>
 #include <type_traits>
 #include <utility>
 #include <variant>
@@ -117,26 +118,26 @@ class [[nodiscard]] Result<void> {
   using error_type = Error;
 
   Result() = default;
-  Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT(google-explicit-constructor)
+  Result(Error error) : error_(std::move(error)) {}  // NOLINT(google-explicit-constructor)
 
-  [[nodiscard]] bool has_value() const noexcept { return state_.index() == 0; }
+  [[nodiscard]] bool has_value() const noexcept { return !error_.has_value(); }
   explicit operator bool() const noexcept { return has_value(); }
 
   /// \throws Exception on an error.
   void value() const& {
-    if (!has_value()) detail::throw_exception(std::get<1>(state_));
+    if (!has_value()) detail::throw_exception(*error_);
   }
   void value() && {
-    if (!has_value()) detail::throw_exception(std::move(std::get<1>(state_)));
+    if (!has_value()) detail::throw_exception(std::move(*error_));
   }
 
   [[nodiscard]] const Error& error() const& noexcept {
     assert(!has_value() && "Result: no error");
-    return *std::get_if<1>(&state_);
+    return *error_;
   }
   [[nodiscard]] Error&& error() && noexcept {
     assert(!has_value() && "Result: no error");
-    return std::move(*std::get_if<1>(&state_));
+    return std::move(*error_);
   }
 
   template <class F>
@@ -153,7 +154,7 @@ class [[nodiscard]] Result<void> {
   friend bool operator==(const Result&, const Result&) = default;
 
  private:
-  std::variant<std::monostate, Error> state_;
+  std::optional<Error> error_;
 };
 
 MLFLOWHA_END_NAMESPACE

@@ -45,6 +45,7 @@
 #include <mlflowha/resilience/impl/circuit_breaker.ipp>
 #include <mlflowha/resilience/impl/endpoint_health.ipp>
 #include <mlflowha/resilience/impl/endpoint_set.ipp>
+#include <mlflowha/resilience/impl/options.ipp>
 #include <mlflowha/resilience/impl/retry_budget.ipp>
 
 #endif

@@ -5,23 +5,13 @@
 // uniform in [0, min(cap, base * factor^n)). Figures from AWS SDK retry behaviour 2.1: base 50 ms, throttling 1 s.
 
 #include <mlflowha/core/clock.hpp>
+#include <mlflowha/resilience/options.hpp>
 
 #include <optional>
 #include <string>
 #include <string_view>
 
 MLFLOWHA_BEGIN_NAMESPACE
-
-struct BackoffOptions {
-  Duration base = std::chrono::milliseconds(50);      ///< upper bound of the first wait
-  Duration throttled_base = std::chrono::seconds(1);  ///< the same after 429 and the like
-  double factor = 2.0;                                ///< 1.0 .. 120 (MLflow's own limit)
-  Duration cap = std::chrono::seconds(5);
-  Duration retry_after_slack = std::chrono::seconds(5);  ///< a server may ask for at most this much more than we'd wait
-
-  /// Empty, or one line per fault, each naming field, value and what was expected.
-  [[nodiscard]] MLFLOWHA_EXPORT std::string faults() const;
-};
 
 /// min(cap, base * factor^retry), without overflow; retry counts from 0.
 [[nodiscard]] MLFLOWHA_EXPORT Duration backoff_bound(const BackoffOptions& options, int retry, bool throttled) noexcept;

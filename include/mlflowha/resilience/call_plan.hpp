@@ -39,6 +39,7 @@
 #include <mlflowha/core/rng.hpp>
 #include <mlflowha/resilience/backoff.hpp>
 #include <mlflowha/resilience/endpoint_set.hpp>
+#include <mlflowha/resilience/options.hpp>
 #include <mlflowha/resilience/outcome.hpp>
 #include <mlflowha/resilience/retry_budget.hpp>
 
@@ -49,26 +50,6 @@
 #include <variant>
 
 MLFLOWHA_BEGIN_NAMESPACE
-
-/// What a call does when every breaker is open, or the retry budget is spent.
-enum class AllOpen : std::uint8_t {
-  wait,       ///< goes on until its deadline: with the next probe, or slowly (default: training must survive a restart)
-  fail_fast,  ///< returns at once with Errc::circuit_open or Errc::budget_exhausted (inference services)
-};
-
-struct CallPlanOptions {
-  BackoffOptions backoff;
-  std::int32_t max_attempts = 0;  ///< of the call itself, verifications not counted; 0 = as many as the deadline allows
-  std::int32_t max_server_errors = 5;  ///< answers of Verdict::server_error after which the call is over: a request
-                                       ///< that always fails would never end
-  Duration attempt_timeout = std::chrono::seconds(10);
-  Duration connect_timeout = std::chrono::seconds(2);
-  Duration minimum_attempt = std::chrono::milliseconds(10);  ///< with less time left than this no attempt is started
-  AllOpen when_all_open = AllOpen::wait;
-
-  /// Empty, or one line per fault, each naming field, value and what was expected.
-  [[nodiscard]] MLFLOWHA_EXPORT std::string faults() const;
-};
 
 class MLFLOWHA_EXPORT CallPlan {
  public:

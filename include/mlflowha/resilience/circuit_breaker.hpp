@@ -16,30 +16,13 @@
 #include <mlflowha/core/result.hpp>
 #include <mlflowha/core/rng.hpp>
 #include <mlflowha/observe/observer.hpp>
+#include <mlflowha/resilience/options.hpp>
 
 #include <cstdint>
 #include <memory>
 #include <optional>
 
 MLFLOWHA_BEGIN_NAMESPACE
-
-struct CircuitBreakerOptions {
-  std::int32_t consecutive_failures = 5;        ///< 0 turns this trip off
-  double failure_rate = 0.5;                    ///< trips at >= rate of the window; 0 turns this trip off
-  std::int32_t minimum_calls = 10;              ///< the window must hold at least this many
-  Duration window = std::chrono::seconds(10);   ///< in 10 buckets
-  Duration open_for = std::chrono::seconds(1);  ///< first time open
-  Duration open_for_max = std::chrono::seconds(60);
-  double open_growth = 2.0;  ///< per trip in a row
-  double open_jitter = 0.5;  ///< the last this share of the open time is random (equal jitter at 0.5)
-  Duration growth_decay = std::chrono::seconds(30);  ///< one growth step is forgotten per this long closed
-  std::int32_t probe_successes = 2;                  ///< in a row, to close
-  Duration probe_lease = std::chrono::seconds(11);   ///< a probe that hasn't reported by then counts as failed
-
-  /// Empty, or one line per fault, each naming field, value and what was expected. Contradictions count as faults
-  /// (both trips off; window shorter than 10 ms; open_for > open_for_max).
-  [[nodiscard]] MLFLOWHA_EXPORT std::string faults() const;
-};
 
 enum class CallResult : std::uint8_t {
   success,
@@ -77,14 +60,7 @@ class MLFLOWHA_EXPORT CircuitBreaker {
     bool probe_ = false;
   };
 
-  /// What an operator may order. Cleared by reset(). The automatic state rests below the order and goes on where it was
-  /// when the order is lifted (Override::none), with empty counters.
-  enum class Override : std::uint8_t {
-    none,
-    forced_open,   ///< refuses everything
-    disabled,      ///< grants everything, counts nothing
-    metrics_only,  ///< grants everything, counts, never trips
-  };
+  using Override = BreakerOverride;
 
   struct Snapshot {
     BreakerState state = BreakerState::closed;

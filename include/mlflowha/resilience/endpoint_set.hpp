@@ -35,6 +35,7 @@
 
 #include <mlflowha/core/uri.hpp>
 #include <mlflowha/resilience/circuit_breaker.hpp>
+#include <mlflowha/resilience/options.hpp>
 #include <mlflowha/resilience/outcome.hpp>
 
 #include <cstdint>
@@ -45,36 +46,10 @@
 
 MLFLOWHA_BEGIN_NAMESPACE
 
-enum class Selection : std::uint8_t {
-  primary_first,  ///< the first healthy one in list order (default)
-  p2c_ewma,       ///< two random choices, the one with less latency x load (peak EWMA)
-};
-
 struct EndpointSpec {
   Uri uri;
   std::int32_t group = 0;  ///< lower groups first; another group is used only when the lower ones have nothing usable
 };
-
-struct EndpointSetOptions {
-  Selection selection = Selection::primary_first;
-  CircuitBreakerOptions breaker;
-  std::int32_t failback_successes = 3;
-  Duration failback_after = std::chrono::seconds(30);
-  Duration ramp = std::chrono::seconds(10);
-  Duration panic_interval = std::chrono::seconds(1);
-  Duration probe_interval =
-      std::chrono::milliseconds(250);  ///< first gap between side probes of one endpoint, doubling ...
-  Duration probe_interval_max = std::chrono::seconds(10);  ///< ... to this, +-20 %
-  Duration probe_refused_max = std::chrono::seconds(2);    ///< ... or to this while nothing can be sent (cheap for all)
-  Duration ewma_tau = std::chrono::seconds(10);
-  Duration hold_max = std::chrono::seconds(30);  ///< a Retry-After sets an endpoint back no longer than this
-  bool check_identity = true;                    ///< identify each endpoint at first contact (lists of 2 or more)
-
-  /// Empty, or one line per fault, each naming field, value and what was expected; the breaker's included.
-  [[nodiscard]] MLFLOWHA_EXPORT std::string faults() const;
-};
-
-using EndpointIndex = std::uint32_t;
 
 /// Thread-safe. pick and report take no lock and allocate nothing while all is well.
 class MLFLOWHA_EXPORT EndpointSet {

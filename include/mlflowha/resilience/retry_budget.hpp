@@ -6,23 +6,13 @@
 // last retry cost, or 1. Never below zero, never above capacity, lock-free.
 
 #include <mlflowha/config.hpp>
+#include <mlflowha/resilience/options.hpp>
 
 #include <atomic>
 #include <cstdint>
 #include <string>
 
 MLFLOWHA_BEGIN_NAMESPACE
-
-struct RetryBudgetOptions {
-  std::int32_t capacity = 500;  ///< 0 disables the budget (every retry is granted)
-  std::int32_t retry_cost = 14;
-  std::int32_t throttled_cost = 5;
-  std::int32_t success_gain = 1;
-
-  /// Empty, or one line per fault, each naming field, value and what was expected. A price above the capacity is a
-  /// fault: it would refuse every retry.
-  [[nodiscard]] MLFLOWHA_EXPORT std::string faults() const;
-};
 
 /// Thread-safe.
 class MLFLOWHA_EXPORT RetryBudget {

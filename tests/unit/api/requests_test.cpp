@@ -3,6 +3,7 @@
 #include <mlflowha/api/all.hpp>
 #include <mlflowha/api/experiments_codec.hpp>
 #include <mlflowha/api/runs_codec.hpp>
+#include <mlflowha/api/server.hpp>
 #include <mlflowha/api/server_codec.hpp>
 
 #include "support/catch.hpp"

@@ -4,6 +4,7 @@
 // What the tests of the API room share: typed calls over a canned answer, and the recordings of real servers.
 
 #include <mlflowha/api/calls.hpp>
+#include <mlflowha/api/operation.hpp>
 
 #include <chrono>
 #include <filesystem>

@@ -1,5 +1,7 @@
 // Client::call: operations by name and by hand, as resilient as the typed calls.
 
+#include <mlflowha/api/json_call.hpp>
+
 #include <nlohmann/json.hpp>
 
 #include "support/catch.hpp"

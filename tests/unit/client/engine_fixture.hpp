@@ -3,6 +3,7 @@
 
 // A whole client on virtual time: real engine, plan, pool and codecs; in-memory servers behind FakeTransport.
 
+#include <mlflowha/core/rng.hpp>
 #include <mlflowha/mlflowha.hpp>
 #include <mlflowha/testing/fake_backend.hpp>
 #include <mlflowha/testing/fake_clock.hpp>

@@ -2,6 +2,7 @@
 // people are told.
 
 #include <mlflowha/api/auth.hpp>
+#include <mlflowha/api/server.hpp>
 
 #include <nlohmann/json.hpp>
 

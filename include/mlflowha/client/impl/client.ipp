@@ -1,9 +1,11 @@
 #ifndef MLFLOWHA_CLIENT_IMPL_CLIENT_IPP
 #define MLFLOWHA_CLIENT_IMPL_CLIENT_IPP
 
+#include <mlflowha/api/json_call.hpp>
 #include <mlflowha/client/classify.hpp>
 #include <mlflowha/client/client.hpp>
 #include <mlflowha/client/impl/engine.hpp>
+#include <mlflowha/http/curl_transport.hpp>
 
 #include <fmt/format.h>
 
@@ -222,11 +224,10 @@ MLFLOWHA_INLINE Result<void> Client::reset_circuit_breaker(std::string_view endp
 }
 
 MLFLOWHA_INLINE Result<void> Client::force_open(std::string_view endpoint) const {
-  return set_breaker_override(CircuitBreaker::Override::forced_open, endpoint);
+  return set_breaker_override(BreakerOverride::forced_open, endpoint);
 }
 
-MLFLOWHA_INLINE Result<void> Client::set_breaker_override(CircuitBreaker::Override order,
-                                                          std::string_view endpoint) const {
+MLFLOWHA_INLINE Result<void> Client::set_breaker_override(BreakerOverride order, std::string_view endpoint) const {
   return find_endpoint(endpoint).transform([&](std::optional<EndpointIndex> index) {
     engine_->endpoints.set_override(engine_->clock->now(), order, index);
   });

@@ -137,25 +137,6 @@ class HttpDateReader {
 
 }  // namespace detail
 
-MLFLOWHA_INLINE std::string BackoffOptions::faults() const {
-  std::string text;
-  const auto fault = [&text](std::string_view field, std::string_view value, std::string_view expected) {
-    fmt::format_to(std::back_inserter(text), "{}{} is {}, expected {}", text.empty() ? "" : "\n", field, value,
-                   expected);
-  };
-  const auto ns = [](Duration d) { return fmt::format("{} ns", d.count()); };
-  if (base <= Duration::zero()) fault("base", ns(base), "more than 0");
-  if (throttled_base <= Duration::zero()) fault("throttled_base", ns(throttled_base), "more than 0");
-  if (!(factor >= 1.0 && factor <= 120.0)) fault("factor", fmt::format("{}", factor), "1.0 .. 120.0");
-  if (cap <= Duration::zero()) {
-    fault("cap", ns(cap), "more than 0");
-  } else if (cap < base) {
-    fault("cap", ns(cap), fmt::format("at least base ({})", ns(base)));
-  }
-  if (retry_after_slack < Duration::zero()) fault("retry_after_slack", ns(retry_after_slack), "0 or more");
-  return text;
-}
-
 MLFLOWHA_INLINE Duration backoff_bound(const BackoffOptions& options, int retry, bool throttled) noexcept {
   const Duration base = throttled ? options.throttled_base : options.base;
   if (base <= Duration::zero() || options.cap <= Duration::zero()) return Duration::zero();

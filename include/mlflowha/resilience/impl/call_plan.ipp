@@ -2,7 +2,6 @@
 #define MLFLOWHA_RESILIENCE_IMPL_CALL_PLAN_IPP
 
 #include <mlflowha/resilience/call_plan.hpp>
-#include <mlflowha/resilience/impl/endpoint_set.ipp>  // detail::add_fault
 
 #include <algorithm>
 #include <string>
@@ -14,25 +13,6 @@ namespace detail {
 /// No wait is shorter: a jitter draw of (nearly) nothing must not turn retries into a spin.
 inline constexpr Duration shortest_wait = std::chrono::milliseconds(1);
 }  // namespace detail
-
-MLFLOWHA_INLINE std::string CallPlanOptions::faults() const {
-  std::string out = backoff.faults();
-  const auto time = [&out](std::string_view name, Duration value) {
-    detail::add_fault(out, value >= std::chrono::milliseconds(1), name, detail::breaker_duration(value),
-                      "1 ms or more");
-  };
-  detail::add_fault(out, max_attempts >= 0, "max_attempts", std::to_string(max_attempts), "0 or more");
-  detail::add_fault(out, max_server_errors >= 1, "max_server_errors", std::to_string(max_server_errors), "1 or more");
-  time("attempt_timeout", attempt_timeout);
-  time("connect_timeout", connect_timeout);
-  time("minimum_attempt", minimum_attempt);
-  detail::add_fault(out, connect_timeout < attempt_timeout, "connect_timeout",
-                    detail::breaker_duration(connect_timeout),
-                    "less than attempt_timeout, or a failing connect can't be told from a slow answer");
-  detail::add_fault(out, minimum_attempt <= attempt_timeout, "minimum_attempt",
-                    detail::breaker_duration(minimum_attempt), "at most attempt_timeout");
-  return out;
-}
 
 MLFLOWHA_INLINE CallPlan::CallPlan(const CallPlanOptions& options, Idempotency idempotency, Deadline deadline,
                                    EndpointSet& endpoints, RetryBudget& budget, Rng& rng, Release needs) noexcept

@@ -37,59 +37,7 @@ MLFLOWHA_INLINE TimePoint time_after(TimePoint t, Duration d) noexcept {
   return t > TimePoint::max() - d ? TimePoint::max() : t + d;
 }
 
-MLFLOWHA_INLINE std::string breaker_duration(Duration d) {
-  const auto ns = d.count();
-  if (ns % 1'000'000'000 == 0) return fmt::format("{} s", ns / 1'000'000'000);
-  if (ns % 1'000'000 == 0) return fmt::format("{} ms", ns / 1'000'000);
-  return fmt::format("{} ns", ns);
-}
-
 }  // namespace detail
-
-MLFLOWHA_INLINE std::string CircuitBreakerOptions::faults() const {
-  using std::chrono::hours;
-  using std::chrono::milliseconds;
-  std::string text;
-  const auto fault = [&text](std::string_view field, std::string_view value, std::string_view expected) {
-    fmt::format_to(std::back_inserter(text), "{}{} is {}, expected {}", text.empty() ? "" : "\n", field, value,
-                   expected);
-  };
-  const auto check_count = [&](std::string_view field, std::int32_t value, std::int32_t least) {
-    constexpr std::int32_t most = 1'000'000;
-    if (value < least || value > most) fault(field, fmt::format("{}", value), fmt::format("{} .. {}", least, most));
-  };
-  // Written so that a NaN is outside of every range.
-  const auto check_number = [&](std::string_view field, double value, double least, double most) {
-    if (!(value >= least && value <= most)) {
-      fault(field, fmt::format("{}", value), fmt::format("{:.1f} .. {:.1f}", least, most));
-    }
-  };
-  const auto check_time = [&](std::string_view field, Duration value, Duration least) {
-    if (value < least || value > hours(24)) {
-      fault(field, detail::breaker_duration(value), detail::breaker_duration(least) + " .. 24 h");
-    }
-  };
-  check_count("consecutive_failures", consecutive_failures, 0);
-  check_number("failure_rate", failure_rate, 0.0, 1.0);
-  if (consecutive_failures == 0 && failure_rate == 0.0) {
-    fault("consecutive_failures", "0 and failure_rate 0",
-          "at least one of them above 0 (order Override::disabled for a breaker that never trips)");
-  }
-  check_count("minimum_calls", minimum_calls, 1);
-  check_time("window", window, milliseconds(10));
-  check_time("open_for", open_for, Duration(1));
-  check_time("open_for_max", open_for_max, Duration(1));
-  if (open_for > open_for_max) {
-    fault("open_for", detail::breaker_duration(open_for),
-          fmt::format("at most open_for_max ({})", detail::breaker_duration(open_for_max)));
-  }
-  check_number("open_growth", open_growth, 1.0, 120.0);
-  check_number("open_jitter", open_jitter, 0.0, 1.0);
-  check_time("growth_decay", growth_decay, milliseconds(1));
-  check_count("probe_successes", probe_successes, 1);
-  check_time("probe_lease", probe_lease, milliseconds(1));
-  return text;
-}
 
 struct CircuitBreaker::State {
   enum class Phase : std::uint8_t {

@@ -2,7 +2,6 @@
 #define MLFLOWHA_RESILIENCE_IMPL_ENDPOINT_SET_IPP
 
 #include <mlflowha/resilience/endpoint_set.hpp>
-#include <mlflowha/resilience/impl/circuit_breaker.ipp>  // detail::breaker_duration
 #include <mlflowha/resilience/impl/endpoint_set_impl.hpp>
 #include <mlflowha/resilience/impl/load.hpp>
 
@@ -12,36 +11,6 @@
 #include <utility>
 
 MLFLOWHA_BEGIN_NAMESPACE
-
-// ---------------------------------------------------------------------------------------------------------- options
-
-namespace detail {
-/// One line of faults() unless `good`.
-MLFLOWHA_INLINE void add_fault(std::string& faults, bool good, std::string_view name, const std::string& value,
-                               std::string_view rule) {
-  if (good) return;
-  if (!faults.empty()) faults += '\n';
-  faults.append(name).append(" is ").append(value).append(", expected ").append(rule);
-}
-}  // namespace detail
-
-MLFLOWHA_INLINE std::string EndpointSetOptions::faults() const {
-  std::string out = breaker.faults();
-  const auto time = [&out](bool good, std::string_view name, Duration value, std::string_view rule) {
-    detail::add_fault(out, good, name, detail::breaker_duration(value), rule);
-  };
-  detail::add_fault(out, failback_successes >= 1, "failback_successes", std::to_string(failback_successes),
-                    "1 or more");
-  time(failback_after >= Duration::zero(), "failback_after", failback_after, "0 or more");
-  time(ramp >= Duration::zero(), "ramp", ramp, "0 or more");
-  time(panic_interval >= std::chrono::milliseconds(1), "panic_interval", panic_interval, "1 ms or more");
-  time(probe_interval >= std::chrono::milliseconds(1), "probe_interval", probe_interval, "1 ms or more");
-  time(probe_interval_max >= probe_interval, "probe_interval_max", probe_interval_max, "at least probe_interval");
-  time(probe_refused_max >= std::chrono::milliseconds(1), "probe_refused_max", probe_refused_max, "1 ms or more");
-  time(ewma_tau >= std::chrono::milliseconds(1), "ewma_tau", ewma_tau, "1 ms or more");
-  time(hold_max >= Duration::zero(), "hold_max", hold_max, "0 or more");
-  return out;
-}
 
 // -------------------------------------------------------------------------------------------------- Tried and Lease
 

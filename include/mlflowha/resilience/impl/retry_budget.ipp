@@ -9,27 +9,6 @@
 
 MLFLOWHA_BEGIN_NAMESPACE
 
-MLFLOWHA_INLINE std::string RetryBudgetOptions::faults() const {
-  std::string text;
-  const auto fault = [&text](std::string_view field, std::int32_t value, std::string_view expected) {
-    fmt::format_to(std::back_inserter(text), "{}{} is {}, expected {}", text.empty() ? "" : "\n", field, value,
-                   expected);
-  };
-  if (capacity < 0) fault("capacity", capacity, "0 (no budget) or more");
-  // A price above the capacity would silently refuse every retry.
-  const auto check_cost = [&](std::string_view field, std::int32_t cost) {
-    if (cost < 0) {
-      fault(field, cost, "0 or more");
-    } else if (capacity > 0 && cost > capacity) {
-      fault(field, cost, fmt::format("at most capacity ({})", capacity));
-    }
-  };
-  check_cost("retry_cost", retry_cost);
-  check_cost("throttled_cost", throttled_cost);
-  if (success_gain < 0) fault("success_gain", success_gain, "0 or more");
-  return text;
-}
-
 MLFLOWHA_INLINE RetryBudget::RetryBudget(const RetryBudgetOptions& options) noexcept
     : options_(options), tokens_(std::max(options.capacity, 0)) {
   options_.capacity = std::max(options.capacity, 0);

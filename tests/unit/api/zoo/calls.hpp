@@ -7,7 +7,6 @@
 
 #include <mlflowha/api/call_options.hpp>
 #include <unit/api/zoo/zoo.hpp>
-#include <mlflowha/api/operation.hpp>
 #include <mlflowha/api/pager.hpp>
 #include <mlflowha/core/clock.hpp>
 #include <mlflowha/core/result.hpp>
@@ -17,6 +16,12 @@
 #include <vector>
 
 MLFLOWHA_BEGIN_NAMESPACE
+
+struct Response;
+namespace api {
+struct Operation;
+struct PreparedRequest;
+}  // namespace api
 
 namespace zoo {
 
