@@ -170,6 +170,20 @@ TEST_CASE("an answer in the 300s without a Location is an answer", "[fault][redi
   CHECK(answer_of(call(*transport, server.uri(), get("/x"))).status == 304);
 }
 
+TEST_CASE("each request goes to its own endpoint and target", "[fault][request]") {
+  RawServer one(polite);
+  RawServer other(polite);
+  const auto transport = make_transport();
+  for (const char* target : {"/a", "/a?b=1", "/a?b=2", "/b/../a", "/a"}) {
+    for (RawServer* server : {&one, &other}) {
+      (void)answer_of(call(*transport, server->uri("/ml"), get(target)));
+      CHECK_THAT(server->requests().back().head, starts_with("GET /ml" + std::string(target) + " HTTP/1.1\r\n"));
+    }
+  }
+  CHECK(one.connections() == 1);
+  CHECK(other.connections() == 1);
+}
+
 TEST_CASE("the environment's proxy is used unless told otherwise", "[fault][proxy]") {
   RawServer proxy(polite);
   RawServer server(polite);
@@ -180,9 +194,10 @@ TEST_CASE("the environment's proxy is used unless told otherwise", "[fault][prox
       ::unsetenv("NO_PROXY");
     }
     ~Environment() { ::unsetenv("http_proxy"); }
-  } environment(proxy.uri().base());
-
+  };
   CurlTransportOptions options;
+  auto earlier = mlflowha::make_curl_transport(options).value();
+  const Environment environment(proxy.uri().base());
   auto through = mlflowha::make_curl_transport(options).value();
   (void)answer_of(call(*through, server.uri(), get("/x")));
   CHECK_THAT(proxy.requests().back().head, starts_with("GET " + server.uri().base() + "/x HTTP/1.1\r\n"));
@@ -192,4 +207,8 @@ TEST_CASE("the environment's proxy is used unless told otherwise", "[fault][prox
   auto direct = mlflowha::make_curl_transport(options).value();
   (void)answer_of(call(*direct, server.uri(), get("/x")));
   CHECK(server.connections() == 1);
+
+  // A transport that was made when there was no proxy goes on without one.
+  (void)answer_of(call(*earlier, server.uri(), get("/x")));
+  CHECK(server.connections() == 2);
 }

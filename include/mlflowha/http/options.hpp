@@ -66,7 +66,7 @@ struct CurlTransportOptions {
   std::size_t max_probes = 64;                             ///< side probes in flight or not yet collected
 
   /// Honour http_proxy, https_proxy, all_proxy and no_proxy as the curl tool does (loopback is no exception: name it in
-  /// no_proxy). false = never use a proxy.
+  /// no_proxy). Whether there is a proxy is looked for when the transport is made. false = never use one.
   bool use_environment_proxy = true;
 
   std::shared_ptr<WaitHook> wait_hook;  ///< null = nobody wants to know

@@ -69,7 +69,7 @@ class CurlExchange {
   void renew();
   void set_fixed_options();
   void set_tls_options();
-  void set_url(const Uri& endpoint, const std::string& target);
+  void set_url();
   void set_method(const Request& request);
   void set_headers(const Request& request);
   void set_timeouts(const AttemptTimeouts& timeouts);
@@ -87,6 +87,7 @@ class CurlExchange {
   static curl_socket_t on_socket(void* self, curlsocktype purpose, curl_sockaddr* address) noexcept;
 
   const CurlSetup& setup_;
+  CurlUrl parsed_url_;  // outlives the handle that reads it
   CurlEasy easy_;
   bool ok_ = false;
   bool spoiled_ = false;
@@ -163,7 +164,10 @@ MLFLOWHA_INLINE void CurlExchange::set_fixed_options() {
   set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);  // a proxy's answer to CONNECT is not the endpoint's
   set(CURLOPT_USERAGENT, options.user_agent.c_str());
   if (setup_.can_decode) set(CURLOPT_ACCEPT_ENCODING, "gzip, deflate");
-  if (!options.use_environment_proxy) set(CURLOPT_PROXY, "");
+  if (!setup_.may_use_proxy) {
+    set(CURLOPT_PROXY, "");
+    set(CURLOPT_NOPROXY, "*");  // or libcurl asks the environment for no_proxy before each request
+  }
 
   set(CURLOPT_TCP_NODELAY, 1L);
   set(CURLOPT_TCP_KEEPALIVE, 1L);
@@ -256,7 +260,7 @@ MLFLOWHA_INLINE std::optional<TransportFailure> CurlExchange::prepare(const Uri&
     endpoint_ = endpoint;
     base_size_ = base.size();
     url_ = std::move(base);
-    set(CURLOPT_URL, url_.c_str());
+    set_url();
   }
 
   request_ = &request;
@@ -279,13 +283,25 @@ MLFLOWHA_INLINE std::optional<TransportFailure> CurlExchange::prepare(const Uri&
   if (std::string_view(url_).substr(base_size_) != request.target) {
     url_.resize(base_size_);
     url_ += request.target;
-    set(CURLOPT_URL, url_.c_str());
+    set_url();
   }
   set_method(request);
   set_headers(request);
   set_timeouts(timeouts);
   if (!ok_) return refuse(TransportFault::bad_request, "libcurl refused an option of the request (out of memory?)");
   return std::nullopt;
+}
+
+/// Beside the text libcurl gets the parts, so that it doesn't take the text apart again for each request: an eighth of
+/// its own time for a small one. It sends what the parts say; the text is what it tells of, and what it repeats a
+/// request from. Where the text is no URL libcurl gets nothing but the text, and says so when it meets it.
+MLFLOWHA_INLINE void CurlExchange::set_url() {
+  constexpr unsigned int like_libcurl = CURLU_PATH_AS_IS | CURLU_DISALLOW_USER | CURLU_NON_SUPPORT_SCHEME;
+  set(CURLOPT_URL, url_.c_str());
+  if (parsed_url_ == nullptr) parsed_url_.reset(curl_url());
+  const bool parsed =
+      parsed_url_ != nullptr && curl_url_set(parsed_url_.get(), CURLUPART_URL, url_.c_str(), like_libcurl) == CURLUE_OK;
+  set(CURLOPT_CURLU, parsed ? parsed_url_.get() : nullptr);
 }
 
 MLFLOWHA_INLINE void CurlExchange::set_method(const Request& request) {

@@ -25,8 +25,12 @@ struct CurlEasyDeleter {
 struct CurlMultiDeleter {
   void operator()(CURLM* handle) const noexcept { curl_multi_cleanup(handle); }
 };
+struct CurlUrlDeleter {
+  void operator()(CURLU* url) const noexcept { curl_url_cleanup(url); }
+};
 using CurlEasy = std::unique_ptr<CURL, CurlEasyDeleter>;
 using CurlMulti = std::unique_ptr<CURLM, CurlMultiDeleter>;
+using CurlUrl = std::unique_ptr<CURLU, CurlUrlDeleter>;
 
 /// Initialises libcurl once per process. Never cleaned up: the host program may use libcurl too.
 MLFLOWHA_INLINE bool init_curl() noexcept {
