@@ -48,7 +48,6 @@ class BareCurl {
   BareCurl(const std::string& base_url, const CapturedRequest& request) : easy_(curl_easy_init()) {
     if (easy_ == nullptr) throw std::runtime_error("curl_easy_init");
     for (const std::string& header : request.headers) headers_ = curl_slist_append(headers_, header.c_str());
-    headers_ = curl_slist_append(headers_, "Expect:");
     url_ = base_url + request.target;
     set(CURLOPT_URL, url_.c_str());
     set(CURLOPT_HTTPHEADER, headers_);

@@ -90,6 +90,21 @@ TEST_CASE("headers are sent as given", "[fault][request]") {
   CHECK_THAT(lines(server.requests().back()), !contains("X-Request-Id"));
 }
 
+TEST_CASE("no request waits for a 100 Continue", "[fault][request]") {
+  RawServer server(polite);
+  const auto transport = make_transport();
+  for (const Method method : {Method::post, Method::put, Method::patch}) {
+    for (const mlflowha::Resend resend : {mlflowha::Resend::allowed, mlflowha::Resend::forbidden}) {
+      for (const std::size_t size : {1U, 64U << 10U, (64U << 10U) + 1, (1U << 20U) + 1}) {
+        Request request = post("/x", std::string(size, 'x'), resend);
+        request.method = method;
+        CHECK(answer_of(call(*transport, server.uri(), request)).status == 200);
+        CHECK_THAT(lines(server.requests().back()), !contains("Expect"));
+      }
+    }
+  }
+}
+
 TEST_CASE("credentials go into the Authorization header", "[fault][request]") {
   RawServer server(polite);
   CurlTransportOptions options;

@@ -367,7 +367,9 @@ MLFLOWHA_INLINE void CurlExchange::set_headers(const Request& request) {
   if (!authorized) add_header({"Authorization: ", setup_.authorization});
   if (sends_ != Sends::nothing) {
     add_header({"Content-Type:", request.content_type.empty() ? "" : " ", request.content_type});
-    add_header({"Expect:"});  // no waiting for "100 Continue" before a large body
+    // No waiting for "100 Continue" before a large body. Before one of up to 1 MiB libcurl doesn't think of it.
+    constexpr std::uint64_t surely_small = 64U << 10U;
+    if ((request.file ? request.file->size : request.body.size()) > surely_small) add_header({"Expect:"});
   }
 
   header_nodes_.resize(header_starts_.size());
