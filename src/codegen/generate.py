@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Makes the C++ of MLflow's REST surface, the values and calls of the Python package with its plugin's routes,
-docs/reference/ and docs/idempotency.md from the table.
+docs/reference/, docs/idempotency.md, the fake server's routes and docs/fake-server.md from the table.
 
     generate.py            writes what has changed
     generate.py --check    writes nothing; fails, naming the files, when what is checked in is stale
@@ -19,6 +19,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import cpp_headers
 import cpp_sources
 import docs_page
+import fake_routes
 import from_python
 import golden_rows
 import python_package
@@ -63,6 +64,8 @@ def everything() -> dict:
             files[f"{folder}/{name}"] = text
         if page:
             files[page] = docs_page.idempotency(table)
+            files["docs/fake-server.md"] = fake_routes.page(table)
+            files["include/mlflowha/testing/impl/backend_routes.ipp"] = fake_routes.routes(table)
             files["tests/unit/api/golden_rows.cpp"] = golden_rows.rows(table)
             files["docs/reference/from-python.md"] = from_python.page(table)
             files["bindings/python/mlflowha/plugin/_routes.py"] = python_routes.routes(table)

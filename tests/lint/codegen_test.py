@@ -183,7 +183,8 @@ class GeneratorTest(unittest.TestCase):
     def test_the_check_sees_a_stale_and_an_orphaned_file(self) -> None:
         with tempfile.TemporaryDirectory() as folder:
             copy = Path(folder)
-            for part in ("src/codegen", "include/mlflowha/api", "tests/unit/api", "tests/golden", "docs", "bindings/python/mlflowha"):
+            for part in ("src/codegen", "include/mlflowha/api", "include/mlflowha/testing", "tests/unit/api", "tests/golden", "docs",
+                         "bindings/python/mlflowha"):
                 (copy / part).parent.mkdir(parents=True, exist_ok=True)
                 subprocess.run(["cp", "-r", str(ROOT / part), str(copy / part)], check=True)
             check = [sys.executable, "-B", str(copy / "src/codegen/generate.py")]
@@ -200,10 +201,17 @@ class GeneratorTest(unittest.TestCase):
             self.assertEqual(stale.returncode, 1)
             self.assertIn("stale: include/mlflowha/api/operations.hpp", stale.stderr)
             self.assertIn("stale: docs/idempotency.md", stale.stderr)
+            self.assertIn("stale: include/mlflowha/testing/impl/backend_routes.ipp", stale.stderr)
             self.assertIn("no longer generated: include/mlflowha/api/impl/gone_codec.ipp", stale.stderr)
             subprocess.run(check, capture_output=True, check=True)
             self.assertEqual(checked().returncode, 0)
             self.assertFalse(orphan.exists())
+            left_out = copy / "src/codegen/not_in_fake.txt"
+            before = left_out.read_text()
+            for line, said in (("  create_rum\n", "no operation create_rum"), ("  get_role\n", "get_role is there twice"),
+                               ("because\n", "expected `REASON:`")):
+                left_out.write_text(before + line)
+                self.assertIn(said, checked().stderr)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@
 // experiments, runs, metrics, params and tags, the model registry, logged models, webhooks and artifacts with MLflow's
 // limits, error codes and messages, its primary key for metrics, its order of applying a batch. FakeTransport calls it
 // directly, FakeServer puts it on a port; several of them on one backend are a cluster. Tests look into its store to
-// count what really arrived.
+// count what really arrived. docs/fake-server.md lists the operations that it has; the others are 501 NOT_IMPLEMENTED.
 
 #include <mlflowha/core/clock.hpp>
 #include <mlflowha/http/message.hpp>

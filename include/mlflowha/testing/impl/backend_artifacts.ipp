@@ -100,92 +100,77 @@ MLFLOWHA_INLINE Json BackendState::create_presigned_download_url(ParsedRequest& 
       "mlflow-artifacts). This endpoint requires a run with a direct cloud storage artifact URI.");
 }
 
-MLFLOWHA_INLINE Response json_answer(const Json& json) {
-  Response response;
-  response.status = 200;
-  response.headers.push_back({"content-type", "application/json"});
-  response.body = json.dump(2, ' ', true, Json::error_handler_t::replace);
+MLFLOWHA_INLINE Response BackendState::file_answer(const std::string& place) const {
+  const auto found = store.files.find(place);
+  if (found == store.files.end()) {
+    if (!v3()) throw Crash{};
+    refuse(fmt::format("No such artifact: '{}'", place), "RESOURCE_DOES_NOT_EXIST");
+  }
+  Response response = plain_answer("application/octet-stream", found->second);
+  response.headers.push_back({"content-disposition", "attachment"});
   return response;
 }
 
-MLFLOWHA_INLINE std::optional<Response> BackendState::artifact_route(const Request& request, std::string_view path,
-                                                                     std::string_view query) {
-  const auto asked = [&] { return ParsedRequest(query_json(query, artifact_request()), artifact_request()); };
-  const auto file = [&](const std::string& place) {
-    const auto found = store.files.find(place);
-    if (found == store.files.end()) {
-      if (!v3()) throw Crash{};
-      refuse(fmt::format("No such artifact: '{}'", place), "RESOURCE_DOES_NOT_EXIST");
-    }
-    Response response;
-    response.status = 200;
-    response.headers.push_back({"content-type", "application/octet-stream"});
-    response.headers.push_back({"content-disposition", "attachment"});
-    response.body = found->second;
-    return response;
-  };
-  const auto below = [&](std::string_view prefix) -> std::optional<std::string> {
-    if (path.substr(0, prefix.size()) != prefix || path.size() == prefix.size()) return std::nullopt;
-    return checked_path(percent_decode(path.substr(prefix.size()), false));
-  };
-  constexpr Method get = Method::get;
-  if (request.method == get && path == "/get-artifact") {
-    const ParsedRequest wanted = asked();
-    use_database(false);
-    return file(joined(proxied_path(run(wanted.run_id()).artifact_uri), checked_path(wanted.text_value("path"))));
-  }
-  if (request.method == get && path == "/model-versions/get-artifact") {
-    const ParsedRequest wanted = asked();
-    use_database(false);
-    return file(joined(proxied_path(model_version(wanted).source), checked_path(wanted.text_value("path"))));
-  }
-  if (request.method == Method::post && path == "/ajax-api/2.0/mlflow/upload-artifact") {
-    const ParsedRequest wanted = asked();
-    if (!wanted.has("path")) refuse("Request must specify path.");
-    if (request.body.empty()) refuse("Request must specify data.");
-    if (request.body.size() > std::size_t{10} * 1024 * 1024) refuse("Artifact size is too large. Max size is 10MB.");
-    use_database(false);
-    const std::string root = proxied_path(run(wanted.run_id()).artifact_uri);
-    store.files[joined(root, checked_path(wanted.text_value("path")))] = request.body;
-    Response response;
-    response.status = 200;
-    return response;
-  }
-  std::vector<std::string> places;
-  if (request.method == get && v3() && matches("/ajax-api/2.0/mlflow/logged-models/{}/artifacts/files", path, places)) {
-    const ParsedRequest wanted = asked();
-    use_database(false);
-    return file(
-        joined(logged_model_root(logged_model(places[0])), checked_path(wanted.text_value("artifact_file_path"))));
-  }
-  if (request.method == get && path == "/api/2.0/mlflow-artifacts/artifacts") {
-    Json answer = Json::object();
-    Json files = files_below("", asked().text_value("path"), false);
-    if (!files.empty()) answer["files"] = std::move(files);
-    return json_answer(answer);
-  }
-  if (const auto place = below("/api/2.0/mlflow-artifacts/artifacts/")) {
-    if (request.method == get) return file(*place);
-    if (request.method == Method::put) {
-      store.files[*place] = request.body;
-    } else if (request.method == Method::del) {
-      store.files.erase(*place);
-      std::erase_if(store.files,
-                    [&](const auto& entry) { return entry.first.compare(0, place->size() + 1, *place + "/") == 0; });
-    } else {
-      return html_page(405, "Method Not Allowed");
-    }
-    return json_answer(Json::object());
-  }
-  for (const std::string_view step : {"create", "complete", "abort"}) {
-    if (request.method == Method::post && below(fmt::format("/api/2.0/mlflow-artifacts/mpu/{}/", step))) {
-      refuse("Multipart upload is not supported for the current artifact repository", "NOT_IMPLEMENTED");
-    }
-  }
-  if (request.method == get && v3() && below("/api/2.0/mlflow-artifacts/presigned/")) {
-    refuse("Multipart download is not supported for the current artifact repository", "NOT_IMPLEMENTED");
-  }
-  return std::nullopt;
+MLFLOWHA_INLINE Response BackendState::list_proxied_artifacts(ParsedRequest& query) {
+  Json answer = Json::object();
+  Json files = files_below("", query.text_value("path"), false);
+  if (!files.empty()) answer["files"] = std::move(files);
+  return json_answer(answer);
+}
+
+MLFLOWHA_INLINE Response BackendState::download_artifact(ParsedRequest&) {
+  return file_answer(checked_path(places_[0]));
+}
+
+MLFLOWHA_INLINE Response BackendState::upload_artifact(ParsedRequest&) {
+  store.files[checked_path(places_[0])] = body_;
+  return json_answer(Json::object());
+}
+
+MLFLOWHA_INLINE Response BackendState::delete_artifact(ParsedRequest&) {
+  const std::string place = checked_path(places_[0]);
+  store.files.erase(place);
+  std::erase_if(store.files,
+                [&](const auto& entry) { return entry.first.compare(0, place.size() + 1, place + "/") == 0; });
+  return json_answer(Json::object());
+}
+
+MLFLOWHA_INLINE Response BackendState::refuse_multipart_upload(ParsedRequest&) {
+  checked_path(places_[0]);
+  refuse("Multipart upload is not supported for the current artifact repository", "NOT_IMPLEMENTED");
+}
+
+MLFLOWHA_INLINE Response BackendState::refuse_multipart_download(ParsedRequest&) {
+  checked_path(places_[0]);
+  refuse("Multipart download is not supported for the current artifact repository", "NOT_IMPLEMENTED");
+}
+
+MLFLOWHA_INLINE Response BackendState::get_artifact(ParsedRequest& query) {
+  use_database(false);
+  return file_answer(joined(proxied_path(run(query.run_id()).artifact_uri), checked_path(query.text_value("path"))));
+}
+
+MLFLOWHA_INLINE Response BackendState::get_model_version_artifact(ParsedRequest& query) {
+  use_database(false);
+  return file_answer(joined(proxied_path(model_version(query).source), checked_path(query.text_value("path"))));
+}
+
+MLFLOWHA_INLINE Response BackendState::get_logged_model_artifact(ParsedRequest& query) {
+  use_database(false);
+  return file_answer(
+      joined(logged_model_root(logged_model(places_[0])), checked_path(query.text_value("artifact_file_path"))));
+}
+
+MLFLOWHA_INLINE Response BackendState::upload_run_artifact(ParsedRequest& query) {
+  if (!query.has("path")) refuse("Request must specify path.");
+  if (body_.empty()) refuse("Request must specify data.");
+  if (body_.size() > std::size_t{10} * 1024 * 1024) refuse("Artifact size is too large. Max size is 10MB.");
+  use_database(false);
+  const std::string root = proxied_path(run(query.run_id()).artifact_uri);
+  store.files[joined(root, checked_path(query.text_value("path")))] = body_;
+  Response response;
+  response.status = 200;
+  return response;
 }
 
 }  // namespace detail

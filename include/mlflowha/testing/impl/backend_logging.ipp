@@ -232,12 +232,15 @@ MLFLOWHA_INLINE Json BackendState::get_metric_history(ParsedRequest& request) {
   return answer;
 }
 
-/// A route outside the descriptors, whose JSON is written by Python: NaN is a bare word in it.
-MLFLOWHA_INLINE Response BackendState::metric_history_bulk(std::string_view query) {
+MLFLOWHA_INLINE const MessageType& history_bulk_request() {
   static const MessageType type{{{"run_id", "run_id", FieldType::text, true},
                                  {"metric_key", "metric_key", FieldType::text},
                                  {"max_results", "max_results", FieldType::integer}}};
-  const ParsedRequest request(query_json(query, type), type);
+  return type;
+}
+
+/// A route outside the descriptors, whose JSON is written by Python: NaN is a bare word in it.
+MLFLOWHA_INLINE Response BackendState::get_metric_history_bulk(ParsedRequest& request) {
   if (request.list_value("run_id").empty()) {
     refuse("GetMetricHistoryBulk request must specify at least one run_id.");
   }
@@ -257,11 +260,7 @@ MLFLOWHA_INLINE Response BackendState::metric_history_bulk(std::string_view quer
                             point.is_nan ? "NaN" : Json(point.value).dump());
     }
   }
-  Response response;
-  response.status = 200;
-  response.headers.push_back({"content-type", "application/json"});
-  response.body = fmt::format("{{\"metrics\":[{}]}}\n", points);
-  return response;
+  return plain_answer("application/json", fmt::format("{{\"metrics\":[{}]}}\n", points));
 }
 
 }  // namespace detail

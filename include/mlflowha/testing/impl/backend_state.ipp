@@ -1,11 +1,12 @@
 #ifndef MLFLOWHA_TESTING_IMPL_BACKEND_STATE_IPP
 #define MLFLOWHA_TESTING_IMPL_BACKEND_STATE_IPP
 
-// The handlers of FakeBackend, one for each operation, and the table that leads to them.
+// The handlers of FakeBackend, one for each operation that it has.
 
 #include <mlflowha/api/artifacts.hpp>
 #include <mlflowha/api/logged_models.hpp>
 #include <mlflowha/testing/impl/backend_filter.ipp>
+#include <mlflowha/testing/impl/backend_routes.ipp>
 
 #include <mutex>
 
@@ -24,16 +25,26 @@ class BackendState {
   Store store;
 
  private:
-  using Handler = Json (BackendState::*)(ParsedRequest&);
-  struct Operation {
-    Method method;
-    std::string_view path;  ///< below /api/2.0/mlflow/; "{}" stands for a part that the handler finds in places_
-    Handler handler;
-    const MessageType& message;
-    bool writes;
-    bool since_v3 = false;
+  /// What answers an operation of the table: with JSON, or, where requests or answers aren't, with a whole response.
+  struct Handler {
+    const api::Operation* operation;
+    Json (BackendState::*json)(ParsedRequest&);
+    Response (BackendState::*whole)(ParsedRequest&);  ///< gets the query, and has body_
+    const MessageType* message;
   };
-  static const std::vector<Operation>& operations();
+  // backend_dispatch.ipp
+  static const std::vector<Handler>& handlers();
+  [[nodiscard]] static const Handler* handler_of(const api::Operation& operation);
+  [[nodiscard]] bool is_served(const api::Operation& operation) const;
+  /// The most specific route for a path, and `places` of it; `known`: some method has the path.
+  [[nodiscard]] const Route* route_of(Method method, std::string_view path, std::vector<std::string>& places,
+                                      bool& known) const;
+  Response dispatch(const Request& request, std::string_view path, std::string_view query);
+  [[nodiscard]] static Response plain_answer(std::string type, std::string body);
+  [[nodiscard]] static Response json_answer(const Json& json);
+  Response get_health(ParsedRequest& query);
+  Response get_server_version(ParsedRequest& query);
+  Response get_server_info(ParsedRequest& query);
 
   // backend_experiments.ipp
   Json create_experiment(ParsedRequest& request);
@@ -108,16 +119,24 @@ class BackendState {
   Json list_artifacts(ParsedRequest& request);
   Json create_presigned_upload_url(ParsedRequest& request);
   Json create_presigned_download_url(ParsedRequest& request);
-  /// Routes whose bodies or answers are bytes; nothing when `path` is none of them.
-  std::optional<Response> artifact_route(const Request& request, std::string_view path, std::string_view query);
+  Response list_proxied_artifacts(ParsedRequest& query);
+  Response download_artifact(ParsedRequest& query);
+  Response upload_artifact(ParsedRequest& query);
+  Response delete_artifact(ParsedRequest& query);
+  Response refuse_multipart_upload(ParsedRequest& query);
+  Response refuse_multipart_download(ParsedRequest& query);
+  Response get_artifact(ParsedRequest& query);
+  Response get_model_version_artifact(ParsedRequest& query);
+  Response get_logged_model_artifact(ParsedRequest& query);
+  Response upload_run_artifact(ParsedRequest& query);
+  [[nodiscard]] Response file_answer(const std::string& place) const;
 
   // backend_logging.ipp
-  Response metric_history_bulk(std::string_view query);
+  Response get_metric_history_bulk(ParsedRequest& query);
 
   // What handlers share.
   [[nodiscard]] bool v3() const noexcept { return version_ == ServerVersion::v3; }
   void use_database(bool write) const;
-  Response dispatch(const Request& request, std::string_view path, std::string_view query);
   [[nodiscard]] Response error_response(const Refusal& refusal) const;
   [[nodiscard]] static Response html_page(int status, std::string_view title);
   ExperimentRow& experiment(const std::string& id, bool active, bool deleted);
@@ -140,9 +159,10 @@ class BackendState {
   LoggedModelRow& logged_model(const std::string& id);
   WebhookRow& webhook(const std::string& id);
   [[nodiscard]] Json files_below(const std::string& root, const std::string& folder, bool full_path) const;
-  [[nodiscard]] static bool matches(std::string_view pattern, std::string_view path, std::vector<std::string>& places);
 
+  // Of the request in hand.
   std::vector<std::string> places_;  // of the path, in its order
+  std::string_view body_;
   // Of the server that answers the request in hand.
   ServerVersion version_;
   std::int64_t now_ms_ = 0;

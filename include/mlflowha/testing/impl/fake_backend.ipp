@@ -1,11 +1,8 @@
 #ifndef MLFLOWHA_TESTING_IMPL_FAKE_BACKEND_IPP
 #define MLFLOWHA_TESTING_IMPL_FAKE_BACKEND_IPP
 
-#include <mlflowha/api/logged_models.hpp>
 #include <mlflowha/testing/fake_backend.hpp>
-#include <mlflowha/testing/impl/backend_artifacts.ipp>
-#include <mlflowha/testing/impl/backend_logging.ipp>
-#include <mlflowha/testing/impl/backend_webhooks.ipp>
+#include <mlflowha/testing/impl/backend_dispatch.ipp>
 
 #include <utility>
 
@@ -13,109 +10,6 @@ MLFLOWHA_BEGIN_NAMESPACE
 namespace testing {
 
 namespace detail {
-
-MLFLOWHA_INLINE const std::vector<BackendState::Operation>& BackendState::operations() {
-  using S = BackendState;
-  constexpr Method get = Method::get;
-  constexpr Method post = Method::post;
-  constexpr Method patch = Method::patch;
-  constexpr Method del = Method::del;
-  static const std::vector<Operation> table = {
-      {post, "experiments/create", &S::create_experiment, experiment_request(), true},
-      {get, "experiments/get", &S::get_experiment, experiment_request(), false},
-      {get, "experiments/get-by-name", &S::get_experiment_by_name, experiment_request(), false},
-      {post, "experiments/search", &S::search_experiments, experiment_request(), false},
-      {get, "experiments/search", &S::search_experiments, experiment_request(), false},
-      {post, "experiments/delete", &S::delete_experiment, experiment_request(), true},
-      {post, "experiments/restore", &S::restore_experiment, experiment_request(), true},
-      {post, "experiments/update", &S::update_experiment, experiment_request(), true},
-      {post, "experiments/set-experiment-tag", &S::set_experiment_tag, experiment_request(), true},
-      {post, "experiments/delete-experiment-tag", &S::delete_experiment_tag, experiment_request(), true, true},
-      {post, "runs/create", &S::create_run, run_request(), true},
-      {post, "runs/update", &S::update_run, run_request(), true},
-      {post, "runs/delete", &S::delete_run, run_request(), true},
-      {post, "runs/restore", &S::restore_run, run_request(), true},
-      {get, "runs/get", &S::get_run, run_request(), false},
-      {post, "runs/search", &S::search_runs, search_runs_request(), false},
-      {post, "runs/log-metric", &S::log_metric, log_metric_request(), true},
-      {post, "runs/log-parameter", &S::log_param, log_text_request(), true},
-      {post, "runs/set-tag", &S::set_tag, log_text_request(), true},
-      {post, "runs/delete-tag", &S::delete_tag, log_text_request(), true},
-      {post, "runs/log-batch", &S::log_batch, log_batch_request(), true},
-      {get, "metrics/get-history", &S::get_metric_history, history_request(), false},
-      {post, "registered-models/create", &S::create_registered_model, registry_request(), true},
-      {post, "registered-models/rename", &S::rename_registered_model, registry_request(), true},
-      {patch, "registered-models/update", &S::update_registered_model, registry_request(), true},
-      {del, "registered-models/delete", &S::delete_registered_model, registry_request(), true},
-      {get, "registered-models/get", &S::get_registered_model, registry_request(), false},
-      {get, "registered-models/search", &S::search_registered_models, registry_request(), false},
-      {post, "registered-models/get-latest-versions", &S::get_latest_versions, registry_request(), false},
-      {get, "registered-models/get-latest-versions", &S::get_latest_versions, registry_request(), false},
-      {post, "registered-models/set-tag", &S::set_registered_model_tag, registry_request(), true},
-      {del, "registered-models/delete-tag", &S::delete_registered_model_tag, registry_request(), true},
-      {post, "registered-models/alias", &S::set_registered_model_alias, registry_request(), true},
-      {del, "registered-models/alias", &S::delete_registered_model_alias, registry_request(), true},
-      {get, "registered-models/alias", &S::get_model_version_by_alias, registry_request(), false},
-      {post, "model-versions/create", &S::create_model_version, registry_request(), true},
-      {patch, "model-versions/update", &S::update_model_version, registry_request(), true},
-      {post, "model-versions/transition-stage", &S::transition_model_version_stage, registry_request(), true},
-      {del, "model-versions/delete", &S::delete_model_version, registry_request(), true},
-      {get, "model-versions/get", &S::get_model_version, registry_request(), false},
-      {get, "model-versions/search", &S::search_model_versions, registry_request(), false},
-      {get, "model-versions/get-download-uri", &S::get_model_version_download_uri, registry_request(), false},
-      {post, "model-versions/set-tag", &S::set_model_version_tag, registry_request(), true},
-      {del, "model-versions/delete-tag", &S::delete_model_version_tag, registry_request(), true},
-      {post, "logged-models", &S::create_logged_model, logged_model_request(), true, true},
-      {post, "logged-models/search", &S::search_logged_models, logged_model_request(), false, true},
-      {patch, "logged-models/{}", &S::finalize_logged_model, logged_model_request(), true, true},
-      {get, "logged-models/{}", &S::get_logged_model, logged_model_request(), false, true},
-      {del, "logged-models/{}", &S::delete_logged_model, logged_model_request(), true, true},
-      {patch, "logged-models/{}/tags", &S::set_logged_model_tags, logged_model_request(), true, true},
-      {del, "logged-models/{}/tags/{}", &S::delete_logged_model_tag, logged_model_request(), true, true},
-      {get, "logged-models/{}/artifacts/directories", &S::list_logged_model_artifacts, logged_model_request(), false,
-       true},
-      {post, "logged-models/{}/params", &S::log_logged_model_params, logged_model_request(), true, true},
-      {post, "runs/log-model", &S::log_model, run_links_request(), true},
-      {post, "runs/log-inputs", &S::log_inputs, run_links_request(), true},
-      {post, "runs/outputs", &S::log_outputs, run_links_request(), true, true},
-      {post, "experiments/search-datasets", &S::search_datasets, logged_model_request(), false},
-      {post, "webhooks", &S::create_webhook, webhook_request(), true, true},
-      {get, "webhooks", &S::list_webhooks, webhook_request(), false, true},
-      {get, "webhooks/{}", &S::get_webhook, webhook_request(), false, true},
-      {patch, "webhooks/{}", &S::update_webhook, webhook_request(), true, true},
-      {del, "webhooks/{}", &S::delete_webhook, webhook_request(), true, true},
-      {post, "webhooks/{}/test", &S::test_webhook, webhook_request(), false, true},
-      {get, "artifacts/list", &S::list_artifacts, artifact_request(), false},
-      {post, "artifacts/presigned-upload-url", &S::create_presigned_upload_url, artifact_request(), false, true},
-      {post, "artifacts/presigned-download-url", &S::create_presigned_download_url, artifact_request(), false, true},
-  };
-  return table;
-}
-
-MLFLOWHA_INLINE Response BackendState::html_page(int status, std::string_view title) {
-  Response response;
-  response.status = status;
-  response.headers.push_back({"content-type", "text/html; charset=utf-8"});
-  response.body = fmt::format("<!doctype html>\n<html lang=en>\n<title>{0} {1}</title>\n<h1>{1}</h1>\n", status, title);
-  return response;
-}
-
-/// 2.22 takes experiment ids as numbers, too, and a text for the list of its characters.
-MLFLOWHA_INLINE void accept_numeric_ids(Json& raw) {
-  const auto as_text = [](Json& id) {
-    if (id.is_number_integer()) id = id.dump();
-  };
-  if (const auto found = raw.find("experiment_id"); found != raw.end()) as_text(*found);
-  if (const auto found = raw.find("experiment_ids"); found != raw.end()) {
-    if (found->is_array()) {
-      for (Json& id : *found) as_text(id);
-    } else if (found->is_string()) {
-      const auto text = found->get<std::string>();
-      *found = Json::array();
-      for (const char c : text) found->push_back(std::string(1, c));
-    }
-  }
-}
 
 MLFLOWHA_INLINE Response BackendState::error_response(const Refusal& refusal) const {
   // What 3.x adds; its classes are fewer than its codes.
@@ -152,84 +46,6 @@ MLFLOWHA_INLINE void BackendState::use_database(bool write) const {
         "this error at: https://sqlalche.me/e/20/2j85)",
         "BAD_REQUEST");
   }
-}
-
-/// Compares part by part; what stands at the pattern's "{}" goes to `places`, decoded.
-MLFLOWHA_INLINE bool BackendState::matches(std::string_view pattern, std::string_view path,
-                                           std::vector<std::string>& places) {
-  for (;;) {
-    const std::string_view wanted = pattern.substr(0, pattern.find('/'));
-    const std::string_view part = path.substr(0, path.find('/'));
-    if (wanted == "{}" ? part.empty() : wanted != part) return false;
-    if (wanted == "{}") places.push_back(percent_decode(part, false));
-    if (wanted.size() == pattern.size() || part.size() == path.size()) {
-      return wanted.size() == pattern.size() && part.size() == path.size();
-    }
-    pattern.remove_prefix(wanted.size() + 1);
-    path.remove_prefix(part.size() + 1);
-  }
-}
-
-MLFLOWHA_INLINE Response BackendState::dispatch(const Request& request, std::string_view path, std::string_view query) {
-  const auto plain = [&](std::string type, std::string body) {
-    if (request.method != Method::get) return html_page(405, "Method Not Allowed");
-    Response response;
-    response.status = 200;
-    response.headers.push_back({"content-type", std::move(type)});
-    response.body = std::move(body);
-    return response;
-  };
-  if (path == "/health") return plain(v3() ? "text/plain; charset=utf-8" : "text/html; charset=utf-8", "OK");
-  if (path == "/version") return plain("text/html; charset=utf-8", v3() ? "3.17.2" : "2.22.5");
-  if (v3() && (path == "/api/3.0/mlflow/server-info" || path == "/ajax-api/3.0/mlflow/server-info")) {
-    return plain("application/json",
-                 "{\"store_type\":\"SqlStore\",\"workspaces_enabled\":false,\"trace_archival_enabled\":false,"
-                 "\"multipart_uploads_enabled\":false,\"multipart_downloads_enabled\":false,"
-                 "\"presigned_upload_run_id_supported\":true,\"presigned_upload_model_id_supported\":true,"
-                 "\"features_enabled\":{\"gateway\":true}}");
-  }
-  if (std::optional<Response> bytes = artifact_route(request, path, query)) return std::move(*bytes);
-  if (request.method == Method::get && path == "/ajax-api/2.0/mlflow/metrics/get-history-bulk") {
-    return metric_history_bulk(query);
-  }
-  std::string_view name;
-  for (const std::string_view prefix : {"/api/2.0/mlflow/", "/ajax-api/2.0/mlflow/"}) {
-    if (path.substr(0, prefix.size()) == prefix) name = path.substr(prefix.size());
-  }
-  const Operation* operation = nullptr;
-  bool known = false;
-  for (const Operation& candidate : operations()) {
-    std::vector<std::string> places;
-    if (!matches(candidate.path, name, places) || (candidate.since_v3 && !v3())) continue;
-    known = true;
-    if (candidate.method != request.method || operation != nullptr) continue;
-    operation = &candidate;
-    places_ = std::move(places);
-  }
-  if (!known) return html_page(404, "Not Found");
-  if (operation == nullptr) return html_page(405, "Method Not Allowed");
-
-  Json raw = Json::object();
-  if (request.method == Method::get) {
-    raw = query_json(query, operation->message);
-  } else {
-    const std::string_view type = std::string_view(request.content_type).substr(0, request.content_type.find(';'));
-    const bool looked_at = request.method == Method::post || request.method == Method::put;
-    if (looked_at && type.empty()) refuse("Bad Request. Content-Type header is missing.");
-    if (looked_at && type != "application/json")
-      refuse("Bad Request. Content-Type must be one of ['application/json'].");
-    auto parsed = parse_python_json(request.body);
-    if (!parsed && name == "runs/log-batch") throw Crash{};  // this handler looks at the body before it checks it
-    if (parsed && parsed->is_string()) parsed = parse_python_json(parsed->get_ref<const std::string&>());
-    if (parsed && !parsed->is_null()) raw = std::move(*parsed);
-    if (!v3() && raw.is_object()) accept_numeric_ids(raw);
-  }
-  ParsedRequest message(std::move(raw), operation->message);
-  Response response;
-  response.headers.push_back({"content-type", "application/json"});
-  response.body = (this->*operation->handler)(message).dump(2, ' ', true, Json::error_handler_t::replace);
-  response.status = 200;
-  return response;
 }
 
 MLFLOWHA_INLINE Response BackendState::answer(const Request& request, WallTime now, ServerVersion version) {
