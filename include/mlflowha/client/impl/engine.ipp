@@ -364,7 +364,8 @@ MLFLOWHA_INLINE void Engine::explain_missing_operation(const Call& call, StopRea
   for (EndpointIndex index = 0; in_vain && index < endpoints.size(); ++index) {
     left_out = left_out || (endpoints.release(index).is_known() && endpoints.release(index) < needs);
   }
-  if (error.code == Errc::not_implemented || left_out) {
+  // A server that says 501 knows the operation, and its words say what is the matter.
+  if ((error.code == Errc::not_implemented && error.http_status != 501) || left_out) {
     error.message += fmt::format("; {}", explain_releases(call.operation, endpoints));
   }
 }
