@@ -6,6 +6,7 @@
 
 #include <mlflowha/testing/impl/backend_artifacts.ipp>
 #include <mlflowha/testing/impl/backend_logging.ipp>
+#include <mlflowha/testing/impl/backend_traces.ipp>
 #include <mlflowha/testing/impl/backend_webhooks.ipp>
 
 MLFLOWHA_BEGIN_NAMESPACE
@@ -85,6 +86,29 @@ MLFLOWHA_INLINE const std::vector<BackendState::Handler>& BackendState::handlers
       {&ops::list_artifacts, &S::list_artifacts, nullptr, &artifact_request()},
       {&ops::create_presigned_upload_url, &S::create_presigned_upload_url, nullptr, &artifact_request()},
       {&ops::create_presigned_download_url, &S::create_presigned_download_url, nullptr, &artifact_request()},
+      {&ops::start_trace, &S::start_trace, nullptr, &start_trace_request()},
+      {&ops::get_trace_info, &S::get_trace_info, nullptr, &trace_request()},
+      {&ops::get_trace, &S::get_trace, nullptr, &trace_request()},
+      {&ops::batch_get_traces, &S::batch_get_traces, nullptr, &trace_request()},
+      {&ops::batch_get_trace_infos, &S::batch_get_trace_infos, nullptr, &trace_request()},
+      {&ops::search_traces, &S::search_traces, nullptr, &trace_request()},
+      {&ops::delete_traces, &S::delete_traces, nullptr, &trace_request()},
+      {&ops::set_trace_tag, &S::set_trace_tag, nullptr, &trace_request()},
+      {&ops::delete_trace_tag, &S::delete_trace_tag, nullptr, &trace_request()},
+      {&ops::link_traces_to_run, &S::link_traces_to_run, nullptr, &trace_request()},
+      {&ops::link_prompts_to_trace, &S::link_prompts_to_trace, nullptr, &trace_request()},
+      {&ops::calculate_trace_filter_correlation, &S::calculate_trace_filter_correlation, nullptr, &trace_request()},
+      {&ops::start_trace_v2, &S::start_trace_v2, nullptr, &trace_request()},
+      {&ops::end_trace_v2, &S::end_trace_v2, nullptr, &trace_request()},
+      {&ops::get_trace_info_v2, &S::get_trace_info_v2, nullptr, &trace_request()},
+      {&ops::search_traces_v2, &S::search_traces_v2, nullptr, &trace_request()},
+      {&ops::delete_traces_v2, &S::delete_traces, nullptr, &trace_request()},
+      {&ops::set_trace_tag_v2, &S::set_trace_tag, nullptr, &trace_request()},
+      {&ops::delete_trace_tag_v2, &S::delete_trace_tag, nullptr, &trace_request()},
+      {&ops::create_assessment, &S::create_assessment, nullptr, &assessment_request()},
+      {&ops::get_assessment, &S::get_assessment, nullptr, &assessment_request()},
+      {&ops::update_assessment, &S::update_assessment, nullptr, &assessment_request()},
+      {&ops::delete_assessment, &S::delete_assessment, nullptr, &assessment_request()},
       {&ops::get_metric_history_bulk, nullptr, &S::get_metric_history_bulk, &history_bulk_request()},
       {&ops::list_proxied_artifacts, nullptr, &S::list_proxied_artifacts, &artifact_request()},
       {&ops::download_artifact, nullptr, &S::download_artifact, &artifact_request()},
@@ -98,6 +122,8 @@ MLFLOWHA_INLINE const std::vector<BackendState::Handler>& BackendState::handlers
       {&ops::get_model_version_artifact, nullptr, &S::get_model_version_artifact, &artifact_request()},
       {&ops::get_logged_model_artifact, nullptr, &S::get_logged_model_artifact, &artifact_request()},
       {&ops::upload_run_artifact, nullptr, &S::upload_run_artifact, &artifact_request()},
+      {&ops::search_unified_traces, nullptr, &S::not_open_source, &nothing_request()},
+      {&ops::get_online_trace_details, nullptr, &S::not_open_source, &nothing_request()},
       {&ops::get_health, nullptr, &S::get_health, &nothing_request()},
       {&ops::get_server_version, nullptr, &S::get_server_version, &nothing_request()},
       {&ops::get_server_info, nullptr, &S::get_server_info, &nothing_request()},
@@ -227,6 +253,7 @@ MLFLOWHA_INLINE void accept_numeric_ids(Json& raw) {
 MLFLOWHA_INLINE Response BackendState::dispatch(const Request& request, std::string_view path, std::string_view query) {
   places_.clear();
   body_ = request.body;
+  compact_ = false;
   bool known = false;
   const Route* route = route_of(request.method, path, places_, known);
   constexpr std::string_view ajax = "/ajax-api/";  // where the web interface has each of them once more
@@ -265,7 +292,9 @@ MLFLOWHA_INLINE Response BackendState::dispatch(const Request& request, std::str
     if (!v3() && raw.is_object()) accept_numeric_ids(raw);
   }
   ParsedRequest message(std::move(raw), *handler->message);
-  return json_answer((this->*handler->json)(message));
+  const Json answer = (this->*handler->json)(message);
+  if (!compact_) return json_answer(answer);
+  return plain_answer("application/json", answer.dump(-1, ' ', true, Json::error_handler_t::replace));
 }
 
 }  // namespace detail

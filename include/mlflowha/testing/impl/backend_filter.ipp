@@ -1,7 +1,7 @@
 #ifndef MLFLOWHA_TESTING_IMPL_BACKEND_FILTER_IPP
 #define MLFLOWHA_TESTING_IMPL_BACKEND_FILTER_IPP
 
-// MLflow's search language for runs and experiments: comparisons joined by AND, and order_by. Datasets are left out.
+// MLflow's search language: comparisons joined by AND, and order_by. Datasets and RLIKE are left out.
 
 #include <mlflowha/testing/impl/backend_store.ipp>
 
@@ -11,7 +11,7 @@ MLFLOWHA_BEGIN_NAMESPACE
 namespace testing {
 namespace detail {
 
-enum class Entity : std::uint8_t { attribute, metric, param, tag };
+enum class Entity : std::uint8_t { attribute, metric, param, tag, metadata, span, feedback, expectation, issue };
 
 struct Comparison {
   Entity entity = Entity::attribute;
@@ -91,6 +91,7 @@ struct SearchSchema {
   std::vector<std::string_view> listable;  ///< attributes that IN works for
   bool runs = true;                        ///< has metrics and params
   bool v3 = true;                          ///< knows IS NULL
+  bool traces = false;                     ///< has metadata, spans and assessments instead of metrics and params
 };
 
 MLFLOWHA_INLINE bool contains(const std::vector<std::string_view>& names, std::string_view name) {
@@ -129,6 +130,7 @@ class SearchParser {
     }
     Comparison named;
     name(identifier, named);
+    replace_name(named);
     return {named.entity, named.key, direction != "DESC"};
   }
 
@@ -143,11 +145,18 @@ class SearchParser {
     }
     return text;
   }
+  /// Names the word at `from`, and those behind it up to the next comparison.
   [[noreturn]] void invalid_clause(std::size_t from) const {
-    const std::string rest(text_.substr(from));
-    const std::string first = rest.substr(0, rest.find(' '));
-    refuse(schema_.runs ? fmt::format("Invalid clause(s) in filter string: '{}'", first)
-                        : fmt::format("Invalid clause(s) in filter string: {}", first));
+    std::string words;
+    std::string_view rest = text_.substr(from);
+    while (!rest.empty() && (words.empty() || rest.find_first_of("=<>!") == std::string_view::npos)) {
+      const std::string_view word = rest.substr(0, rest.find(' '));
+      rest.remove_prefix(std::min(rest.size(), word.size() + 1));
+      if (word.empty() && !words.empty()) continue;
+      const std::string_view quote = schema_.runs ? "'" : "";
+      words += fmt::format("{0}{1}{2}{1}", words.empty() ? "" : ", ", quote, word);
+    }
+    refuse(fmt::format("Invalid clause(s) in filter string: {}", words));
   }
 
   /// Up to a blank, an operator, a bracket or a comma; parts in quotes or backticks are taken whole.
@@ -189,9 +198,43 @@ class SearchParser {
     if (result.key == "created" || result.key == "Created") result.key = "start_time";
   }
 
+  /// Names of what a trace keeps elsewhere, with whatever entity they are given.
+  void replace_name(Comparison& result) const {
+    if (!schema_.traces || result.entity == Entity::span) return;
+    std::string key = result.key;
+    for (char& c : key) c = lower(c);
+    if (key == "name") {
+      result.entity = Entity::tag;
+      result.key = "mlflow.traceName";
+    } else if (key == "prompt") {
+      result.entity = Entity::tag;
+      result.key = "mlflow.linkedPrompts";
+    } else if (key == "run_id") {
+      result.entity = Entity::metadata;
+      result.key = "mlflow.sourceRun";
+    } else if (key == "text") {
+      result.entity = Entity::span;
+      result.key = "content";
+    } else if (key == "timestamp" || key == "execution_time" || key == "end_time") {
+      result.key = key + "_ms";
+    }
+  }
+
   [[nodiscard]] Entity entity(const std::string& type) const {
     if (type == "tag" || type == "tags") return Entity::tag;
     if (type == "attribute") return Entity::attribute;
+    if (schema_.traces) {
+      if (type == "attributes" || type == "trace") return Entity::attribute;
+      if (type == "request_metadata" || type == "metadata") return Entity::metadata;
+      if (type == "span") return Entity::span;
+      if (type == "feedback") return Entity::feedback;
+      if (type == "expectation") return Entity::expectation;
+      if (type == "issue") return Entity::issue;
+      refuse(fmt::format(
+          "Invalid entity type '{}'. Valid values are {{'attribute', 'attributes', 'expectation', 'feedback', "
+          "'issue', 'metadata', 'request_metadata', 'span', 'tag', 'tags', 'trace'}}",
+          type));
+    }
     if (!schema_.runs) {
       refuse(fmt::format("Invalid entity type '{}'. Valid entity types are ('attribute', 'tag', 'tags')", type));
     }
@@ -212,6 +255,9 @@ class SearchParser {
     }
     std::string op = upper(word());
     if (op == "LIKE" || op == "ILIKE" || op == "IN") return op;
+    if (op == "RLIKE" && schema_.traces) {
+      refuse("The fake server of mlflowha::testing doesn't have RLIKE.", "NOT_IMPLEMENTED");
+    }
     if (op == "NOT") {
       skip_blanks();
       if (upper(word()) == "IN") return "NOT IN";
@@ -236,7 +282,10 @@ class SearchParser {
     name(identifier, result);
     result.comparator = op;
     if (op == "IS NULL" || op == "IS NOT NULL") {
-      if (result.entity != Entity::tag && result.entity != Entity::param) {
+      const Entity entity = result.entity;
+      const bool assessed = entity == Entity::feedback || entity == Entity::expectation;
+      replace_name(result);
+      if (entity != Entity::tag && entity != Entity::param && entity != Entity::metadata && !assessed) {
         refuse(fmt::format("IS NULL / IS NOT NULL is only supported for tags and params, not for '{}'", result.key));
       }
       return result;
@@ -244,16 +293,24 @@ class SearchParser {
     skip_blanks();
     if (done()) invalid_clause(clause);
     value(result);
-    check_comparator(result);
+    replace_name(result);
+    if (schema_.traces) {
+      check_trace_comparator(result);
+    } else {
+      check_comparator(result);
+    }
     return result;
   }
 
   void value(Comparison& result) {
     const bool attribute = result.entity == Entity::attribute;
-    const bool numeric = result.entity == Entity::metric || (attribute && contains(schema_.numbers, result.key));
+    const bool ordered = !result.comparator.empty() && (result.comparator[0] == '<' || result.comparator[0] == '>');
+    const bool assessed = result.entity == Entity::feedback || result.entity == Entity::expectation;
+    const bool numeric = result.entity == Entity::metric || (attribute && contains(schema_.numbers, result.key)) ||
+                         (assessed && ordered);
     if (!done() && text_[at_] == '(') return list(result);
     const std::string literal = word();
-    if (numeric) {
+    if (numeric && !(attribute && schema_.traces && in_quotes(literal, "'\""))) {
       const auto number = in_quotes(literal, "'\"") ? std::nullopt : real_from(literal);
       if (!number || !std::isfinite(*number)) {
         refuse(attribute
@@ -310,6 +367,29 @@ class SearchParser {
     const bool listed = c.comparator == "IN" || c.comparator == "NOT IN";
     const bool good =
         c.is_number ? order || equality : equality || pattern || (listed && c.entity == Entity::attribute);
+    if (!good) refuse(fmt::format("Invalid comparator '{}' not one of the valid ones", c.comparator));
+  }
+
+  void check_trace_comparator(const Comparison& c) const {
+    const bool order = c.comparator[0] == '<' || c.comparator[0] == '>';
+    const bool equality = c.comparator == "=" || c.comparator == "!=";
+    const bool pattern = c.comparator == "LIKE" || c.comparator == "ILIKE";
+    const bool listed = c.comparator == "IN" || c.comparator == "NOT IN";
+    bool good = equality || pattern;
+    if (c.entity == Entity::attribute) good = c.is_number ? order || equality : good || listed;
+    if (c.entity == Entity::feedback || c.entity == Entity::expectation) good = good || order;
+    if (c.entity == Entity::issue) good = c.comparator == "=" && c.key == "id";
+    if (c.entity == Entity::span) {
+      good = good || listed;
+      if (c.key == "content") good = pattern;
+      const bool known = c.key == "name" || c.key == "type" || c.key == "status" || c.key == "content";
+      if (!known && c.key.substr(0, 11) != "attributes.") {
+        refuse(
+            fmt::format("Invalid span attribute '{}'. Supported attributes: name, status, type, "
+                        "attributes.<attribute_name>.",
+                        c.key));
+      }
+    }
     if (!good) refuse(fmt::format("Invalid comparator '{}' not one of the valid ones", c.comparator));
   }
 

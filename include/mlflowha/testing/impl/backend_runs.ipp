@@ -156,19 +156,12 @@ MLFLOWHA_INLINE Json BackendState::get_run(ParsedRequest& request) {
 
 MLFLOWHA_INLINE Cell BackendState::run_cell(const RunRow& row, Entity entity, const std::string& key) const {
   const auto text = [](const std::string* value) { return value == nullptr ? Cell() : Cell(*value); };
-  switch (entity) {
-    case Entity::tag:
-      return text(row.tags.find(key));
-    case Entity::param:
-      return text(row.params.find(key));
-    case Entity::metric:
-      if (const MetricSeries* series = row.metric(key)) {
-        const StoredPoint& latest = series->latest;
-        return latest.is_nan ? std::numeric_limits<double>::quiet_NaN() : latest.value;
-      }
-      return {};
-    case Entity::attribute:
-      break;
+  if (entity == Entity::tag) return text(row.tags.find(key));
+  if (entity == Entity::param) return text(row.params.find(key));
+  if (entity == Entity::metric) {
+    const MetricSeries* series = row.metric(key);
+    if (series == nullptr) return {};
+    return series->latest.is_nan ? std::numeric_limits<double>::quiet_NaN() : series->latest.value;
   }
   if (key == "run_id") return row.id;
   if (key == "status") return std::string(status_name(row.status));

@@ -115,6 +115,30 @@ class BackendState {
   Json update_webhook(ParsedRequest& request);
   Json delete_webhook(ParsedRequest& request);
   Json test_webhook(ParsedRequest& request);
+  // backend_traces.ipp
+  Json start_trace(ParsedRequest& request);
+  Json get_trace_info(ParsedRequest& request);
+  Json get_trace(ParsedRequest& request);
+  Json batch_get_traces(ParsedRequest& request);
+  Json batch_get_trace_infos(ParsedRequest& request);
+  Json search_traces(ParsedRequest& request);
+  Json delete_traces(ParsedRequest& request);
+  Json set_trace_tag(ParsedRequest& request);
+  Json delete_trace_tag(ParsedRequest& request);
+  Json link_traces_to_run(ParsedRequest& request);
+  Json link_prompts_to_trace(ParsedRequest& request);
+  Json start_trace_v2(ParsedRequest& request);
+  Json end_trace_v2(ParsedRequest& request);
+  Json get_trace_info_v2(ParsedRequest& request);
+  Json search_traces_v2(ParsedRequest& request);
+  Response not_open_source(ParsedRequest& query);
+  // backend_trace_search.ipp
+  Json calculate_trace_filter_correlation(ParsedRequest& request);
+  // backend_assessments.ipp
+  Json create_assessment(ParsedRequest& request);
+  Json get_assessment(ParsedRequest& request);
+  Json update_assessment(ParsedRequest& request);
+  Json delete_assessment(ParsedRequest& request);
   // backend_artifacts.ipp
   Json list_artifacts(ParsedRequest& request);
   Json create_presigned_upload_url(ParsedRequest& request);
@@ -158,11 +182,22 @@ class BackendState {
   void check_model_name(const std::string& name) const;
   LoggedModelRow& logged_model(const std::string& id);
   WebhookRow& webhook(const std::string& id);
+  TraceRow& trace(const std::string& id);
+  const ExperimentRow& experiment_of_trace(const std::string& id);
+  std::vector<const TraceRow*> traces_of(ParsedRequest& request);
+  [[nodiscard]] std::vector<Comparison> trace_filter(const std::string& text) const;
+  [[nodiscard]] std::vector<const TraceRow*> traces_where(const Json& experiments,
+                                                          const std::vector<Comparison>& comparisons) const;
+  Json trace_page(ParsedRequest& request, const Json& experiments, Json (*to_json)(const TraceRow&));
+  AssessmentRow new_assessment(const Json& assessment);
+  AssessmentRow& assessment(TraceRow& owner, const std::string& id);
+  TraceRow& assessed_trace();
   [[nodiscard]] Json files_below(const std::string& root, const std::string& folder, bool full_path) const;
 
   // Of the request in hand.
   std::vector<std::string> places_;  // of the path, in its order
   std::string_view body_;
+  bool compact_ = false;  // the answer's JSON is written without blanks
   // Of the server that answers the request in hand.
   ServerVersion version_;
   std::int64_t now_ms_ = 0;

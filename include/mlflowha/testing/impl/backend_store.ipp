@@ -155,6 +155,38 @@ struct WebhookRow {
   std::int64_t last_update_time = 0;
 };
 
+struct AssessmentRow {
+  std::string id;
+  std::string kind;  ///< feedback, expectation or issue
+  std::string name;
+  std::string span_id;
+  Json source = Json::object();
+  Json value;                   ///< of an issue: its name
+  Json error = Json::object();  ///< of a feedback
+  std::string rationale;
+  std::map<std::string, std::string> metadata;
+  std::string overrides;
+  bool valid = true;
+  std::int64_t create_time = 0;
+  std::int64_t last_update_time = 0;
+};
+
+struct TraceRow {
+  std::string id;
+  std::int64_t experiment_id = 0;
+  std::optional<std::string> client_request_id;
+  std::optional<std::string> request_preview;
+  std::optional<std::string> response_preview;
+  std::int64_t request_time = 0;
+  std::optional<std::int64_t> duration;
+  std::string state = "STATE_UNSPECIFIED";
+  KeyValues tags;
+  std::map<std::string, std::string> metadata;
+  std::vector<AssessmentRow> assessments;  // in order of creation
+  std::set<std::string> runs;              // that it is linked to
+  std::set<std::string> prompts;           // "name/version"
+};
+
 inline constexpr std::string_view run_name_tag = "mlflow.runName";
 
 MLFLOWHA_INLINE std::string_view status_name(std::int64_t status) noexcept {
@@ -183,6 +215,7 @@ class Store {
   std::map<std::string, RegisteredModelRow> models;  // by name
   std::deque<LoggedModelRow> logged_models;          // in order of creation
   std::deque<WebhookRow> webhooks;                   // in order of creation
+  std::map<std::string, TraceRow> traces;            // by id
   std::map<std::string, std::string> files;          // of the artifact store, by path
   BackendCounts counts;
   DatabaseState database = DatabaseState::up;

@@ -5,12 +5,14 @@
 // the JSON text, and stops silently at the first field that doesn't fit; only then is the raw JSON checked against a
 // few rules per field. This order decides what is stored for odd input (a bare NaN is stored as 0), so it is imitated.
 
+#include <mlflowha/api/proto_time.hpp>
 #include <mlflowha/http/message.hpp>
 #include <mlflowha/testing/impl/mlflow_errors.ipp>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <cstdint>
@@ -44,7 +46,21 @@ struct Crash {};
   throw Refusal{std::move(error_code), std::move(message)};
 }
 
-enum class FieldType : std::uint8_t { text, integer, real, boolean, view_type, run_status, message };
+enum class FieldType : std::uint8_t {
+  text,
+  integer,
+  real,
+  boolean,
+  view_type,
+  run_status,
+  message,
+  word,       ///< an enum's name, of `words`; kept as text
+  timestamp,  ///< kept as milliseconds, as is
+  duration,
+  mask,   ///< google.protobuf.FieldMask; kept as a list of names
+  texts,  ///< map<string, string>
+  value,  ///< google.protobuf.Value: any JSON, whose numbers are doubles
+};
 
 struct MessageType;
 struct Field {
@@ -53,6 +69,7 @@ struct Field {
   FieldType type;
   bool repeated = false;
   const MessageType* message = nullptr;
+  const std::vector<std::string_view>* words = nullptr;  ///< by number, from 0 on
 };
 struct MessageType {
   std::vector<Field> fields;
@@ -165,6 +182,60 @@ MLFLOWHA_INLINE std::optional<std::int64_t> to_enum(const Json& value, FieldType
   return *number >= 1 && *number <= count ? *number : 0;
 }
 
+/// Name of an enum value; "" for one that isn't known, which leaves the field unset.
+MLFLOWHA_INLINE std::optional<std::string> to_word(const Json& value, const std::vector<std::string_view>& words) {
+  if (value.is_string()) {
+    const auto& text = value.get_ref<const std::string&>();
+    if (std::find(words.begin(), words.end(), text) != words.end()) return text;
+  }
+  const auto number = to_integer(value);
+  if (number)
+    return std::string(*number >= 0 && *number < std::ssize(words) ? words[static_cast<std::size_t>(*number)] : "");
+  return value.is_string() ? std::optional<std::string>("") : std::nullopt;
+}
+
+/// "feedback,assessmentName" as a list of the fields' names. Names with underscores don't fit.
+MLFLOWHA_INLINE std::optional<Json> to_mask(const std::string& text) {
+  Json names = Json::array();
+  std::string name;
+  for (const char c : text + ",") {
+    if (c == '_') return std::nullopt;
+    if (c == ',') {
+      if (!name.empty()) names.push_back(std::exchange(name, {}));
+    } else if (c >= 'A' && c <= 'Z') {
+      name += '_';
+      name += static_cast<char>(c - 'A' + 'a');
+    } else {
+      name += c;
+    }
+  }
+  return names;
+}
+
+MLFLOWHA_INLINE Json with_doubles(Json value) {
+  if (value.is_number_integer()) return value.get<double>();
+  if (value.is_structured()) {
+    for (Json& element : value) element = with_doubles(std::move(element));
+  }
+  return value;
+}
+
+/// json.dumps(value): blanks after commas and colons, ASCII only.
+MLFLOWHA_INLINE std::string python_json(const Json& value) {
+  std::string text;
+  if (value.is_object()) {
+    for (const auto& [key, element] : value.items()) {
+      text += fmt::format("{}{}: {}", text.empty() ? "" : ", ", json_string(key), python_json(element));
+    }
+    return "{" + text + "}";
+  }
+  if (value.is_array()) {
+    for (const Json& element : value) text += (text.empty() ? "" : ", ") + python_json(element);
+    return "[" + text + "]";
+  }
+  return value.dump(-1, ' ', true, Json::error_handler_t::replace);
+}
+
 MLFLOWHA_INLINE bool fill_message(const Json& object, const MessageType& type, Json& message);
 
 /// Converts one value into `target`; false when it doesn't fit. What was converted before that stays.
@@ -203,6 +274,39 @@ MLFLOWHA_INLINE bool fill_value(const Json& value, const Field& field, Json& tar
     case FieldType::message:
       target = Json::object();
       return value.is_object() && fill_message(value, *field.message, target);
+    case FieldType::word:
+      if (const auto word = to_word(value, *field.words)) {
+        if (!word->empty()) target = *word;
+        return true;
+      }
+      return false;
+    case FieldType::timestamp: {
+      const auto time = value.is_string() ? parse_timestamp(value.get_ref<const std::string&>()) : parse_timestamp("");
+      if (time) target = time->time_since_epoch().count();
+      return time.has_value();
+    }
+    case FieldType::duration: {
+      const auto span = value.is_string() ? parse_duration(value.get_ref<const std::string&>()) : parse_duration("");
+      if (span) target = std::chrono::duration_cast<std::chrono::milliseconds>(*span).count();
+      return span.has_value();
+    }
+    case FieldType::mask: {
+      auto names = value.is_string() ? to_mask(value.get<std::string>()) : std::nullopt;
+      if (names) target = std::move(*names);
+      return names.has_value();
+    }
+    case FieldType::texts: {
+      target = Json::object();
+      if (!value.is_object()) return false;
+      for (const auto& [key, element] : value.items()) {
+        if (!element.is_string() || element == bare_number) return false;
+        target[key] = element;
+      }
+      return true;
+    }
+    case FieldType::value:
+      target = with_doubles(value);
+      return true;
   }
   return false;
 }
@@ -260,6 +364,13 @@ class ParsedRequest {
   ParsedRequest& list(std::string_view name) {
     return check(name, [](const Json& value) { return value.is_array(); });
   }
+  /// A number that may be `limit` at most, whatever its type.
+  ParsedRequest& at_most(std::string_view name, std::int64_t limit) {
+    const Json* value = raw(name);
+    const auto number = value == nullptr ? std::nullopt : to_integer(*value);
+    if (number && *number > limit) invalid(name);
+    return *this;
+  }
   ParsedRequest& text_list(std::string_view name) {
     list(name);
     return check(name, [](const Json& value) {
@@ -314,9 +425,17 @@ class ParsedRequest {
     return found != nullptr && found->get<bool>();
   }
   [[nodiscard]] std::string run_id() const { return has("run_id") ? text_value("run_id") : text_value("run_uuid"); }
-  [[nodiscard]] const Json& list_value(std::string_view name) const {
+  /// Of a field that is a message or a map; empty when it isn't there.
+  [[nodiscard]] const Json& object_value(std::string_view name) const { return object_of(message_, name); }
+  static const Json& object_of(const Json& object, std::string_view name) {
+    static const Json none = Json::object();
+    const Json* found = member(object, name);
+    return found == nullptr ? none : *found;
+  }
+  [[nodiscard]] const Json& list_value(std::string_view name) const { return elements_of(message_, name); }
+  static const Json& elements_of(const Json& object, std::string_view name) {
     static const Json none = Json::array();
-    const Json* found = member(message_, name);
+    const Json* found = member(object, name);
     return found == nullptr ? none : *found;
   }
   static std::string text_of(const Json& object, std::string_view name) {
