@@ -3,6 +3,7 @@
 #include "contract/server.hpp"
 #include "support/catch.hpp"
 
+#include <map>
 #include <set>
 #include <string>
 
@@ -10,7 +11,7 @@ using namespace mlflowha;
 using namespace mlflowha_tests;
 
 TEST_CASE("an evaluation dataset lives: create, fill, tag, share, delete", "[contract][evaluation]") {
-  if (!is_real_3(contract_server())) return;
+  if (contract_server().major < 3) return;
   const Client& client = contract_client();
   const std::string experiment = fresh_experiment();
   const std::string other = fresh_experiment();
@@ -58,7 +59,7 @@ TEST_CASE("an evaluation dataset lives: create, fill, tag, share, delete", "[con
 }
 
 TEST_CASE("evaluation datasets that don't exist and bad questions are typed errors", "[contract][evaluation]") {
-  if (!is_real_3(contract_server())) return;
+  if (contract_server().major < 3) return;
   const Client& client = contract_client();
   const std::string experiment = fresh_experiment();
   CHECK(client.create_dataset({.name = "n", .tags = "[1]"}).error().code == Errc::invalid_argument);
@@ -82,7 +83,7 @@ TEST_CASE("evaluation datasets that don't exist and bad questions are typed erro
 }
 
 TEST_CASE("records of an evaluation dataset over many pages", "[contract][evaluation]") {
-  if (!is_real_3(contract_server())) return;
+  if (contract_server().major < 3) return;
   const Client& client = contract_client();
   CreateDataset create;
   create.name = fresh_name("many");
@@ -115,6 +116,86 @@ TEST_CASE("records of an evaluation dataset over many pages", "[contract][evalua
   CHECK(found == inputs);
   CHECK(client.get_dataset_records_all({.dataset_id = id, .max_results = 5}).limit(7).all().value().size() == 7);
   CHECK(client.get_dataset_records_all({.dataset_id = id}).all().value().size() == 23);
+}
+
+TEST_CASE("records with the same inputs are merged, and a dataset says what is in it", "[contract][evaluation]") {
+  if (contract_server().major < 3) return;
+  const Client& client = contract_client();
+  CreateDataset create;
+  create.name = fresh_name("merged");
+  create.tags = R"({"mlflow.user": "bob"})";
+  const EvaluationDataset made = client.create_dataset(create).value();
+  CHECK(made.created_by == "bob");
+  CHECK(made.last_updated_by == "bob");
+  CHECK(made.schema.empty());
+  const auto upsert = [&](const std::string& records) {
+    return client.upsert_dataset_records({.dataset_id = made.dataset_id, .records = records}).value();
+  };
+  CHECK(upsert(R"([{"inputs": {"q": 1, "p": [1]}, "outputs": "so", "expectations": {"a": null}, "tags":
+    {"mlflow.user": "eve"}, "source": {"source_type": "trace", "source_data": {"trace_id": "tr-1"}}},
+    {"inputs": {"q": 2}, "outputs": null}, {}])")
+            .inserted_count == 3);
+  const DatasetRecordCounts counts = upsert(R"([{"inputs": {"p": [1], "q": 1}, "expectations": {"b": true}}])");
+  CHECK(counts.inserted_count == 0);
+  CHECK(counts.updated_count == 1);
+  std::map<std::string, DatasetRecord> records;
+  for (const Result<DatasetRecord>& record : client.get_dataset_records_all({.dataset_id = made.dataset_id})) {
+    REQUIRE(record);
+    records[record->inputs.text] = *record;
+  }
+  REQUIRE(records.size() == 3);
+  const DatasetRecord& merged = records.at(R"({"q": 1, "p": [1]})");
+  CHECK(merged.outputs.text == "\"so\"");
+  CHECK(merged.expectations.text == R"({"a": null, "b": true})");
+  CHECK(merged.created_by == "eve");
+  CHECK(merged.source_type == "TRACE");
+  CHECK(merged.source_id == "tr-1");
+  CHECK(records.at(R"({"q": 2})").outputs.text.empty());
+  CHECK(records.at("{}").outputs.text == "{}");
+  const EvaluationDataset read = client.get_dataset({.dataset_id = made.dataset_id}).value();
+  CHECK(read.schema == R"({"inputs": {"q": "integer", "p": "array"}, "outputs": "string", "expectations": )"
+                       R"({"a": "null", "b": "boolean"}, "version": "1.0"})");
+  CHECK(read.profile == R"({"num_records": 3})");
+  CHECK(read.last_updated_by.empty());  // the last call had no user
+  const std::vector<std::string> gone = {merged.dataset_record_id, "dr-none"};
+  CHECK(client.delete_dataset_records({.dataset_id = made.dataset_id, .dataset_record_ids = gone}).value() == 1);
+  CHECK(client.get_dataset({.dataset_id = made.dataset_id}).value().profile == R"({"num_records": 2})");
+
+  const auto refused = [&](const std::string& text) {
+    return client.upsert_dataset_records({.dataset_id = made.dataset_id, .records = text}).error().code;
+  };
+  CHECK(refused(R"([{"inputs": {"q": 3}, "source": {"source_type": "nonsense"}}])") == Errc::rejected);
+  CHECK(refused(R"([{"inputs": {"q": 3}}, {"inputs": null}])") == Errc::server_error);
+  CHECK(client.get_dataset_records_all({.dataset_id = made.dataset_id}).all().value().size() == 2);  // all or none
+
+  SearchEvaluationDatasets search;
+  const auto found = [&](const std::string& filter) {
+    search.filter_string = "name = '" + create.name + "' AND " + filter;
+    return client.search_evaluation_datasets(search).value().items.size();
+  };
+  REQUIRE(client.set_dataset_tags({.dataset_id = made.dataset_id, .tags = R"({"a": "5", "b": null})"}));
+  CHECK(found("tags.a = '5'") == 1);
+  CHECK(found("tags.a != '5'") == 0);
+  CHECK(found("tags.`a` = '5'") == 0);
+  CHECK(found("created_by = 'bob'") == 1);
+  CHECK(found("created_time > 5") == 1);
+  CHECK(found("name LIKE 'merged%'") == 1);
+  CHECK(found("name IN ('" + create.name + "')") == 1);
+  for (const char* bad :
+       {"tag.a = '5'", "attribute.name = 'a'", "digest = 'a'", "name NOT IN ('a')", "created_by IN ('a')",
+        "tags.a > '1'", "created_time = 'a'", "created_time > 1.5", "name IS NULL"}) {
+    INFO(bad);
+    search.filter_string = bad;
+    CHECK(client.search_evaluation_datasets(search).error().code == Errc::rejected);
+  }
+  search.filter_string = "";
+  for (const char* bad : {"created_by", "tags.a", "name SIDEWAYS"}) {
+    INFO(bad);
+    search.order_by = {bad};
+    CHECK(client.search_evaluation_datasets(search).error().code == Errc::rejected);
+  }
+  CHECK(is_not_found(
+      client.add_dataset_to_experiments({.dataset_id = made.dataset_id, .experiment_ids = {"99999999"}}).error()));
 }
 
 TEST_CASE("an issue lives: create, change, read, search", "[contract][issues]") {
@@ -151,7 +232,7 @@ TEST_CASE("an issue lives: create, change, read, search", "[contract][issues]") 
 }
 
 TEST_CASE("a scorer lives: register, read, list, set up, delete", "[contract][scorers]") {
-  if (!is_real_3(contract_server())) return;
+  if (contract_server().major < 3) return;
   const Client& client = contract_client();
   const std::string experiment = fresh_experiment();
   const RegisterScorer scorer{.experiment_id = experiment, .name = "good", .serialized_scorer = R"({"a":1})"};
@@ -176,6 +257,16 @@ TEST_CASE("a scorer lives: register, read, list, set up, delete", "[contract][sc
   CHECK(client.upsert_online_scoring_config({.experiment_id = experiment, .name = "good", .sample_rate = 0.5})
             .error()
             .code == Errc::rejected);  // its model is none of the gateway's
+
+  CHECK(client.register_scorer({.experiment_id = experiment, .name = "good", .serialized_scorer = "no JSON"})
+            .error()
+            .code == Errc::rejected);
+  CHECK(is_not_found(client.get_scorer({.experiment_id = experiment, .name = "good", .version = 3}).error()));
+  CHECK(client.list_scorers({.experiment_id = experiment, .experiment_ids = {experiment}}).error().code ==
+        Errc::rejected);
+  CHECK(client.upsert_online_scoring_config({.experiment_id = experiment, .name = "good", .filter_string = "bad"})
+            .error()
+            .code == Errc::rejected);
 
   REQUIRE(client.delete_scorer({.experiment_id = experiment, .name = "good", .version = 1}));
   REQUIRE(client.delete_scorer({.experiment_id = experiment, .name = "good"}));

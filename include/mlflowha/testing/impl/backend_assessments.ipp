@@ -58,9 +58,9 @@ MLFLOWHA_INLINE Json assessed_value(const Json& holder) {
   if (format != "JSON_FORMAT") {
     refuse(fmt::format("Unknown serialization format: {}. Only JSON_FORMAT is supported.", format));
   }
-  Json value = Json::parse(ParsedRequest::text_of(serialized, "value"), nullptr, false);
-  if (value.is_discarded()) refuse("Expecting value: line 1 column 1 (char 0)", "INTERNAL_ERROR");
-  return value;
+  std::optional<Json> value = json_from(ParsedRequest::text_of(serialized, "value"));
+  if (!value) refuse("Expecting value: line 1 column 1 (char 0)", "INTERNAL_ERROR");
+  return std::move(*value);
 }
 
 MLFLOWHA_INLINE Json assessment_json(const TraceRow& trace, const AssessmentRow& row) {

@@ -6,6 +6,7 @@
 
 #include <mlflowha/testing/impl/backend_artifacts.ipp>
 #include <mlflowha/testing/impl/backend_logging.ipp>
+#include <mlflowha/testing/impl/backend_scorers.ipp>
 #include <mlflowha/testing/impl/backend_traces.ipp>
 #include <mlflowha/testing/impl/backend_webhooks.ipp>
 
@@ -109,6 +110,26 @@ MLFLOWHA_INLINE const std::vector<BackendState::Handler>& BackendState::handlers
       {&ops::get_assessment, &S::get_assessment, nullptr, &assessment_request()},
       {&ops::update_assessment, &S::update_assessment, nullptr, &assessment_request()},
       {&ops::delete_assessment, &S::delete_assessment, nullptr, &assessment_request()},
+      {&ops::create_dataset, &S::create_dataset, nullptr, &evaluation_dataset_request()},
+      {&ops::get_dataset, &S::get_dataset, nullptr, &evaluation_dataset_request()},
+      {&ops::delete_dataset, &S::delete_dataset, nullptr, &evaluation_dataset_request()},
+      {&ops::search_evaluation_datasets, &S::search_evaluation_datasets, nullptr, &evaluation_dataset_request()},
+      {&ops::set_dataset_tags, &S::set_dataset_tags, nullptr, &evaluation_dataset_request()},
+      {&ops::delete_dataset_tag, &S::delete_dataset_tag, nullptr, &evaluation_dataset_request()},
+      {&ops::upsert_dataset_records, &S::upsert_dataset_records, nullptr, &evaluation_dataset_request()},
+      {&ops::get_dataset_experiment_ids, &S::get_dataset_experiment_ids, nullptr, &evaluation_dataset_request()},
+      {&ops::get_dataset_records, &S::get_dataset_records, nullptr, &evaluation_dataset_request()},
+      {&ops::delete_dataset_records, &S::delete_dataset_records, nullptr, &evaluation_dataset_request()},
+      {&ops::add_dataset_to_experiments, &S::add_dataset_to_experiments, nullptr, &evaluation_dataset_request()},
+      {&ops::remove_dataset_from_experiments, &S::remove_dataset_from_experiments, nullptr,
+       &evaluation_dataset_request()},
+      {&ops::register_scorer, &S::register_scorer, nullptr, &scorer_request()},
+      {&ops::list_scorers, &S::list_scorers, nullptr, &scorer_request()},
+      {&ops::list_scorer_versions, &S::list_scorer_versions, nullptr, &scorer_request()},
+      {&ops::get_scorer, &S::get_scorer, nullptr, &scorer_request()},
+      {&ops::delete_scorer, &S::delete_scorer, nullptr, &scorer_request()},
+      {&ops::get_online_scoring_configs, &S::get_online_scoring_configs, nullptr, &scorer_request()},
+      {&ops::upsert_online_scoring_config, &S::upsert_online_scoring_config, nullptr, &scorer_request()},
       {&ops::get_metric_history_bulk, nullptr, &S::get_metric_history_bulk, &history_bulk_request()},
       {&ops::list_proxied_artifacts, nullptr, &S::list_proxied_artifacts, &artifact_request()},
       {&ops::download_artifact, nullptr, &S::download_artifact, &artifact_request()},

@@ -40,6 +40,15 @@ MLFLOWHA_INLINE ExperimentRow& BackendState::experiment(const std::string& id, b
          "RESOURCE_DOES_NOT_EXIST");
 }
 
+/// The experiment that gets something new.
+MLFLOWHA_INLINE const ExperimentRow& BackendState::active_experiment(const std::string& id) {
+  const ExperimentRow& owner = experiment(id, true, true);
+  if (owner.deleted) {
+    refuse(fmt::format("The experiment {} must be in the 'active' state. Current state is deleted.", owner.id));
+  }
+  return owner;
+}
+
 MLFLOWHA_INLINE void BackendState::check_experiment_tag(const std::string& key, const std::string& value) const {
   check_name(key, "key");
   check_length("key", key, max_key_length);

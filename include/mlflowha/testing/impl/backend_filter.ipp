@@ -91,6 +91,7 @@ struct SearchSchema {
   std::vector<std::string_view> listable;  ///< attributes that IN works for
   bool runs = true;                        ///< has metrics and params
   bool v3 = true;                          ///< knows IS NULL
+  bool datasets = false;                   ///< knows attributes without a prefix, and "tags."
   bool traces = false;                     ///< has metadata, spans and assessments instead of metrics and params
 };
 
@@ -186,7 +187,7 @@ class SearchParser {
     const std::size_t dot = identifier.find('.');
     std::string key = identifier.substr(dot == std::string::npos ? 0 : dot + 1);
     if (dot != std::string::npos) result.entity = entity(unquoted(identifier.substr(0, dot), "`"));
-    result.key = unquoted(unquoted(key, "'\""), "`");
+    result.key = schema_.datasets ? key : unquoted(unquoted(key, "'\""), "`");
     if (result.entity != Entity::attribute) return;
     if (!contains(schema_.attributes, result.key)) {
       std::string valid;
@@ -221,6 +222,7 @@ class SearchParser {
   }
 
   [[nodiscard]] Entity entity(const std::string& type) const {
+    if (schema_.datasets && type != "tags") refuse(fmt::format("Invalid identifier token '{}' specified", type));
     if (type == "tag" || type == "tags") return Entity::tag;
     if (type == "attribute") return Entity::attribute;
     if (schema_.traces) {
@@ -262,7 +264,7 @@ class SearchParser {
       skip_blanks();
       if (upper(word()) == "IN") return "NOT IN";
     }
-    if (op == "IS" && schema_.v3) {
+    if (op == "IS" && schema_.v3 && !schema_.datasets) {
       skip_blanks();
       std::string next = upper(word());
       if (next == "NULL") return "IS NULL";
@@ -365,8 +367,10 @@ class SearchParser {
     const bool equality = c.comparator == "=" || c.comparator == "!=";
     const bool pattern = c.comparator == "LIKE" || c.comparator == "ILIKE";
     const bool listed = c.comparator == "IN" || c.comparator == "NOT IN";
-    const bool good =
-        c.is_number ? order || equality : equality || pattern || (listed && c.entity == Entity::attribute);
+    const bool attribute = c.entity == Entity::attribute;
+    bool good = c.is_number ? order || equality : equality || pattern || (listed && attribute);
+    if (schema_.datasets && attribute && !c.is_number) good = c.comparator != "NOT IN";
+    if (schema_.datasets && c.is_number && c.number != std::floor(c.number)) good = false;
     if (!good) refuse(fmt::format("Invalid comparator '{}' not one of the valid ones", c.comparator));
   }
 

@@ -148,24 +148,23 @@ MLFLOWHA_INLINE bool is_run_id(std::string_view id) {
 // --- page tokens: base64 of {"offset": N}
 // -----------------------------------------------------------------------------
 
-MLFLOWHA_INLINE std::string page_token(std::size_t offset) {
+MLFLOWHA_INLINE std::string base64_of(std::string_view text) {
   static constexpr char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  const std::string text = fmt::format("{{\"offset\": {}}}", offset);
-  std::string token;
+  std::string encoded;
   for (std::size_t i = 0; i < text.size(); i += 3) {
     std::uint32_t bits = 0;
     for (std::size_t k = 0; k < 3; ++k) {
       bits = (bits << 8U) | (i + k < text.size() ? static_cast<unsigned char>(text[i + k]) : 0U);
     }
     for (std::size_t k = 0; k < 4; ++k) {
-      token += i + k > text.size() ? '=' : alphabet[(bits >> (18U - 6U * static_cast<unsigned>(k))) & 0x3FU];
+      encoded += i + k > text.size() ? '=' : alphabet[(bits >> (18U - 6U * static_cast<unsigned>(k))) & 0x3FU];
     }
   }
-  return token;
+  return encoded;
 }
 
-MLFLOWHA_INLINE std::size_t page_offset(std::string_view token) {
-  if (token.empty()) return 0;
+/// As Python's base64.b64decode.
+MLFLOWHA_INLINE std::optional<std::string> base64_decoded(std::string_view token) {
   std::string text;
   std::uint32_t bits = 0;
   unsigned held = 0;
@@ -195,9 +194,20 @@ MLFLOWHA_INLINE std::size_t page_offset(std::string_view token) {
       text += static_cast<char>((bits >> held) & 0xFFU);
     }
   }
-  if (digits % 4 == 1 || (digits + padding) % 4 != 0) refuse("Invalid page token, could not base64-decode");
-  const Json value = Json::parse(text, nullptr, false);
-  if (value.is_discarded()) refuse(fmt::format("Invalid page token, decoded value=b'{}'", text));
+  if (digits % 4 == 1 || (digits + padding) % 4 != 0) return std::nullopt;
+  return text;
+}
+
+MLFLOWHA_INLINE std::string page_token(std::size_t offset) {
+  return base64_of(fmt::format("{{\"offset\": {}}}", offset));
+}
+
+MLFLOWHA_INLINE std::size_t page_offset(std::string_view token) {
+  if (token.empty()) return 0;
+  const std::optional<std::string> text = base64_decoded(token);
+  if (!text) refuse("Invalid page token, could not base64-decode");
+  const Json value = Json::parse(*text, nullptr, false);
+  if (value.is_discarded()) refuse(fmt::format("Invalid page token, decoded value=b'{}'", *text));
   const Json* offset = value.is_object() ? member(value, "offset") : nullptr;
   if (offset == nullptr) refuse(fmt::format("Invalid page token, parsed value={}", value.dump()));
   if (!offset->is_number_integer() || *offset < 0) {

@@ -73,10 +73,7 @@ MLFLOWHA_INLINE Json BackendState::create_run(ParsedRequest& request) {
   request.text("experiment_id").integer("start_time").text("run_name");
   use_database(true);
   const std::string experiment_id = request.text_value("experiment_id");
-  const ExperimentRow& owner = experiment(experiment_id, true, true);
-  if (owner.deleted) {
-    refuse(fmt::format("The experiment {} must be in the 'active' state. Current state is deleted.", owner.id));
-  }
+  const ExperimentRow& owner = active_experiment(experiment_id);
   RunRow row;
   bool doubled = false;
   for (const Json& tag : request.list_value("tags")) {

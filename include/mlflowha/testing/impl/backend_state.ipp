@@ -139,6 +139,27 @@ class BackendState {
   Json get_assessment(ParsedRequest& request);
   Json update_assessment(ParsedRequest& request);
   Json delete_assessment(ParsedRequest& request);
+  // backend_datasets.ipp
+  Json create_dataset(ParsedRequest& request);
+  Json get_dataset(ParsedRequest& request);
+  Json delete_dataset(ParsedRequest& request);
+  Json search_evaluation_datasets(ParsedRequest& request);
+  Json set_dataset_tags(ParsedRequest& request);
+  Json delete_dataset_tag(ParsedRequest& request);
+  Json upsert_dataset_records(ParsedRequest& request);
+  Json get_dataset_experiment_ids(ParsedRequest& request);
+  Json get_dataset_records(ParsedRequest& request);
+  Json delete_dataset_records(ParsedRequest& request);
+  Json add_dataset_to_experiments(ParsedRequest& request);
+  Json remove_dataset_from_experiments(ParsedRequest& request);
+  // backend_scorers.ipp
+  Json register_scorer(ParsedRequest& request);
+  Json list_scorers(ParsedRequest& request);
+  Json list_scorer_versions(ParsedRequest& request);
+  Json get_scorer(ParsedRequest& request);
+  Json delete_scorer(ParsedRequest& request);
+  Json get_online_scoring_configs(ParsedRequest& request);
+  Json upsert_online_scoring_config(ParsedRequest& request);
   // backend_artifacts.ipp
   Json list_artifacts(ParsedRequest& request);
   Json create_presigned_upload_url(ParsedRequest& request);
@@ -147,6 +168,7 @@ class BackendState {
   Response download_artifact(ParsedRequest& query);
   Response upload_artifact(ParsedRequest& query);
   Response delete_artifact(ParsedRequest& query);
+  Response refuse_multipart(std::string_view what);
   Response refuse_multipart_upload(ParsedRequest& query);
   Response refuse_multipart_download(ParsedRequest& query);
   Response get_artifact(ParsedRequest& query);
@@ -164,6 +186,7 @@ class BackendState {
   [[nodiscard]] Response error_response(const Refusal& refusal) const;
   [[nodiscard]] static Response html_page(int status, std::string_view title);
   ExperimentRow& experiment(const std::string& id, bool active, bool deleted);
+  const ExperimentRow& active_experiment(const std::string& id);
   RunRow& run(const std::string& id);
   RunRow& active_run(const std::string& id);
   void check_experiment_tag(const std::string& key, const std::string& value) const;
@@ -183,7 +206,9 @@ class BackendState {
   LoggedModelRow& logged_model(const std::string& id);
   WebhookRow& webhook(const std::string& id);
   TraceRow& trace(const std::string& id);
-  const ExperimentRow& experiment_of_trace(const std::string& id);
+  EvaluationDatasetRow& evaluation_dataset(std::string_view before, std::string_view after);
+  bool put_record(EvaluationDatasetRow& dataset, const Json& record);
+  ScorerRow& scorer(const ParsedRequest& request, bool versions);
   std::vector<const TraceRow*> traces_of(ParsedRequest& request);
   [[nodiscard]] std::vector<Comparison> trace_filter(const std::string& text) const;
   [[nodiscard]] std::vector<const TraceRow*> traces_where(const Json& experiments,

@@ -187,6 +187,54 @@ struct TraceRow {
   std::set<std::string> prompts;           // "name/version"
 };
 
+struct DatasetRecordRow {
+  std::string id;
+  Json inputs;
+  Json outputs;       ///< null where there are none, as in the two below
+  Json expectations;  ///< an object
+  Json source;        ///< an object: source_type, source_data
+  Json tags = Json::object();
+  std::int64_t creation_time = 0;
+  std::int64_t last_update_time = 0;
+  std::string created_by;
+  std::string last_updated_by;
+};
+
+struct EvaluationDatasetRow {
+  std::string id;
+  std::string name;
+  Json tags = Json::object();
+  Json schema;
+  std::string profile;
+  std::string digest;
+  std::int64_t creation_time = 0;
+  std::int64_t last_update_time = 0;
+  std::string created_by;
+  std::string last_updated_by;
+  std::vector<std::string> experiment_ids;
+  std::vector<DatasetRecordRow> records;
+};
+
+struct ScorerVersionRow {
+  std::int64_t number = 0;
+  std::string serialized;
+  std::int64_t creation_time = 0;
+};
+
+struct ScoringConfigRow {
+  std::string id;
+  double sample_rate = 0;
+  std::optional<std::string> filter;
+};
+
+struct ScorerRow {
+  std::string id;
+  std::int64_t experiment_id = 0;
+  std::string name;
+  std::vector<ScorerVersionRow> versions;  // the oldest first
+  std::optional<ScoringConfigRow> config;
+};
+
 inline constexpr std::string_view run_name_tag = "mlflow.runName";
 
 MLFLOWHA_INLINE std::string_view status_name(std::int64_t status) noexcept {
@@ -212,11 +260,13 @@ class Store {
   std::deque<ExperimentRow> experiments;  // by id
   std::deque<RunRow> runs;                // in order of creation; addresses are stable
   std::unordered_map<std::string, RunRow*> run_index;
-  std::map<std::string, RegisteredModelRow> models;  // by name
-  std::deque<LoggedModelRow> logged_models;          // in order of creation
-  std::deque<WebhookRow> webhooks;                   // in order of creation
-  std::map<std::string, TraceRow> traces;            // by id
-  std::map<std::string, std::string> files;          // of the artifact store, by path
+  std::map<std::string, RegisteredModelRow> models;                   // by name
+  std::deque<LoggedModelRow> logged_models;                           // in order of creation
+  std::deque<WebhookRow> webhooks;                                    // in order of creation
+  std::map<std::string, TraceRow> traces;                             // by id
+  std::map<std::string, EvaluationDatasetRow> evaluation_datasets;    // by id
+  std::map<std::pair<std::int64_t, std::string>, ScorerRow> scorers;  // by experiment and name
+  std::map<std::string, std::string> files;                           // of the artifact store, by path
   BackendCounts counts;
   DatabaseState database = DatabaseState::up;
 

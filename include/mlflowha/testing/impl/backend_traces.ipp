@@ -126,15 +126,6 @@ MLFLOWHA_INLINE TraceRow& BackendState::trace(const std::string& id) {
   return found->second;
 }
 
-/// The experiment that gets a new trace.
-MLFLOWHA_INLINE const ExperimentRow& BackendState::experiment_of_trace(const std::string& id) {
-  const ExperimentRow& owner = experiment(id, true, true);
-  if (owner.deleted) {
-    refuse(fmt::format("The experiment {} must be in the 'active' state. Current state is deleted.", owner.id));
-  }
-  return owner;
-}
-
 MLFLOWHA_INLINE void add_trace_location(TraceRow& row, const ExperimentRow& owner) {
   row.experiment_id = owner.id;
   row.tags.set("mlflow.artifactLocation", fmt::format("{}/traces/{}/artifacts", owner.artifact_location, row.id));
@@ -148,7 +139,7 @@ MLFLOWHA_INLINE Json BackendState::start_trace(ParsedRequest& request) {
   if (place.empty()) {
     refuse("int() argument must be a string, a bytes-like object or a real number, not 'NoneType'", "INTERNAL_ERROR");
   }
-  const ExperimentRow& owner = experiment_of_trace(ParsedRequest::text_of(place, "experiment_id"));
+  const ExperimentRow& owner = active_experiment(ParsedRequest::text_of(place, "experiment_id"));
   const std::string id = ParsedRequest::text_of(info, "trace_id");
   std::vector<AssessmentRow> assessments;
   for (const Json& assessment : ParsedRequest::elements_of(info, "assessments")) {
@@ -376,7 +367,7 @@ MLFLOWHA_INLINE Json BackendState::start_trace_v2(ParsedRequest& request) {
       .required_in("request_metadata", "key")
       .required_in("tags", "key");
   use_database(true);
-  const ExperimentRow& owner = experiment_of_trace(request.text_value("experiment_id"));
+  const ExperimentRow& owner = active_experiment(request.text_value("experiment_id"));
   TraceRow row;
   row.id = store.make_run_id();
   row.request_time = request.integer_value("timestamp_ms");

@@ -2,6 +2,7 @@
 #define MLFLOWHA_TESTING_IMPL_FAKE_SERVER_IPP
 
 #include <mlflowha/testing/fake_server.hpp>
+#include <mlflowha/testing/impl/backend_names.ipp>
 #include <mlflowha/testing/impl/http_front.ipp>
 
 #include <atomic>
@@ -11,21 +12,6 @@ MLFLOWHA_BEGIN_NAMESPACE
 namespace testing {
 
 namespace detail {
-
-MLFLOWHA_INLINE std::string base64(std::string_view text) {
-  static constexpr char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string encoded;
-  for (std::size_t i = 0; i < text.size(); i += 3) {
-    std::uint32_t bits = 0;
-    for (std::size_t k = 0; k < 3; ++k) {
-      bits = (bits << 8U) | (i + k < text.size() ? static_cast<unsigned char>(text[i + k]) : 0U);
-    }
-    for (std::size_t k = 0; k < 4; ++k) {
-      encoded += i + k > text.size() ? '=' : alphabet[(bits >> (18U - 6U * static_cast<unsigned>(k))) & 0x3FU];
-    }
-  }
-  return encoded;
-}
 
 class FakeServerState {
  public:
@@ -39,7 +25,7 @@ class FakeServerState {
           invalid_argument("FakeServerOptions: expected username and password, or bearer, or none of them"));
     }
     if (basic) {
-      authorization_ = "Basic " + base64(options.username + ":" + options.password);
+      authorization_ = "Basic " + base64_of(options.username + ":" + options.password);
       challenge_ = "Basic realm=\"mlflow\"";
     } else if (!options.bearer.empty()) {
       authorization_ = "Bearer " + options.bearer;

@@ -212,11 +212,32 @@ MLFLOWHA_INLINE std::optional<Json> to_mask(const std::string& text) {
   return names;
 }
 
-MLFLOWHA_INLINE Json with_doubles(Json value) {
+/// With doubles for numbers; nothing for what is nested deeper than protobuf reads it.
+MLFLOWHA_INLINE std::optional<Json> with_doubles(Json value, int depth = 0) {
+  constexpr int deepest = 95;
   if (value.is_number_integer()) return value.get<double>();
-  if (value.is_structured()) {
-    for (Json& element : value) element = with_doubles(std::move(element));
+  if (!value.is_structured()) return value;
+  if (depth == deepest) return std::nullopt;
+  for (Json& element : value) {
+    std::optional<Json> converted = with_doubles(std::move(element), depth + 1);
+    if (!converted) return std::nullopt;
+    element = std::move(*converted);
   }
+  return value;
+}
+
+/// JSON in a text, as json.loads reads it; nothing for what isn't JSON, or nested deeper than Python's stack goes.
+MLFLOWHA_INLINE std::optional<Json> json_from(std::string_view text) {
+  constexpr int deepest = 900;
+  bool too_deep = false;
+  Json value = Json::parse(
+      text,
+      [&](int depth, Json::parse_event_t, Json&) {
+        too_deep = too_deep || depth > deepest;
+        return !too_deep;
+      },
+      false);
+  if (too_deep || value.is_discarded()) return std::nullopt;
   return value;
 }
 
@@ -304,9 +325,11 @@ MLFLOWHA_INLINE bool fill_value(const Json& value, const Field& field, Json& tar
       }
       return true;
     }
-    case FieldType::value:
-      target = with_doubles(value);
-      return true;
+    case FieldType::value: {
+      std::optional<Json> converted = with_doubles(value);
+      if (converted) target = std::move(*converted);
+      return converted.has_value();
+    }
   }
   return false;
 }
@@ -451,6 +474,17 @@ class ParsedRequest {
     return found == nullptr ? 0 : found->get<double>();
   }
 
+  /// False when a field didn't fit.
+  [[nodiscard]] bool is_complete() const noexcept { return complete_; }
+
+  static std::string_view python_type(const Json& value) {
+    if (value.is_string()) return "str";
+    if (value.is_boolean()) return "bool";
+    if (value.is_number_float()) return "float";
+    if (value.is_number()) return "int";
+    if (value.is_array()) return "list";
+    return value.is_object() ? "dict" : "NoneType";
+  }
   /// json.dumps(value, sort_keys=True, separators=(",", ":"))
   static std::string compact(const Json& value) {
     return nlohmann::json(value).dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
@@ -462,14 +496,6 @@ class ParsedRequest {
   [[nodiscard]] const Json* raw(std::string_view name) const {
     const Json* found = member(raw_, name);
     return found == nullptr || found->is_null() ? nullptr : found;
-  }
-  static std::string_view python_type(const Json& value) {
-    if (value.is_string()) return "str";
-    if (value.is_boolean()) return "bool";
-    if (value.is_number_float()) return "float";
-    if (value.is_number()) return "int";
-    if (value.is_array()) return "list";
-    return value.is_object() ? "dict" : "NoneType";
   }
   /// Types are looked at only when the message could not be read.
   template <class Accepts>
