@@ -119,12 +119,23 @@ MLFLOWHA_INLINE Response BackendState::list_proxied_artifacts(ParsedRequest& que
 }
 
 MLFLOWHA_INLINE Response BackendState::download_artifact(ParsedRequest&) {
-  return file_answer(checked_path(places_[0]));
+  const std::string place = checked_path(places_[0]);
+  if (!v3() && store.files.count(place) == 0) {
+    refuse(
+        fmt::format("The following failures occurred while downloading one or more artifacts from /server/artifacts:\n"
+                    "##### File {0} #####\n[Errno 2] No such file or directory: '/server/artifacts/{0}'",
+                    place),
+        "INTERNAL_ERROR");
+  }
+  return file_answer(place);
 }
 
 MLFLOWHA_INLINE Response BackendState::upload_artifact(ParsedRequest&) {
   store.files[checked_path(places_[0])] = body_;
-  return json_answer(Json::object());
+  if (!v3()) return json_answer(Json::object());
+  Response response;
+  response.status = 200;
+  return response;
 }
 
 MLFLOWHA_INLINE Response BackendState::delete_artifact(ParsedRequest&) {
@@ -135,14 +146,21 @@ MLFLOWHA_INLINE Response BackendState::delete_artifact(ParsedRequest&) {
   return json_answer(Json::object());
 }
 
-MLFLOWHA_INLINE Response BackendState::refuse_multipart_upload(ParsedRequest&) {
+/// These answers have no fields beyond the two, in no release.
+MLFLOWHA_INLINE Response BackendState::refuse_multipart(std::string_view what) {
   checked_path(places_[0]);
-  refuse("Multipart upload is not supported for the current artifact repository", "NOT_IMPLEMENTED");
+  Response response =
+      plain_answer("application/json",
+                   error_body("NOT_IMPLEMENTED",
+                              fmt::format("Multipart {} is not supported for the current artifact repository", what)));
+  response.status = http_status_of("NOT_IMPLEMENTED");
+  return response;
 }
 
+MLFLOWHA_INLINE Response BackendState::refuse_multipart_upload(ParsedRequest&) { return refuse_multipart("upload"); }
+
 MLFLOWHA_INLINE Response BackendState::refuse_multipart_download(ParsedRequest&) {
-  checked_path(places_[0]);
-  refuse("Multipart download is not supported for the current artifact repository", "NOT_IMPLEMENTED");
+  return refuse_multipart("download");
 }
 
 MLFLOWHA_INLINE Response BackendState::get_artifact(ParsedRequest& query) {
