@@ -1,4 +1,5 @@
 #include <mlflowha/api/all.hpp>
+#include <mlflowha/api/trace_location.hpp>
 
 #include "contract/server.hpp"
 #include "support/catch.hpp"
@@ -199,7 +200,7 @@ TEST_CASE("records with the same inputs are merged, and a dataset says what is i
 }
 
 TEST_CASE("an issue lives: create, change, read, search", "[contract][issues]") {
-  if (!is_real_3(contract_server())) return;
+  if (contract_server().major < 3) return;
   const Client& client = contract_client();
   const Run run = fresh_run();
   CreateIssue create;
@@ -227,6 +228,46 @@ TEST_CASE("an issue lives: create, change, read, search", "[contract][issues]") 
   CHECK(is_not_found(client.create_issue(create).error()));
   CHECK(is_not_found(client.update_issue({.issue_id = "none", .status = "resolved"}).error()));
   CHECK(is_not_found(client.get_issue({.issue_id = "none"}).error()));
+
+  // A trace shows it; the gravest comes first.
+  create.severity = "low";
+  create.experiment_id = run.info.experiment_id;
+  const std::string mild = client.create_issue(create).value().issue_id;
+  create.severity = "";
+  const std::string plain = client.create_issue(create).value().issue_id;
+  StartTrace start;
+  start.trace.trace_info.trace_id = "tr-" + fresh_name("i").substr(0, 40);
+  start.trace.trace_info.trace_location = experiment_location(run.info.experiment_id);
+  start.trace.trace_info.request_time = "2026-01-02T03:04:05Z";
+  CreateAssessment shown;
+  shown.assessment.trace_id = client.start_trace(start).value().trace_info.trace_id;
+  shown.assessment.assessment_name = plain;
+  shown.assessment.source = {.source_type = AssessmentSourceType::human, .source_id = "bob"};
+  shown.assessment.issue = IssueReference{.issue_name = "slow"};
+  CHECK(client.create_assessment(shown).value().issue->issue_name == "slow");
+  search.filter_string = "status != 'rejected' AND source_run_id = '" + run.info.run_id + "'";
+  search.max_results = 2;
+  std::vector<std::string> order;
+  std::vector<std::int32_t> counts;
+  for (const Result<Issue>& one : client.search_issues_all(search)) {
+    REQUIRE(one);
+    order.push_back(one->issue_id);
+    counts.push_back(one->trace_count.value());
+  }
+  CHECK(order == std::vector<std::string>{issue.issue_id, mild, plain});
+  CHECK(counts == std::vector<std::int32_t>{0, 0, 1});
+  SearchTraces traces;
+  traces.locations = {experiment_location(run.info.experiment_id)};
+  traces.filter = "issue.id = '" + plain + "'";
+  CHECK(client.search_traces(traces).value().items.size() == 1);
+  CHECK(client.create_issue({.experiment_id = create.experiment_id, .name = "n", .description = "d", .status = "open"})
+            .error()
+            .code == Errc::server_error);
+  for (const char* bad : {"status LIKE 'p%'", "status IN ('pending')", "severity = 'low'", "status"}) {
+    INFO(bad);
+    search.filter_string = bad;
+    CHECK(client.search_issues(search).error().code == Errc::rejected);
+  }
   search.filter_string = "name = 'slow'";
   CHECK(client.search_issues(search).error().code == Errc::rejected);
 }

@@ -1,5 +1,5 @@
-// Fuzz: the in-memory MLflow's traces, assessments, evaluation datasets and scorers answer any request. First byte:
-// route and version; then the query or body. "DATASET" stands for a dataset's id.
+// Fuzz: the in-memory MLflow's traces, assessments, evaluation datasets, scorers and issues answer any request. First
+// byte: route and version; then the query or body. "DATASET" stands for a dataset's id.
 
 #include <mlflowha/testing/fake_backend.hpp>
 
@@ -42,6 +42,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       {Method::get, "/api/3.0/mlflow/scorers/list"},
       {Method::get, "/api/3.0/mlflow/scorers/get"},
       {Method::put, "/api/3.0/mlflow/scorers/online-config"},
+      {Method::post, "/api/3.0/mlflow/issues"},
+      {Method::post, "/api/3.0/mlflow/issues/search"},
   };
   if (size == 0) return 0;
   BackendOptions options;

@@ -2,9 +2,9 @@
 #define MLFLOWHA_TESTING_FAKE_BACKEND_HPP
 
 // FakeBackend: an MLflow tracking server in memory, without a socket. It answers requests as the real servers do:
-// experiments, runs, metrics, params and tags, the model registry, logged models, traces with assessments, evaluation
-// datasets, scorers, webhooks and artifacts with MLflow's limits, error codes and messages, its primary key for
-// metrics, its order of applying a batch. docs/fake-server.md lists the operations that it has; the others are 501
+// experiments, runs, metrics, params and tags, the model registry, logged models, traces with assessments, issues,
+// evaluation datasets, scorers, webhooks and artifacts with MLflow's limits, error codes and messages, its primary key
+// for metrics, its order of applying a batch. docs/fake-server.md lists the operations that it has; the others are 501
 // NOT_IMPLEMENTED. FakeTransport calls it directly, FakeServer puts it on a port; several of them on one backend are a
 // cluster. Tests look into its store to count what really arrived.
 

@@ -5,6 +5,7 @@
 // of them have a handler. The others are answered with 501, what has no route with the web framework's pages.
 
 #include <mlflowha/testing/impl/backend_artifacts.ipp>
+#include <mlflowha/testing/impl/backend_issues.ipp>
 #include <mlflowha/testing/impl/backend_logging.ipp>
 #include <mlflowha/testing/impl/backend_scorers.ipp>
 #include <mlflowha/testing/impl/backend_traces.ipp>
@@ -130,6 +131,10 @@ MLFLOWHA_INLINE const std::vector<BackendState::Handler>& BackendState::handlers
       {&ops::delete_scorer, &S::delete_scorer, nullptr, &scorer_request()},
       {&ops::get_online_scoring_configs, &S::get_online_scoring_configs, nullptr, &scorer_request()},
       {&ops::upsert_online_scoring_config, &S::upsert_online_scoring_config, nullptr, &scorer_request()},
+      {&ops::create_issue, &S::create_issue, nullptr, &issue_request()},
+      {&ops::update_issue, &S::update_issue, nullptr, &issue_request()},
+      {&ops::get_issue, &S::get_issue, nullptr, &issue_request()},
+      {&ops::search_issues, &S::search_issues, nullptr, &issue_request()},
       {&ops::get_metric_history_bulk, nullptr, &S::get_metric_history_bulk, &history_bulk_request()},
       {&ops::list_proxied_artifacts, nullptr, &S::list_proxied_artifacts, &artifact_request()},
       {&ops::download_artifact, nullptr, &S::download_artifact, &artifact_request()},

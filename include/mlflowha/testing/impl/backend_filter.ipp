@@ -92,6 +92,7 @@ struct SearchSchema {
   bool runs = true;                        ///< has metrics and params
   bool v3 = true;                          ///< knows IS NULL
   bool datasets = false;                   ///< knows attributes without a prefix, and "tags."
+  bool issues = false;                     ///< knows attributes alone, and needs no quotes
   bool traces = false;                     ///< has metadata, spans and assessments instead of metrics and params
 };
 
@@ -184,6 +185,11 @@ class SearchParser {
 
   /// "tags.`a b`" and the like.
   void name(const std::string& identifier, Comparison& result) const {
+    if (schema_.issues) {
+      result.key = unquoted(identifier, "'\"");
+      if (contains(schema_.attributes, result.key)) return;
+      refuse(fmt::format("Invalid filter field '{}'. Supported fields: {{'source_run_id', 'status'}}", result.key));
+    }
     const std::size_t dot = identifier.find('.');
     std::string key = identifier.substr(dot == std::string::npos ? 0 : dot + 1);
     if (dot != std::string::npos) result.entity = entity(unquoted(identifier.substr(0, dot), "`"));
@@ -264,7 +270,7 @@ class SearchParser {
       skip_blanks();
       if (upper(word()) == "IN") return "NOT IN";
     }
-    if (op == "IS" && schema_.v3 && !schema_.datasets) {
+    if (op == "IS" && schema_.v3 && !schema_.datasets && !schema_.issues) {
       skip_blanks();
       std::string next = upper(word());
       if (next == "NULL") return "IS NULL";
@@ -323,7 +329,7 @@ class SearchParser {
       result.number = *number;
       return;
     }
-    if (in_quotes(literal, "'\"")) {
+    if (in_quotes(literal, "'\"") || (schema_.issues && !literal.empty())) {
       result.text = unquoted(literal, "'\"");
       return;
     }
@@ -369,6 +375,7 @@ class SearchParser {
     const bool listed = c.comparator == "IN" || c.comparator == "NOT IN";
     const bool attribute = c.entity == Entity::attribute;
     bool good = c.is_number ? order || equality : equality || pattern || (listed && attribute);
+    if (schema_.issues) good = equality;
     if (schema_.datasets && attribute && !c.is_number) good = c.comparator != "NOT IN";
     if (schema_.datasets && c.is_number && c.number != std::floor(c.number)) good = false;
     if (!good) refuse(fmt::format("Invalid comparator '{}' not one of the valid ones", c.comparator));

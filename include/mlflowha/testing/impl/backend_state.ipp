@@ -160,6 +160,11 @@ class BackendState {
   Json delete_scorer(ParsedRequest& request);
   Json get_online_scoring_configs(ParsedRequest& request);
   Json upsert_online_scoring_config(ParsedRequest& request);
+  // backend_issues.ipp
+  Json create_issue(ParsedRequest& request);
+  Json update_issue(ParsedRequest& request);
+  Json get_issue(ParsedRequest& request);
+  Json search_issues(ParsedRequest& request);
   // backend_artifacts.ipp
   Json list_artifacts(ParsedRequest& request);
   Json create_presigned_upload_url(ParsedRequest& request);
@@ -208,6 +213,8 @@ class BackendState {
   TraceRow& trace(const std::string& id);
   EvaluationDatasetRow& evaluation_dataset(std::string_view before, std::string_view after);
   bool put_record(EvaluationDatasetRow& dataset, const Json& record);
+  IssueRow& issue(const std::string& id);
+  [[nodiscard]] std::int64_t traces_with_issue(const std::string& id) const;
   ScorerRow& scorer(const ParsedRequest& request, bool versions);
   std::vector<const TraceRow*> traces_of(ParsedRequest& request);
   [[nodiscard]] std::vector<Comparison> trace_filter(const std::string& text) const;

@@ -235,6 +235,21 @@ struct ScorerRow {
   std::optional<ScoringConfigRow> config;
 };
 
+struct IssueRow {
+  std::string id;
+  std::int64_t experiment_id = 0;
+  std::string name;
+  std::string description;
+  std::string status = "pending";
+  std::string severity;
+  Json root_causes = Json::array();
+  Json categories = Json::array();
+  std::string source_run_id;
+  std::string created_by;
+  std::int64_t creation_time = 0;
+  std::int64_t last_update_time = 0;
+};
+
 inline constexpr std::string_view run_name_tag = "mlflow.runName";
 
 MLFLOWHA_INLINE std::string_view status_name(std::int64_t status) noexcept {
@@ -267,6 +282,7 @@ class Store {
   std::map<std::string, EvaluationDatasetRow> evaluation_datasets;    // by id
   std::map<std::pair<std::int64_t, std::string>, ScorerRow> scorers;  // by experiment and name
   std::map<std::string, std::string> files;                           // of the artifact store, by path
+  std::map<std::string, IssueRow> issues;                             // by id
   BackendCounts counts;
   DatabaseState database = DatabaseState::up;
 
