@@ -120,7 +120,7 @@ MLFLOWHA_INLINE Response BackendState::list_proxied_artifacts(ParsedRequest& que
 
 MLFLOWHA_INLINE Response BackendState::download_artifact(ParsedRequest&) {
   const std::string place = checked_path(places_[0]);
-  if (!v3() && store.files.count(place) == 0) {
+  if (!v3() && !store.files.contains(place)) {
     refuse(
         fmt::format("The following failures occurred while downloading one or more artifacts from /server/artifacts:\n"
                     "##### File {0} #####\n[Errno 2] No such file or directory: '/server/artifacts/{0}'",

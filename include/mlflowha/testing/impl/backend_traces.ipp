@@ -184,7 +184,7 @@ MLFLOWHA_INLINE Json BackendState::get_trace(ParsedRequest& request) {
   request.text("trace_id").required("trace_id");
   use_database(false);
   const std::string id = request.text_value("trace_id");
-  if (store.traces.count(id) == 0) {
+  if (!store.traces.contains(id)) {
     refuse(fmt::format("Trace with ID {} is not found.", id), "RESOURCE_DOES_NOT_EXIST");
   }
   refuse_spans();
