@@ -15,7 +15,6 @@ using namespace mlflowha;
 using namespace mlflowha_tests;
 
 TEST_CASE("lost answers: traces of version 2", "[contract][once]") {
-  if (contract_server().fake) return;
   const std::string experiment = fresh_experiment();
   Lossy lossy("/mlflow/traces");
   const TraceInfoV2 trace = lossy->start_trace_v2({.experiment_id = experiment}).value();
@@ -25,7 +24,7 @@ TEST_CASE("lost answers: traces of version 2", "[contract][once]") {
 }
 
 TEST_CASE("lost answers: traces, which are stored over themselves", "[contract][once]") {
-  if (!is_real_3(contract_server())) return;
+  if (contract_server().major < 3) return;
   const std::string experiment = fresh_experiment();
   StartTrace start;
   start.trace.trace_info.trace_id = fresh_name("t").substr(0, 38);
@@ -37,7 +36,7 @@ TEST_CASE("lost answers: traces, which are stored over themselves", "[contract][
 }
 
 TEST_CASE("lost answers: assessments", "[contract][once]") {
-  if (!is_real_3(contract_server())) return;
+  if (contract_server().major < 3) return;
   const std::string trace = fresh_trace(fresh_experiment());
   CreateAssessment create;
   create.assessment.assessment_name = "quality";
@@ -51,7 +50,7 @@ TEST_CASE("lost answers: assessments", "[contract][once]") {
 }
 
 TEST_CASE("lost answers: evaluation datasets", "[contract][once]") {
-  if (!is_real_3(contract_server())) return;
+  if (contract_server().major < 3) return;
   const std::string experiment = fresh_experiment();
   Lossy lossy("/datasets/create");
   const auto made = lossy->create_dataset({.name = "d", .experiment_ids = {experiment}, .tags = R"({"a": "b"})"});
@@ -64,7 +63,7 @@ TEST_CASE("lost answers: evaluation datasets", "[contract][once]") {
 }
 
 TEST_CASE("lost answers: scorers", "[contract][once]") {
-  if (!is_real_3(contract_server())) return;
+  if (contract_server().major < 3) return;
   const std::string experiment = fresh_experiment();
   RegisterScorer scorer{.experiment_id = experiment, .name = "s", .serialized_scorer = R"({"b": [1.0, 2],"a":null})"};
   REQUIRE(contract_client().register_scorer(scorer));
@@ -197,7 +196,7 @@ TEST_CASE("lost answers: what an endpoint has once", "[contract][once][gateway]"
 }
 
 TEST_CASE("lost answers: what can't be told from a stranger's is sent once", "[contract][once]") {
-  if (!is_real_3(contract_server())) return;
+  if (contract_server().major < 3) return;
   const std::string experiment = fresh_experiment();
   const CreateIssue issue{.experiment_id = experiment, .name = "n", .description = "d"};
   const auto lost = Lossy("/mlflow/issues")->create_issue(issue);
@@ -209,13 +208,15 @@ TEST_CASE("lost answers: what can't be told from a stranger's is sent once", "[c
 }
 
 TEST_CASE("lost answers: removals count as done", "[contract][once]") {
-  if (!is_real_3(contract_server())) return;
+  if (contract_server().major < 3) return;
   const std::string experiment = fresh_experiment();
   const std::string trace = fresh_trace(experiment);
   REQUIRE(contract_client().set_trace_tag({.trace_id = trace, .key = "k", .value = "v"}));
   CHECK(Lossy("/tags", Method::del)->delete_trace_tag({.trace_id = trace, .key = "k"}));
-  const std::string secret = fresh_secret();
-  CHECK(Lossy("/secrets/delete", Method::del)->delete_gateway_secret({.secret_id = secret}));
+  if (!contract_server().fake) {
+    const std::string secret = fresh_secret();
+    CHECK(Lossy("/secrets/delete", Method::del)->delete_gateway_secret({.secret_id = secret}));
+  }
   // Without max_traces a second sending finds nothing; with it, it would delete others.
   CHECK(Lossy("/delete-traces")->delete_traces({.experiment_id = experiment, .request_ids = {trace}}).value() == 0);
   fresh_trace(experiment);
