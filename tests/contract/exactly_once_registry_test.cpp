@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <set>
+#include <thread>
 
 #include "contract/harmed.hpp"
 #include "support/catch.hpp"
@@ -84,6 +85,24 @@ TEST_CASE("the late twin of a model version is found and removed", "[contract][o
     CHECK(left[0].version == kept.version);
     return true;
   });
+}
+
+TEST_CASE("the late twin of a model version that got an alias stays", "[contract][once][twins][registry]") {
+  // A search, by which twins are found, tells of no aliases.
+  const Harmed harmed({when().path("model-versions/create").times(1).apply_late(200ms)}, true);
+  const std::string name = fresh_name("chosen");
+  REQUIRE(harmed.client->create_registered_model(name));
+  const ModelVersion kept = harmed.client->create_model_version(name, "s3://bucket/x").value();
+  const Stopwatch patience;
+  while (versions_of(name).size() < 2 && patience.elapsed() < 30s) std::this_thread::sleep_for(20ms);
+  for (const ModelVersion& version : versions_of(name)) {
+    if (version.version == kept.version) continue;
+    REQUIRE(contract_client().set_registered_model_alias(name, "champion", version.version));
+  }
+  const auto twins = harmed.twins();
+  REQUIRE(twins.size() == 1);
+  CHECK_FALSE(twins[0].removed);
+  CHECK(versions_of(name).size() == 2);
 }
 
 TEST_CASE("each removal from the registry succeeds although its reply is dropped", "[contract][once][registry]") {

@@ -179,6 +179,31 @@ TEST_CASE("a twin that is gone before it is removed counts as removed", "[client
   CHECK(report.twins[0].removed);
 }
 
+TEST_CASE("a twin that is gone before it is looked at more closely counts as removed", "[client][once][twins]") {
+  LateVersion late;
+  const std::string gone = R"({"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "gone"})";
+  for (int i = 0; i < 2; ++i) {
+    late.cluster.transport->set_faults(Cluster::name(i), {when().path("model-versions/get").status(404, gone)});
+  }
+  const ReconcileReport report = late.client.reconcile().value();
+  REQUIRE(report.twins.size() == 1);
+  CHECK(report.twins[0].removed);
+}
+
+TEST_CASE("a twin that can't be looked at more closely stays", "[client][once][twins]") {
+  LateVersion late;
+  for (int i = 0; i < 2; ++i) {
+    late.cluster.transport->set_faults(Cluster::name(i), {when().path("model-versions/get").status(200, "{}")});
+  }
+  CHECK_FALSE(late.client.reconcile());
+  for (int second = 0; second < 60; ++second) {
+    late.cluster.clock->advance(1s);
+    REQUIRE(late.client.get_health());
+  }
+  for (int i = 0; i < 2; ++i) late.cluster.transport->set_faults(Cluster::name(i), {});
+  CHECK(late.client.get_model_version("m", late.twin));
+}
+
 TEST_CASE("a removal that travels along and finds nothing has removed", "[client][once][twins]") {
   LateVersion late;
   const std::string gone = R"({"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "gone"})";
@@ -246,6 +271,28 @@ TEST_CASE("the late twin of a logged model is deleted", "[client][once][twins]")
   const auto left = client.search_logged_models(search).value().items;
   REQUIRE(left.size() == 1);
   CHECK(left[0].info.model_id == kept);
+}
+
+TEST_CASE("the late twin of a logged model that has been registered is left alone", "[client][once][twins]") {
+  Cluster cluster(2, {{when().method(Method::post).path("/logged-models").times(1).apply_late(5s, true)}});
+  cluster.options.timeouts.attempt = 2s;
+  const Client client = cluster.client();
+  const std::string kept = new_logged_model(client).info.model_id;
+  cluster.clock->advance(10s);
+  const Client somebody = cluster.client();
+  SearchLoggedModels search;
+  search.experiment_ids = {"0"};
+  const auto both = somebody.search_logged_models(search).value();
+  for (const LoggedModel& model : both.items) {
+    if (model.info.model_id == kept) continue;
+    // As MLflow's own client and server mark it.
+    const LoggedModelTag mark{.key = "mlflow.modelVersions", .value = R"([{"name": "m", "version": "1"}])"};
+    REQUIRE(somebody.set_logged_model_tags({.model_id = model.info.model_id, .tags = {mark}}));
+  }
+  const ReconcileReport report = client.reconcile().value();
+  REQUIRE(report.twins.size() == 1);
+  CHECK_FALSE(report.twins[0].removed);
+  CHECK(somebody.search_logged_models(search).value().items.size() == 2);
 }
 
 TEST_CASE("params of a logged model whose reply was lost are there", "[client][once]") {

@@ -57,13 +57,13 @@ class MLFLOWHA_EXPORT Engine {
   struct Call;
   /// A request that is carried along by other calls.
   struct SideJob {
-    enum class Kind : std::uint8_t { probe, find_twins, remove_twin };
+    enum class Kind : std::uint8_t { probe, find_twins, inspect_twin, remove_twin };
     std::uint64_t id = 0;
     Kind kind = Kind::probe;
     EndpointSet::Lease lease;
     TimePoint started;
-    WatchedCreate create;  ///< of find_twins and remove_twin
-    std::string twin_id;   ///< of remove_twin
+    WatchedCreate create;  ///< of all but probe
+    std::string twin_id;   ///< of inspect_twin and remove_twin
   };
 
   [[nodiscard]] ClassifyContext context_of(const api::Operation& operation) const noexcept {
@@ -86,6 +86,9 @@ class MLFLOWHA_EXPORT Engine {
   void run_side_jobs(TimePoint now) noexcept;
   [[nodiscard]] EndpointSet::Lease spare_lease(TimePoint now, const api::Operation& operation) noexcept;
   void settle(SideJob job, const ProbeResult& ended, TimePoint now);
+  [[nodiscard]] static const api::Operation& operation_of(const SideJob& job) noexcept;
+  void take_up_twin(SideJob::Kind kind, const WatchedCreate& create, const std::string& id, TimePoint now);
+  void tell_of_twin(const WatchedCreate& create, const std::string& id, bool removed) const noexcept;
   void start_job(SideJob job, const Request& request);
   [[nodiscard]] std::optional<SideJob> take_job(std::uint64_t id);
   void let_parents_jobs_go(TimePoint now);

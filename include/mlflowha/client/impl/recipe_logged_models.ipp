@@ -22,6 +22,13 @@ MLFLOWHA_INLINE Result<Request> look_for_logged_model(const RecipeKey& key) {
   return request_of(api::prepare_search_logged_models(search));
 }
 
+/// Open-source MLflow writes its registrations into a tag and leaves the field to others (seen with 3.17.2).
+MLFLOWHA_INLINE bool is_registered(const LoggedModel& model) noexcept {
+  return !model.info.registrations.empty() ||
+         std::any_of(model.info.tags.begin(), model.info.tags.end(),
+                     [](const auto& tag) { return tag.key == "mlflow.modelVersions"; });
+}
+
 MLFLOWHA_INLINE Result<Finding> read_logged_models(const RecipeKey& key, const Response& response) {
   auto page = api::decode_search_logged_models(response.body);
   if (!page) return std::move(page).error();
@@ -34,7 +41,7 @@ MLFLOWHA_INLINE Result<Finding> read_logged_models(const RecipeKey& key, const R
            std::pair(b.info.creation_timestamp_ms, std::string_view(b.info.model_id));
   });
   for (const LoggedModel& model : page->items) {
-    finding.objects.push_back({model.info.model_id, !model.info.registrations.empty()});
+    finding.objects.push_back({model.info.model_id, is_registered(model)});
   }
   Result<Response> answer = answer_with_member("model", api::to_json(page->items.front()));
   if (!answer) return std::move(answer).error();

@@ -57,6 +57,10 @@ MLFLOWHA_INLINE std::uint64_t version_number(const ModelVersion& version) noexce
   return fault == std::errc{} && stop == end ? number : UINT64_MAX;
 }
 
+MLFLOWHA_INLINE bool has_role(const ModelVersion& version) noexcept {
+  return !version.aliases.empty() || (!version.current_stage.empty() && version.current_stage != "None");
+}
+
 MLFLOWHA_INLINE Result<Finding> read_model_versions(const RecipeKey& key, const Response& response) {
   auto page = api::decode_search_model_versions(response.body);
   if (!page) return std::move(page).error();
@@ -70,13 +74,25 @@ MLFLOWHA_INLINE Result<Finding> read_model_versions(const RecipeKey& key, const 
   for (const ModelVersion& version : page->items) {
     // What the same bytes have made has the same source; MLflow's copies of a version bring its tags along.
     if (version.source != page->items.front().source) continue;
-    const bool staged = !version.current_stage.empty() && version.current_stage != "None";
-    finding.objects.push_back({version.version, staged || !version.aliases.empty()});
+    finding.objects.push_back({version.version, has_role(version)});
   }
   Result<Response> answer = answer_with_member("model_version", api::to_json(page->items.front()));
   if (!answer) return std::move(answer).error();
   finding.answer = std::move(*answer);
   return finding;
+}
+
+/// A search brings no aliases (seen with 2.22.5 and 3.17.2).
+MLFLOWHA_INLINE Result<Request> inspect_model_version(const RecipeKey& key, const std::string& id) {
+  GetModelVersion get;
+  get.name = key.scope;
+  get.version = id;
+  return request_of(api::prepare_get_model_version(get));
+}
+MLFLOWHA_INLINE Result<bool> is_model_version_in_use(const Response& response) {
+  auto version = api::decode_get_model_version(response.body);
+  if (!version) return std::move(version).error();
+  return has_role(*version);
 }
 
 MLFLOWHA_INLINE Result<Request> remove_model_version(const RecipeKey& key, const std::string& id) {
@@ -93,7 +109,8 @@ MLFLOWHA_INLINE std::string created_model_version(const Response& response) {
 
 inline constexpr RecipeRow model_version_recipe{
     &api::ops::search_model_versions, look_for_model_version, read_model_versions,
-    &api::ops::delete_model_version,  remove_model_version,   created_model_version};
+    &api::ops::delete_model_version,  remove_model_version,   created_model_version,
+    &api::ops::get_model_version,     inspect_model_version,  is_model_version_in_use};
 
 }  // namespace detail
 MLFLOWHA_END_NAMESPACE

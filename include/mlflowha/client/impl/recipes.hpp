@@ -53,6 +53,11 @@ struct RecipeRow {
   Result<Request> (*remove_request)(const RecipeKey& key, const std::string& id) = nullptr;
   /// The id in a create's answer; "" when it can't be read.
   std::string (*created_id)(const Response& response) = nullptr;
+  /// Reads one object before it is removed: what somebody has made of it since and the look doesn't tell. Null where
+  /// the look tells all.
+  const api::Operation* inspect = nullptr;
+  Result<Request> (*inspect_request)(const RecipeKey& key, const std::string& id) = nullptr;
+  Result<bool> (*is_in_use)(const Response& response) = nullptr;
 
   [[nodiscard]] bool may_have_twins() const noexcept { return remove != nullptr; }
 };

@@ -120,38 +120,77 @@ MLFLOWHA_INLINE void Engine::let_parents_jobs_go(TimePoint now) {
   }
 }
 
+MLFLOWHA_INLINE const api::Operation& Engine::operation_of(const SideJob& job) noexcept {
+  switch (job.kind) {
+    case SideJob::Kind::find_twins:
+      return *recipe_of(job.create).look;
+    case SideJob::Kind::inspect_twin:
+      return *recipe_of(job.create).inspect;
+    case SideJob::Kind::remove_twin:
+      return *recipe_of(job.create).remove;
+    case SideJob::Kind::probe:
+      break;
+  }
+  return identity_operation();
+}
+
+MLFLOWHA_INLINE void Engine::tell_of_twin(const WatchedCreate& create, const std::string& id,
+                                          bool removed) const noexcept {
+  if (observer) observer->on_twin({create.operation->name, create.kept_id, id, removed});
+}
+
+/// Inspects or removes it, by a request that travels along.
+MLFLOWHA_INLINE void Engine::take_up_twin(SideJob::Kind kind, const WatchedCreate& create, const std::string& id,
+                                          TimePoint now) {
+  const RecipeRow& recipe = recipe_of(create);
+  const bool inspect = kind == SideJob::Kind::inspect_twin;
+  const auto request = (inspect ? recipe.inspect_request : recipe.remove_request)(key_of(create), id);
+  SideJob job;
+  if (request) job.lease = spare_lease(now, inspect ? *recipe.inspect : *recipe.remove);
+  if (!job.lease) {
+    tell_of_twin(create, id, false);
+    twins.again(now, create.request_tag);
+    return;
+  }
+  job.kind = kind;
+  job.started = now;
+  job.create = create;
+  job.twin_id = id;
+  start_job(std::move(job), *request);
+}
+
 MLFLOWHA_INLINE void Engine::settle(SideJob job, const ProbeResult& ended, TimePoint now) {
+  using Kind = SideJob::Kind;
   const TransportResult& result = ended.result;
   const EndpointIndex index = job.lease.index();
-  const api::Operation& operation = job.kind == SideJob::Kind::probe        ? identity_operation()
-                                    : job.kind == SideJob::Kind::find_twins ? *recipe_of(job.create).look
-                                                                            : *recipe_of(job.create).remove;
-  Classification c = classify(result, context_of(operation), clock->wall_now());
-  if (job.kind == SideJob::Kind::probe) c.outcome = judge_identity(index, c, result);
+  Classification c = classify(result, context_of(operation_of(job)), clock->wall_now());
+  if (job.kind == Kind::probe) c.outcome = judge_identity(index, c, result);
   c.outcome.latency = std::max(now - job.started - ended.unattended, Duration::zero());
   c.outcome.unattended = ended.unattended;
   endpoints.report(std::move(job.lease), now, c.outcome, c.summary);
-  if (job.kind == SideJob::Kind::probe) return;
+  if (job.kind == Kind::probe) return;
 
   const WatchedCreate& create = job.create;
-  if (job.kind == SideJob::Kind::find_twins && c.error && c.error->kind() == ErrorKind::not_found) {
+  const bool missing = c.error && c.error->kind() == ErrorKind::not_found;
+  if (job.kind == Kind::find_twins && missing) {
     twins.looked(now, create.request_tag);  // what it would belong to isn't there
     return;
   }
   const bool done = c.outcome.verdict == Verdict::success || c.outcome.already_done;
   if (!done) {
     // A removal whose answer was lost may have been carried out: the next look would find nothing to tell of.
-    if (job.kind == SideJob::Kind::remove_twin && observer) {
-      observer->on_twin({create.operation->name, create.kept_id, job.twin_id, false});
-    }
+    if (job.kind == Kind::remove_twin) tell_of_twin(create, job.twin_id, false);
     twins.again(now, create.request_tag);
     return;
   }
-  if (job.kind == SideJob::Kind::remove_twin) {
-    if (observer) observer->on_twin({create.operation->name, create.kept_id, job.twin_id, true});
-    return;
-  }
+  if (job.kind == Kind::remove_twin) return tell_of_twin(create, job.twin_id, true);
   const RecipeRow& recipe = recipe_of(create);
+  if (job.kind == Kind::inspect_twin) {
+    const Result<bool> in_use = recipe.is_in_use(std::get<Response>(result));
+    if (!in_use) return twins.again(now, create.request_tag);
+    if (*in_use) return tell_of_twin(create, job.twin_id, false);
+    return take_up_twin(Kind::remove_twin, create, job.twin_id, now);
+  }
   const Result<Finding> finding = recipe.read(key_of(create), std::get<Response>(result));
   if (!finding) {
     twins.again(now, create.request_tag);
@@ -165,21 +204,11 @@ MLFLOWHA_INLINE void Engine::settle(SideJob job, const ProbeResult& ended, TimeP
   if (!has_kept(create, *finding)) return twins.looked(now, create.request_tag);
   for (const auto& [id, in_use] : finding->objects) {
     if (id == create.kept_id) continue;
-    const bool remove = may_remove(create, in_use);
-    const auto request = recipe.remove_request(key_of(create), id);
-    EndpointSet::Lease lease = remove && request ? spare_lease(now, *recipe.remove) : EndpointSet::Lease();
-    if (!lease) {
-      if (observer) observer->on_twin({create.operation->name, create.kept_id, id, false});
-      if (remove) twins.again(now, create.request_tag);
-      continue;
+    if (may_remove(create, in_use)) {
+      take_up_twin(recipe.inspect != nullptr ? Kind::inspect_twin : Kind::remove_twin, create, id, now);
+    } else {
+      tell_of_twin(create, id, false);
     }
-    SideJob removal;
-    removal.kind = SideJob::Kind::remove_twin;
-    removal.lease = std::move(lease);
-    removal.started = now;
-    removal.create = create;
-    removal.twin_id = id;
-    start_job(std::move(removal), *request);
   }
 }
 
@@ -205,15 +234,25 @@ MLFLOWHA_INLINE Result<ReconcileReport> Engine::reconcile(const CallOptions& opt
     for (const auto& [id, in_use] : finding->objects) {
       if (id == create.kept_id) continue;
       Twin twin{std::string(create.operation->name), create.kept_id, id, create.request_tag, false};
-      if (may_remove(create, in_use)) {
+      bool used = in_use;
+      if (may_remove(create, used) && recipe.inspect != nullptr) {
+        auto one = call(*recipe.inspect, recipe.inspect_request(key_of(create), id));
+        if (!one && !is_not_found(one.error())) return std::move(one).error();
+        if (one) {
+          auto answer = recipe.is_in_use(*one);
+          if (!answer) return std::move(answer).error();
+          used = *answer;
+        }
+      }
+      if (may_remove(create, used)) {
         auto removed = call(*recipe.remove, recipe.remove_request(key_of(create), id));
         if (!removed && !is_not_found(removed.error())) {  // one that is gone was removed by a look of another call
-          if (observer) observer->on_twin({twin.operation, twin.kept_id, twin.twin_id, false});
+          tell_of_twin(create, id, false);
           return std::move(removed).error();
         }
         twin.removed = true;
       }
-      if (observer) observer->on_twin({twin.operation, twin.kept_id, twin.twin_id, twin.removed});
+      tell_of_twin(create, id, twin.removed);
       report.twins.push_back(std::move(twin));
     }
   }

@@ -163,7 +163,7 @@ MLFLOWHA_INLINE Json BackendState::search_model_versions(ParsedRequest& request)
   for (const Entry& entry : entries) rows.push_back(&entry);
   search(rows, request, schema, order_schema, cell_of);
   return page_of(rows, "model_versions", request, max_results,
-                 [](const Entry& entry) { return model_version_json(*entry.model, *entry.version, true); });
+                 [](const Entry& entry) { return model_version_json(*entry.model, *entry.version, false); });
 }
 
 MLFLOWHA_INLINE Json BackendState::get_model_version_download_uri(ParsedRequest& request) {
