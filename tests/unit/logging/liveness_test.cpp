@@ -119,6 +119,41 @@ TEST_CASE("who flushes often doesn't make a doubtful refusal a certain one", "[l
   CHECK(f.only_run().metrics.count("m") == 1);
 }
 
+TEST_CASE("a doubtful refusal counts only in a row", "[logging][run_logger]") {
+  LoggerFixture f(1);
+  RunLogger logger = f.start();
+  REQUIRE(logger.flush(1min).value().drained);
+  const bool end = GENERATE(false, true);
+  if (end) REQUIRE(logger.end());
+  if (!end) REQUIRE(logger.log_metric("m", 1));
+  const auto answer = [&](int status, const char* text) {
+    f.set_faults({when().path("/runs/").status(status, text)});
+    CHECK_FALSE(logger.flush(100ms).value().drained);
+    f.cluster.clock->advance(20s);
+  };
+  for (int i = 0; i < 12; ++i) {  // a database that fails in more than one way
+    answer(400, R"({"error_code": "BAD_REQUEST", "message": "a database of no known kind"})");
+    if (i % 4 == 3) answer(503, "<html>");
+  }
+  CHECK(logger.status().refused == 0);
+  f.bring_up();
+  CHECK(logger.close(1min).value().drained);
+  CHECK(f.only_run().metrics.size() == (end ? 0 : 1));
+  CHECK(f.only_run().status == "FINISHED");
+}
+
+TEST_CASE("a record that a server always fails over is set aside in the end", "[logging][run_logger]") {
+  LoggerFixture f(1);
+  RunLogger logger = f.start();
+  REQUIRE(logger.flush(1min).value().drained);
+  REQUIRE(logger.log_metric("m", 1));  // breakers open over it, which says nothing else
+  f.set_faults({when().path("/runs/log-batch").error("INTERNAL_ERROR", "what it can't do")});
+  const CloseReport report = logger.close(2h).value();
+  CHECK(report.drained);
+  CHECK(report.quarantined == 1);
+  CHECK(f.only_run().status == "FINISHED");
+}
+
 TEST_CASE("the memory for inputs is bounded, too", "[logging][run_logger]") {
   LoggerFixture f;
   f.options.when_full = WhenFull::reject;

@@ -224,6 +224,20 @@ TEST_CASE("a twin that woke up after its process had died is removed", "[logging
   CHECK(f.cluster.backend->runs_sharing_tag(api::request_tag_key).empty());
 }
 
+TEST_CASE("a run that is gone when its twins are looked for has none", "[logging][replay]") {
+  ReplayFixture f;
+  f.set_faults({when().path("/runs/create").drop_before()});
+  {
+    RunLogger logger = f.start();
+    CHECK_FALSE(logger.flush(20s).value().drained);
+  }
+  f.set_faults({when().path("/runs/get").error("RESOURCE_DOES_NOT_EXIST", "Run with id=x not found")});
+  f.cluster.clock->advance(1min);
+  const TimePoint before = f.cluster.clock->now();
+  CHECK(f.replay_all().complete());
+  CHECK(f.cluster.clock->now() - before < 10s);
+}
+
 TEST_CASE("a run that was given the tags of a spooled one is no twin", "[logging][replay]") {
   ReplayFixture f;
   f.options.experiment.clear();

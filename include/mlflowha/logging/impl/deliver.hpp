@@ -111,6 +111,8 @@ class MLFLOWHA_EXPORT Deliverer {
   /// One more doubtful refusal of a row: is it believed now?
   [[nodiscard]] bool believe(const Spool& spool, std::int64_t seq);
   [[nodiscard]] bool is_believed(const Doubt& doubt) const;
+  /// An answer of another kind: what comes after it isn't "in a row".
+  void forget_doubt(const Spool& spool, std::int64_t seq, const Error& error);
   [[nodiscard]] DeliveryStep finish(Spool& spool, const SpoolRun& run, std::int64_t through, std::uint64_t entries,
                                     Sent sent);
 

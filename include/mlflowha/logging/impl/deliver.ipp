@@ -98,6 +98,13 @@ MLFLOWHA_INLINE bool Deliverer::is_believed(const Doubt& doubt) const {
   return doubt.times >= patience && clock_->now() - doubt.since >= endurance;
 }
 
+MLFLOWHA_INLINE void Deliverer::forget_doubt(const Spool& spool, std::int64_t seq, const Error& error) {
+  // Where nobody was asked, nobody has said anything else.
+  const bool unasked = error.code == Errc::circuit_open || error.code == Errc::no_endpoint ||
+                       error.code == Errc::budget_exhausted || error.code == Errc::cancelled;
+  if (!unasked) doubts_.erase({spool.path(), seq});
+}
+
 // --- runs and experiments -------------------------------------------------------------------------------------------
 
 MLFLOWHA_INLINE Result<std::string> Deliverer::experiment_id(Spool& spool, const SpoolRun& run,
@@ -187,6 +194,7 @@ MLFLOWHA_INLINE DeliveryStep Deliverer::create_run(Spool& spool, const SpoolRun&
   // A doubtful answer to a look says nothing about the run: only a create is refused in the end.
   const auto fail = [&](Error error, bool sent_create) {
     const Verdict verdict = judge(error);
+    if (verdict == Verdict::later) forget_doubt(spool, -run.id, error);
     const bool final = verdict == Verdict::refused || verdict == Verdict::run_gone ||
                        (verdict == Verdict::doubtful && sent_create && believe(spool, -run.id));
     if (!final) return not_now(std::move(error));
@@ -241,6 +249,7 @@ MLFLOWHA_INLINE Result<std::uint64_t> Deliverer::remove_twins(const SpoolRun& ru
   GetRun get;
   get.run_id = run.server_id;
   Result<Run> kept = client_.get_run(get, options);
+  if (!kept && judge(kept.error()) == Verdict::run_gone) return std::uint64_t{0};  // there is nothing to be a twin of
   if (!kept) return std::move(kept).error();
   Result<std::vector<Run>> found = find_by_tag(kept->info.experiment_id, run.start.request_tag, options);
   if (!found) return std::move(found).error();
@@ -397,6 +406,7 @@ MLFLOWHA_INLINE DeliveryStep Deliverer::send_row(Spool& spool, const SpoolRun& r
       sent.refused.push_back({run.id, row.kind, row.entries, row.data, reason_of(error)});
       sent.refusal = std::move(error);
     } else {
+      if (verdict == Verdict::later) forget_doubt(spool, row.seq, error);
       sent.run_gone = verdict == Verdict::run_gone;
       sent.stop = std::move(error);
     }
@@ -486,6 +496,7 @@ MLFLOWHA_INLINE DeliveryStep Deliverer::step(Spool& spool, std::int64_t id, cons
     if (!sent.stop) send_values(*run, std::move(one), believed, options, sent);
   }
   if (sent.stop && judge(*sent.stop) == Verdict::doubtful) static_cast<void>(believe(spool, first.seq));
+  if (sent.stop && judge(*sent.stop) == Verdict::later) forget_doubt(spool, first.seq, *sent.stop);
   const DeliveryStep done = finish(spool, *run, through, entries, std::move(sent));
   if (done.what == DeliveryStep::What::progress) doubts_.erase({spool.path(), first.seq});
   return done;

@@ -81,6 +81,7 @@ MLFLOWHA_INLINE DeliveryStep Deliverer::send_artifact(Spool& spool, const SpoolR
     if (verdict == Verdict::refused || (verdict == Verdict::doubtful && believe(spool, row.seq))) {
       return refuse(std::move(error));
     }
+    if (verdict == Verdict::later) forget_doubt(spool, row.seq, error);
     sent.stop = std::move(error);
   } else {
     note_confirmed(run.id, artifact);
