@@ -227,3 +227,23 @@ TEST_CASE("a damaged log takes at most what is behind the damage with it", "[log
   CHECK(most > steps / 2);  // damage near the end leaves what is before it
   CHECK(most < steps + 1U);
 }
+
+TEST_CASE("a damaged start of a run that has begun on a server costs nothing", "[logging][replay][hostile]") {
+  LoggerFixture f;
+  std::string path;
+  {
+    RunLogger logger = f.start();
+    REQUIRE(logger.flush(1min).value().drained);
+    f.take_down();
+    REQUIRE(logger.log_metric("m", 1));
+    path = logger.close(1s).value().spool;
+  }
+  ask_file(path, "UPDATE runs SET start = 'x'");
+  f.bring_up();
+  f.cluster.clock->advance(1min);
+  ReplayOptions replaying;
+  replaying.directory = f.options.directory;
+  CHECK(replay(f.cluster.client(), replaying).value().complete());
+  CHECK(f.only_run().metrics.count("m") == 1);
+  CHECK(f.only_run().status == "FINISHED");
+}

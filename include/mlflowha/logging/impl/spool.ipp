@@ -153,7 +153,7 @@ MLFLOWHA_INLINE Result<bool> Spool::read_run(detail::Statement& select, SpoolRun
   Result<Record> start = decode_record(select.bytes(5));
   if (start && std::holds_alternative<RunStart>(*start)) {
     run.start = std::get<RunStart>(std::move(*start));
-  } else if (run.refused.empty()) {
+  } else if (run.refused.empty() && run.server_id.empty()) {  // it is needed for nothing else
     run.refused = start ? "its start is a record of another kind" : start.error().message;
   }
   return true;
