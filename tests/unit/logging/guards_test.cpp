@@ -249,6 +249,25 @@ TEST_CASE("what a crash of the machine may take is younger than the sync interva
   CHECK(ask_file(path, "SELECT value FROM meta WHERE key = 'syncs'") == "3");  // after 5 s, 10 s, and at the end
 }
 
+TEST_CASE("the start of a run that logs nothing is fsynced in its time, too", "[logging][run_logger]") {
+  LoggerFixture f;
+  f.take_down();
+  RunLogger logger = f.start();
+  const std::string path = Spool::list(f.options.directory).value().at(0).path;
+  f.cluster.clock->advance(f.options.sync_interval);
+  REQUIRE(logger.commit());
+  const std::string copy = f.directory / "copy.spool";  // as a crash would leave it
+  for (const char* suffix : {"", "-wal"}) std::filesystem::copy_file(path + suffix, copy + suffix);
+  CHECK(ask_file(copy, "SELECT value FROM meta WHERE key = 'syncs'") == "1");
+}
+
+TEST_CASE("an experiment that no server would make is refused at the start", "[logging][run_logger]") {
+  LoggerFixture f;
+  f.options.experiment = "\xff";
+  CHECK(RunLogger::start(f.client, f.options).error().code == Errc::invalid_argument);
+  CHECK_FALSE(std::filesystem::exists(f.options.directory));
+}
+
 TEST_CASE("a spool that has failed for a while is written as soon as it can be", "[logging][run_logger]") {
   LoggerFixture f;
   f.take_down();

@@ -106,7 +106,7 @@ MLFLOWHA_INLINE bool LogHub::stopped() const {
 MLFLOWHA_INLINE Result<std::shared_ptr<RunBuffer>> LogHub::add(std::string_view local_id, const RunStart& start,
                                                                std::string_view server_id, bool attempted,
                                                                std::size_t max_buffer_bytes) {
-  const std::lock_guard<std::mutex> lock(mutex_);
+  std::unique_lock<std::mutex> lock(mutex_);
   if (stopping_) {
     Error error;
     error.code = Errc::cancelled;
@@ -123,6 +123,12 @@ MLFLOWHA_INLINE Result<std::shared_ptr<RunBuffer>> LogHub::add(std::string_view 
   buffers_.push_back(buffer);
   sendable_ = true;  // the run itself
   changed_.notify_all();
+  lock.unlock();
+  {
+    const std::lock_guard<std::mutex> writing(write_mutex_);
+    unsynced_ = true;  // its start is a commit of its own, which is due like any other
+  }
+  wake();
   return buffer;
 }
 

@@ -1,11 +1,13 @@
 #ifndef MLFLOWHA_LOGGING_IMPL_RUN_LOGGER_IPP
 #define MLFLOWHA_LOGGING_IMPL_RUN_LOGGER_IPP
 
+#include <mlflowha/api/experiments_codec.hpp>
 #include <mlflowha/api/runs_codec.hpp>
 #include <mlflowha/client/impl/artifact_files.hpp>
 #include <mlflowha/logging/impl/fault_point.hpp>
 #include <mlflowha/logging/impl/fork.hpp>
 #include <mlflowha/logging/impl/log_hub.hpp>
+#include <mlflowha/logging/impl/spool_file.ipp>  // absolute_path
 #include <mlflowha/logging/run_logger.hpp>
 
 #include <fmt/format.h>
@@ -234,6 +236,12 @@ MLFLOWHA_INLINE Result<RunLogger> RunLogger::start(Client client, RunLoggerOptio
   start.tags = options.tags;
   start.request_tag = options.request_tag.empty() ? make_uuid(*rng) : options.request_tag;
   if (options.run_id.empty()) {  // what the server would refuse later is refused here
+    if (!start.experiment_name.empty()) {
+      CreateExperiment named;
+      named.name = start.experiment_name;
+      const auto prepared = api::prepare_create_experiment(std::move(named), start.experiment_request_tag);
+      if (!prepared) return prepared.error();
+    }
     CreateRun create;
     create.experiment_id = start.experiment_id.empty() ? "0" : start.experiment_id;  // a name's id comes later
     create.run_name = start.run_name;
