@@ -7,7 +7,7 @@ after their start, in the middle, while they close; with two servers up, with on
 both stopped, both dead, both booting. `mlflowha replay` delivers what they leave, and is killed, too. One more job lives
 through all of it. In the end the database is held against what the jobs were told, as in Jepsen's total queue: what was
 acknowledged is stored, nothing is invented, nothing is there twice, each run is there once and in order, and no file is
-left but perhaps a bare lock.
+left.
 
 A seed fixes what is drawn: which job dies when, of which kind it is, which replays die. On failure the seed is printed, and
 everything that was written is left in <build>/killed_logger.
@@ -248,7 +248,7 @@ class Stage:
         may_end = {name for job in self.jobs.values() if job.asked_to_end for name in job.story.runs}
         ended = self._stack.query("SELECT name FROM runs WHERE status <> 'RUNNING' AND lifecycle_stage = 'active'")
         wrong += [f"{name} has ended, and nobody ended it" for (name,) in ended if name not in may_end]
-        wrong += [f"{name} is left in the directory of spools" for name in self._left() - self.bare_locks()]
+        wrong += [f"{name} is left in the directory of spools" for name in self._left()]
         for number, job in self.jobs.items():
             wrong += [f"job {number}: {failure}" for failure in job.story.failures]
             # The last line of a killed process may be half a line.
@@ -258,12 +258,6 @@ class Stage:
 
     def _left(self) -> set[str]:
         return {path.name for path in self.spools.iterdir()}
-
-    def bare_locks(self) -> set[str]:
-        """Lock files, empty as ever, with nothing beside them. A replay that dies within the fraction of a millisecond between
-        the removal of a drained spool and that of its lock leaves one, and none that comes later looks for it."""
-        stems = Counter(name.partition(".")[0] for name in self._left())
-        return {name for name in self._left() if name.endswith(".lock") and stems[name.partition(".")[0]] == 1}
 
     def _too_little(self, counts: durable_counting.Counts) -> list[str]:
         """Nothing lost is no merit where nothing was at stake."""
@@ -308,7 +302,6 @@ class KilledLoggers(unittest.TestCase):
             try:
                 stage.play(plan)
                 counts, wrong = stage.judge()
-                bare_locks = len(stage.bare_locks())
                 self.assertFalse(wrong, "\n  ".join([str(counts), *wrong[:20]]))
             except BaseException:
                 print(f"seed {SEED}; again: SEED={SEED} {sys.argv[0]}; what was written: {out}")
@@ -318,7 +311,7 @@ class KilledLoggers(unittest.TestCase):
         shutil.rmtree(out)
         print(
             f"seed {SEED}: {dict(stage.kills)} jobs killed, {stage.replays_killed} replays killed, "
-            f"{stage.replayed} entries replayed; {bare_locks} bare locks left; {counts} in {time.monotonic() - began:.1f} s"
+            f"{stage.replayed} entries replayed; {counts} in {time.monotonic() - began:.1f} s"
         )
 
 

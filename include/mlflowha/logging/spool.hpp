@@ -129,12 +129,15 @@ class MLFLOWHA_EXPORT Spool {
                                                              Rng& rng);
   /// Takes over the file at `path`. Errc::conflict when its owner lives or another has taken it, Errc::not_found when
   /// it is gone, Errc::storage_corrupt when it is damaged: then it has been renamed to `path`.corrupt, which is said.
+  /// Waits for others' looks, for 10 s at most: Errc::out_of_resources.
   [[nodiscard]] static Result<std::unique_ptr<Spool>> adopt(const std::string& path, const SpoolOptions& options,
                                                             std::shared_ptr<Clock> clock);
   /// For a look: the file stays as it is, with all that is beside it. Errors as of adopt(), without the renaming;
   /// Errc::not_found also for a file that its process died over before anything was in it.
   [[nodiscard]] static Result<std::unique_ptr<Spool>> look(const std::string& path, const SpoolOptions& options,
                                                            std::shared_ptr<Clock> clock);
+  /// Removes lock files with no spool beside them: a process that was killed while it removed its spool leaves one.
+  static void remove_bare_locks(const std::string& directory);
   /// The spool files in a directory, by name. An empty list when there is no such directory.
   [[nodiscard]] static Result<std::vector<SpoolFile>> list(const std::string& directory);
 
@@ -201,6 +204,7 @@ class MLFLOWHA_EXPORT Spool {
 
  private:
   Spool(SpoolOptions options, std::shared_ptr<Clock> clock);
+  Result<void> make_file();
   Result<void> open_database(bool existing);
   Result<void> load_stats();
   Result<void> check_room(std::uint64_t bytes, std::uint64_t besides = 0) const;

@@ -2,6 +2,7 @@
 #define MLFLOWHA_LOGGING_IMPL_REPLAYER_IPP
 
 #include <mlflowha/logging/impl/deliver.hpp>
+#include <mlflowha/logging/impl/spool_file.ipp>  // absolute_path
 #include <mlflowha/logging/impl/turns.hpp>
 #include <mlflowha/logging/replayer.hpp>
 
@@ -73,9 +74,12 @@ class Replay {
         call_timeout_(client.config().options().timeouts.call) {}
 
   Result<ReplayReport> run() {
-    Result<std::vector<SpoolFile>> files = Spool::list(options_.directory);
+    Result<std::string> directory = absolute_path(options_.directory);
+    if (!directory) return std::move(directory).error();
+    Result<std::vector<SpoolFile>> files = Spool::list(*directory);
     if (!files) return std::move(files).error();
     files_ = std::move(*files);
+    if (!options_.dry_run) Spool::remove_bare_locks(*directory);
     most_open_ = descriptors() / 8;
     if (!options_.dry_run) deliver();
     for (std::size_t item = 0; item < items_.size(); ++item) close(item);

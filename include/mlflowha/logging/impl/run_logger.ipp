@@ -213,6 +213,11 @@ MLFLOWHA_INLINE Result<RunLogger> RunLogger::start(Client client, RunLoggerOptio
     const bool blank = variable.find_first_not_of(" \t\r\n") == std::string::npos;  // counts as not set, as elsewhere
     options.directory = blank ? "mlflowha-spool" : variable;
   }
+  if (options.durability != Durability::none) {  // programs change their working directory while they log
+    Result<std::string> directory = detail::absolute_path(options.directory);
+    if (!directory) return std::move(directory).error();
+    options.directory = std::move(*directory);
+  }
   if (!options.experiment.empty() && !options.experiment_id.empty()) {
     return invalid_argument(fmt::format("experiment \"{}\" and experiment_id \"{}\" are given together; expected one",
                                         sanitize(options.experiment, 64), sanitize(options.experiment_id, 64)));

@@ -19,6 +19,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <filesystem>
 #include <system_error>
 #include <utility>
 
@@ -53,6 +54,14 @@ MLFLOWHA_INLINE Error file_error(const std::string& path, const char* what, int 
   if (system == EMFILE || system == ENFILE) error.code = Errc::out_of_resources;
   error.message = fmt::format("{}: {}: {}", path, what, std::system_category().message(system));
   return error;
+}
+
+/// Where a directory is, whatever becomes the working directory of the program.
+MLFLOWHA_INLINE Result<std::string> absolute_path(const std::string& path) {
+  std::error_code failed;
+  std::string absolute = std::filesystem::absolute(path, failed).string();
+  if (failed) return file_error(path, "can't be found from the working directory", failed.value());
+  return absolute;
 }
 
 /// What was created or renamed in a directory survives a crash of the machine.
@@ -95,27 +104,56 @@ MLFLOWHA_INLINE std::string stem_of(const std::string& path) {
   return path.substr(0, path.size() - std::min(path.size(), spool_suffix.size()));
 }
 
-/// The locked file, or Errc::conflict.
-MLFLOWHA_INLINE Result<int> lock_file(const std::string& path) {
-  const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-  if (fd < 0) return file_error(path, "can't be opened", errno);
-  if (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
-    const int failed = errno;
-    ::close(fd);
-    if (failed != EWOULDBLOCK) return file_error(path, "can't be locked", failed);
-    Error error;
-    error.code = Errc::conflict;
-    error.message = fmt::format("{}: is in use by a process that lives", path);
-    return error;
+/// The locked file, or Errc::conflict. LOCK_EX is its owner's and whoever's takes it over, LOCK_SH is for a look. A
+/// lock file is removed only under its lock: a file that has lost its name meanwhile is no lock, and the next one is
+/// tried.
+MLFLOWHA_INLINE Result<int> lock_file(const std::string& path, int how, int flags = 0) {
+  constexpr int patience = 100;  // some file systems count no names
+  for (int tries = 1;; ++tries) {
+    const int fd = ::open(path.c_str(), O_RDWR | O_CLOEXEC | flags, 0600);
+    if (fd < 0) return file_error(path, "can't be opened", errno);
+    if (::flock(fd, how | LOCK_NB) != 0) {
+      const int failed = errno;
+      ::close(fd);
+      if (failed != EWOULDBLOCK) return file_error(path, "can't be locked", failed);
+      Error error;
+      error.code = Errc::conflict;
+      error.message = fmt::format("{}: is in use by a process that lives", path);
+      return error;
+    }
+    struct ::stat locked{};
+    if (tries < patience && ::fstat(fd, &locked) == 0 && locked.st_nlink == 0) {
+      ::close(fd);
+      continue;
+    }
+    close_in_children(fd);
+    return fd;
   }
-  close_in_children(fd);
-  return fd;
 }
 MLFLOWHA_INLINE void unlock_file(int fd) noexcept {
   if (fd < 0) return;
   ::flock(fd, LOCK_UN);  // closing alone leaves it to a child that was forked before it was known as a lock
   forget_in_children(fd);
   ::close(fd);
+}
+/// The lock of a spool whose owner is dead. Who only looks at it has it for a moment, which is waited for:
+/// Errc::conflict would mean that somebody else delivers it.
+MLFLOWHA_INLINE Result<int> take_over(const std::string& path, Clock& clock) {
+  Result<int> lock = lock_file(path, LOCK_EX, O_CREAT);
+  for (int tries = 0; !lock && lock.error().code == Errc::conflict; ++tries) {
+    const Result<int> look = lock_file(path, LOCK_SH, O_CREAT);
+    if (!look) return std::move(lock).error();
+    unlock_file(*look);
+    if (tries == 100) {
+      Error error = std::move(lock).error();
+      error.code = Errc::out_of_resources;
+      error.message = fmt::format("{}: others look at it, for 10 s already", path);
+      return error;
+    }
+    clock.sleep_until(clock.now() + std::chrono::milliseconds(100), CancellationToken());
+    lock = lock_file(path, LOCK_EX, O_CREAT);
+  }
+  return lock;
 }
 
 /// Opens a directory, but not what a link of that name points to: files are deleted in it.
@@ -178,19 +216,22 @@ MLFLOWHA_INLINE Result<std::unique_ptr<Spool>> Spool::create(const SpoolOptions&
   } else {
     if (options.directory.empty()) return invalid_argument("SpoolOptions::directory is empty; expected a directory");
     if (Result<void> made = detail::make_directories(options.directory); !made) return std::move(made).error();
-    const std::string stem = options.directory + '/' + make_uuid(rng);
-    Result<int> lock = detail::lock_file(stem + ".lock");
+    std::string stem;
+    Result<int> lock = 0;
+    for (int tries = 0; tries < 5; ++tries) {  // who looks for locks that nobody needs may have ours for a moment
+      stem = options.directory + '/' + make_uuid(rng);
+      lock = detail::lock_file(stem + ".lock", LOCK_EX, O_CREAT);
+      if (lock || lock.error().code != Errc::conflict) break;
+    }
     if (!lock) return std::move(lock).error();
     spool->lock_ = *lock;
     spool->path_ = stem + std::string(detail::spool_suffix);
-    // SQLite would make it readable for all, and gives its log the same rights.
-    const int fd = ::open(spool->path_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd < 0) return detail::file_error(spool->path_, "can't be made", errno);
-    ::close(fd);
   }
-  Result<void> opened = spool->open_database(false);
+  Result<void> opened = spool->make_file();
   if (opened && options.durability != Durability::none) opened = detail::sync_directory(options.directory);
   if (!opened) {
+    spool->statements_.reset();
+    spool->database_.reset();
     if (options.durability != Durability::none) {
       for (const char* suffix : {".spool", ".spool-wal", ".lock"}) {
         ::unlink((detail::stem_of(spool->path_) + suffix).c_str());
@@ -201,6 +242,16 @@ MLFLOWHA_INLINE Result<std::unique_ptr<Spool>> Spool::create(const SpoolOptions&
   return spool;
 }
 
+MLFLOWHA_INLINE Result<void> Spool::make_file() {
+  if (options_.durability != Durability::none) {
+    // SQLite would make it readable for all, and gives its log the same rights.
+    const int fd = ::open(path_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0) return detail::file_error(path_, "can't be made", errno);
+    ::close(fd);
+  }
+  return open_database(false);
+}
+
 MLFLOWHA_INLINE Result<std::unique_ptr<Spool>> Spool::adopt(const std::string& path, const SpoolOptions& options,
                                                             std::shared_ptr<Clock> clock) {
   if (path.size() <= detail::spool_suffix.size() || !path.ends_with(detail::spool_suffix)) {
@@ -208,7 +259,7 @@ MLFLOWHA_INLINE Result<std::unique_ptr<Spool>> Spool::adopt(const std::string& p
         fmt::format("{}: is no spool; expected a name that ends in {}", path, detail::spool_suffix));
   }
   std::unique_ptr<Spool> spool(new Spool(options, std::move(clock)));
-  Result<int> lock = detail::lock_file(detail::stem_of(path) + ".lock");
+  Result<int> lock = detail::take_over(detail::stem_of(path) + ".lock", *spool->clock_);
   if (!lock) return std::move(lock).error();
   spool->lock_ = *lock;
   spool->path_ = path;
@@ -226,7 +277,8 @@ MLFLOWHA_INLINE Result<std::unique_ptr<Spool>> Spool::adopt(const std::string& p
   spool->statements_.reset();
   spool->database_.reset();
   Error error = std::move(opened).error();
-  const std::string aside = path + ".corrupt";
+  std::string aside = path + ".corrupt";
+  for (int i = 2; ::access(aside.c_str(), F_OK) == 0; ++i) aside = fmt::format("{}.corrupt-{}", path, i);
   if (std::rename(path.c_str(), aside.c_str()) == 0) {
     // The log belongs to it: whoever tries to rescue something needs both.
     std::rename((path + "-wal").c_str(), (aside + "-wal").c_str());
@@ -243,9 +295,10 @@ MLFLOWHA_INLINE Result<std::unique_ptr<Spool>> Spool::look(const std::string& pa
   spool->looking_ = true;
   const std::string lock = detail::stem_of(path) + ".lock";
   if (::access(lock.c_str(), F_OK) == 0) {
-    Result<int> locked = detail::lock_file(lock);
-    if (!locked) return std::move(locked).error();
-    spool->lock_ = *locked;
+    Result<int> locked = detail::lock_file(lock, LOCK_SH);
+    const bool gone = !locked && ::access(lock.c_str(), F_OK) != 0 && errno == ENOENT;
+    if (!locked && !gone) return std::move(locked).error();
+    if (locked) spool->lock_ = *locked;
   }
   spool->path_ = path;
   struct ::stat there{};
@@ -274,12 +327,30 @@ MLFLOWHA_INLINE Result<std::vector<SpoolFile>> Spool::list(const std::string& di
     file.path = directory + '/' + std::string(name);
     const int fd = ::open((detail::stem_of(file.path) + ".lock").c_str(), O_RDWR | O_CLOEXEC);
     if (fd < 0) continue;
-    file.in_use = ::flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    file.in_use = ::flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
     ::close(fd);
   }
   ::closedir(listing);
   std::sort(files.begin(), files.end(), [](const SpoolFile& a, const SpoolFile& b) { return a.path < b.path; });
   return files;
+}
+
+MLFLOWHA_INLINE void Spool::remove_bare_locks(const std::string& directory) {
+  DIR* listing = ::opendir(directory.c_str());
+  if (listing == nullptr) return;
+  while (const dirent* entry = ::readdir(listing)) {
+    const std::string path = directory + '/' + entry->d_name;
+    constexpr std::string_view suffix = ".lock";
+    if (!path.ends_with(suffix)) continue;
+    const std::string spool = path.substr(0, path.size() - suffix.size()) + std::string(detail::spool_suffix);
+    const auto has_spool = [&] { return ::access(spool.c_str(), F_OK) == 0 || errno != ENOENT; };
+    if (has_spool()) continue;
+    const Result<int> lock = detail::lock_file(path, LOCK_EX);
+    if (!lock) continue;
+    if (!has_spool()) ::unlink(path.c_str());  // and not that of a logger which has just begun
+    detail::unlock_file(*lock);
+  }
+  ::closedir(listing);
 }
 
 MLFLOWHA_INLINE Result<void> Spool::open_database(bool existing) {

@@ -36,6 +36,8 @@ MLFLOWHA_INLINE Error sqlite_error(sqlite3* database, int code) {
     error.code = Errc::storage_full;
   }
   if (system == EMFILE || system == ENFILE) error.code = Errc::out_of_resources;
+  if (primary == SQLITE_BUSY)
+    error.code = Errc::out_of_resources;  // somebody has the file open, and knows no lock of ours
   if (primary == SQLITE_CORRUPT || primary == SQLITE_NOTADB) error.code = Errc::storage_corrupt;
   const char* file = database != nullptr ? sqlite3_db_filename(database, "main") : nullptr;
   error.message = fmt::format("{}: {} (SQLite {}{})", file != nullptr && *file != '\0' ? file : "spool",
