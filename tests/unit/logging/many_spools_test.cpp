@@ -3,9 +3,11 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -86,6 +88,47 @@ TEST_CASE("more spools than a process may open files are replayed, and looked at
   CHECK(report.complete());
   CHECK(report.spools.size() == 60);
   CHECK(f.cluster.backend->counts().points == 60);
+}
+
+TEST_CASE("a replay has a few spools open at once, whatever it may have", "[logging][replay]") {
+  struct Counter final : ReplayObserver {
+    std::string directory;
+    std::size_t most = 0;
+    void on_progress(const ReplayProgress&) noexcept override {
+      std::size_t locks = 0;
+      for (const auto& entry : fs::directory_iterator("/proc/self/fd")) {
+        std::error_code gone;
+        const std::string file = fs::read_symlink(entry.path(), gone).string();
+        if (file.starts_with(directory) && file.ends_with(".lock")) ++locks;
+      }
+      most = std::max(most, locks);
+    }
+  };
+  ManySpools f;
+  f.leave(70);
+  const auto counter = std::make_shared<Counter>();
+  counter->directory = fs::absolute(f.options.directory).string();
+  f.replaying.observer = counter;
+  CHECK(replay(f.cluster.client(), f.replaying).value().complete());
+  CHECK(f.cluster.backend->counts().points == 70);
+  CHECK(counter->most == 32);
+}
+
+TEST_CASE("a replay goes on with the spools that it could open", "[logging][replay]") {
+  ManySpools f;
+  f.leave(20);
+  // As many as are open already count for the limit, too: 25 spools by that, six by what is left.
+  const rlim_t most = 200;
+  std::vector<int> others;
+  while (others.empty() || static_cast<rlim_t>(others.back()) + 1 + 24 < most) others.push_back(::dup(0));
+  {
+    const FewFiles few(most);
+    const ReplayReport report = replay(f.cluster.client(), f.replaying).value();
+    CHECK(report.complete());
+    CHECK(report.spools.size() == 20);
+  }
+  for (const int fd : others) ::close(fd);
+  CHECK(f.cluster.backend->counts().points == 20);
 }
 
 TEST_CASE("a spool that can't be opened for want of files is left for later", "[logging][replay]") {

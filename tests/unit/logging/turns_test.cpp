@@ -1,6 +1,7 @@
 // Runs that can't be delivered just now, beside others that can.
 
 #include <mlflowha/logging/impl/log_hub.hpp>
+#include <mlflowha/logging/impl/turns.hpp>
 
 #include <filesystem>
 #include <fstream>
@@ -82,6 +83,58 @@ TEST_CASE("runs that can't be delivered cost the others next to nothing", "[logg
   for (const auto& buffer : buffers) CHECK(hub->flush(buffer->run(), f.within(40s)).value().drained);
   CHECK(f.diary->events == std::vector<std::string>{"degraded deadline_exceeded", "recovered"});
   for (const auto& buffer : buffers) hub->remove(buffer);
+}
+
+TEST_CASE("runs that fail take at most every other second of the sender", "[logging][turns]") {
+  const auto clock = std::make_shared<FakeClock>();
+  mlflowha::detail::Turns turns(clock, std::make_shared<SplitMixRng>(1));
+  const std::vector<mlflowha::detail::Turn> all{{0, 1}, {0, 2}};  // the first fails after 30 s each, the second is fine
+  Error error;
+  error.code = Errc::deadline_exceeded;
+  Duration lost{0};
+  const TimePoint start = clock->now();
+  while (clock->now() - start < 2h) {
+    for (const mlflowha::detail::Turn& turn : turns.begin(all)) {
+      const TimePoint began = clock->now();
+      if (turn.run == 2) {
+        clock->advance(100ms);
+        turns.moved(turn);
+        continue;
+      }
+      clock->advance(30s);
+      lost += 30s;
+      CHECK_FALSE(turns.failed(turn, error, began));
+    }
+    static_cast<void>(turns.next());
+  }
+  CHECK(lost > 40min);
+  CHECK(lost < 62min);
+}
+
+TEST_CASE("a run that fails at once has a backoff of its own", "[logging][turns]") {
+  const auto clock = std::make_shared<FakeClock>();
+  mlflowha::detail::Turns turns(clock, std::make_shared<SplitMixRng>(1));
+  const std::vector<mlflowha::detail::Turn> all{{0, 1}, {0, 2}};
+  Error error;
+  error.code = Errc::deadline_exceeded;
+  int tries = 0;
+  const TimePoint start = clock->now();
+  while (clock->now() - start < 10min) {
+    for (const mlflowha::detail::Turn& turn : turns.begin(all)) {
+      if (turn.run == 1) {
+        ++tries;
+        CHECK_FALSE(turns.failed(turn, error, clock->now()));
+      } else {
+        clock->advance(100ms);
+        turns.moved(turn);
+      }
+    }
+    static_cast<void>(turns.next());
+  }
+  CHECK(tries > 35);  // each 16 s at the most
+  CHECK(tries < 80);
+  turns.hurry({0, 1});
+  CHECK(turns.begin(all).size() == 2);
 }
 
 TEST_CASE("an outage is no request a run and round", "[logging][run_logger]") {
