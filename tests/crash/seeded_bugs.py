@@ -120,6 +120,14 @@ BUGS = [
         'BUG ? "SELECT seq, kind, entries, created_ms, data FROM records WHERE run = ? ORDER BY seq DESC LIMIT ?"\n'
         '           : "SELECT seq, kind, entries, created_ms, data FROM records WHERE run = ? ORDER BY seq LIMIT ?"',
         "metrics of a thread are sent in the order of the calls"),
+    # memory
+    Bug("a log call believes a group that memory ran out over", HUB,
+        "if (std::find(group.begin(), group.end(), &mine) == group.end()) group.push_back(&mine);",
+        "if (!BUG && std::find(group.begin(), group.end(), &mine) == group.end()) group.push_back(&mine);",
+        "who was in a group that ran out of memory isn't told that all is written"),
+    Bug("what was taken out when memory ran out is forgotten", BUFFER,
+        "if (taken_) {", "if (BUG) {\n    taken_list_.clear();\n    for (Bytes& bytes : taken_bytes_) bytes.size = 0;\n"
+        "  } else if (taken_) {", "what was logged stays where memory runs out over it"),
     # disks
     Bug("a spool is looked for in the working directory", LOGGER,
         "options.directory = std::move(*directory);", "if (!BUG) options.directory = std::move(*directory);",
@@ -147,9 +155,8 @@ BUGS = [
         "if (bytes > options_.max_bytes || ", "if (BUG ? false : bytes > options_.max_bytes || ",
         "a spool at its cap refuses new rows and keeps the old ones"),
     Bug("what a full disk refused is forgotten", HUB,
-        "std::move(rest.begin(), rest.end(), std::back_inserter(unwritten_));\n",
-        "std::move(rest.begin(), rest.end(), std::back_inserter(unwritten_));\n"
-        "    if (BUG && written.error().code == Errc::storage_full) unwritten_.clear();\n", OTHERS_FILL),
+        "    if (!written) {\n      size /= 2;", "    if (!written && BUG) unwritten_.clear();\n    if (!written) {\n"
+        "      size = BUG ? 0 : size / 2;", OTHERS_FILL),
     Bug("an error of the disk doesn't say where", FILE,
         'error.message = fmt::format("{}: {}: {}", path, what,',
         'error.message = fmt::format("{}: {}: {}", BUG ? std::string() : path, what,', READ_ONLY_PLACE),
@@ -284,7 +291,7 @@ def build(copy: pathlib.Path, tree: pathlib.Path | None) -> pathlib.Path:
     sources = [ROOT / "src/logging.cpp"]
     sources += [] if archives else [ROOT / "src/testing.cpp", *sorted((ROOT / "src").glob("mlflowha*.cpp"))]
     sources += [ROOT / "tests/support/main.cpp", *sorted((ROOT / "tests/unit/logging").glob("*.cpp"))]
-    sources += sorted((ROOT / "tests/crash").glob("*.cpp"))
+    sources += [*sorted((ROOT / "tests/crash").glob("*.cpp")), ROOT / "tests/unit/resilience/allocation_test.cpp"]
     flags = ["-include", str(ROOT / "tests/crash/fault_points.hpp")]
     return compile_all(copy, sources, flags, "logging", archives)
 

@@ -5,6 +5,7 @@
 // program replaces the global operators (unit/resilience/allocation_test.cpp); nobody else may. Sanitizers bring
 // operators of their own: there nothing is counted.
 
+#include <cstddef>
 #include <cstdint>
 
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
@@ -22,6 +23,8 @@ namespace mlflowha_tests {
 
 /// Allocations by this thread so far; always 0 when MLFLOWHA_TESTS_COUNT_ALLOCATIONS is 0.
 [[nodiscard]] std::uint64_t allocations() noexcept;
+/// What is larger is refused, to any thread, until the next call.
+void limit_allocations(std::size_t most = SIZE_MAX) noexcept;
 
 }  // namespace mlflowha_tests
 

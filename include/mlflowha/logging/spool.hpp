@@ -14,6 +14,7 @@
 #include <mlflowha/core/rng.hpp>
 #include <mlflowha/logging/record.hpp>
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -168,6 +169,7 @@ class MLFLOWHA_EXPORT Spool {
   [[nodiscard]] Result<std::string> artifact_file(const RunArtifact& artifact) const;
   /// Appends all rows or none, in one commit. Errc::storage_full when the disk or a cap is full.
   Result<void> append(const std::vector<SpoolRow>& rows);
+  Result<void> append(const SpoolRow* first, std::size_t size);
   /// Makes sure that all that was appended survives a crash of the machine.
   Result<void> sync();
 

@@ -5,7 +5,9 @@
 #include <mlflowha/resilience/backoff.hpp>
 #include <mlflowha/resilience/retry_budget.hpp>
 
+#include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <cstdlib>
 #include <memory>
 #include <new>
@@ -18,9 +20,11 @@
 namespace {
 
 thread_local std::uint64_t allocation_count = 0;
+std::atomic<std::size_t> allocation_limit{SIZE_MAX};
 
 void* allocate(std::size_t size) {
   ++allocation_count;
+  if (size > allocation_limit.load(std::memory_order_relaxed)) throw std::bad_alloc();
   if (void* memory = std::malloc(size == 0 ? 1 : size)) return memory;
   throw std::bad_alloc();
 }
@@ -36,6 +40,7 @@ void* allocate(std::size_t size, std::align_val_t alignment) {
 }  // namespace
 
 std::uint64_t mlflowha_tests::allocations() noexcept { return allocation_count; }
+void mlflowha_tests::limit_allocations(std::size_t most) noexcept { allocation_limit = most; }
 
 // The array and nothrow forms of the standard library call these.
 void* operator new(std::size_t size) { return allocate(size); }
@@ -48,6 +53,7 @@ void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std
 #else
 
 std::uint64_t mlflowha_tests::allocations() noexcept { return 0; }
+void mlflowha_tests::limit_allocations(std::size_t) noexcept {}
 
 #endif
 

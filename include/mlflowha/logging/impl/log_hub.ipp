@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <iterator>
 #include <map>
+#include <new>
 #include <system_error>
 #include <utility>
 
@@ -172,6 +173,21 @@ MLFLOWHA_INLINE Result<void> LogHub::start_threads() {
   return {};
 }
 
+/// Runs `work` on a thread of ours; false when memory ran out, which must not end a process that may do without us.
+template <class Work>
+bool survives(const Work& work) noexcept {
+#if defined(__cpp_exceptions)
+  try {
+#endif
+    work();
+    return true;
+#if defined(__cpp_exceptions)
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
+#endif
+}
+
 // --- writing --------------------------------------------------------------------------------------------------------
 
 MLFLOWHA_INLINE void LogHub::wake() {
@@ -211,27 +227,23 @@ MLFLOWHA_INLINE Result<void> LogHub::commit() {
 /// Under the lock. What isn't taken as a whole is taken in parts, from the beginning: it may be more than the spool's
 /// cap, and would else never get in.
 MLFLOWHA_INLINE Result<void> LogHub::write_unwritten() {
-  std::vector<SpoolRow> rest;  // what comes after the part that is tried
-  while (!unwritten_.empty()) {
-    Result<void> written = spool_->append(unwritten_);
-    if (written) {
-      unsynced_ = true;
-      std::uint64_t entries = 0;
-      for (const SpoolRow& row : unwritten_) entries += row.entries;
-      unwritten_ = std::exchange(rest, {});
-      const std::lock_guard<std::mutex> state(mutex_);
-      sendable_ = true;
-      fresh_ += entries;
-      changed_.notify_all();
+  for (std::size_t size = unwritten_.size(); size != 0;) {
+    Result<void> written = spool_->append(unwritten_.data(), size);
+    if (!written && (written.error().code != Errc::storage_full || size == 1)) return written;
+    if (!written) {
+      size /= 2;
       continue;
     }
-    const bool halve = written.error().code == Errc::storage_full && unwritten_.size() > 1;
-    const auto at = unwritten_.begin() + static_cast<std::ptrdiff_t>(halve ? unwritten_.size() / 2 : unwritten_.size());
-    rest.insert(rest.begin(), std::make_move_iterator(at), std::make_move_iterator(unwritten_.end()));
-    unwritten_.erase(at, unwritten_.end());
-    if (halve) continue;
-    std::move(rest.begin(), rest.end(), std::back_inserter(unwritten_));
-    return written;
+    unsynced_ = true;
+    std::uint64_t entries = 0;
+    const auto end = unwritten_.begin() + static_cast<std::ptrdiff_t>(size);
+    for (auto row = unwritten_.begin(); row != end; ++row) entries += row->entries;
+    unwritten_.erase(unwritten_.begin(), end);
+    size = unwritten_.size();
+    const std::lock_guard<std::mutex> state(mutex_);
+    sendable_ = true;
+    fresh_ += entries;
+    changed_.notify_all();
   }
   return {};
 }
@@ -249,6 +261,8 @@ MLFLOWHA_INLINE Result<void> LogHub::write_now(const RunBuffer& of, const std::v
       const std::lock_guard<std::mutex> lock(waiting_mutex_);
       group.swap(waiting_);
     }
+    // Whoever had it in a group ran out of memory over it.
+    if (std::find(group.begin(), group.end(), &mine) == group.end()) group.push_back(&mine);
     // Whoever logs into a closed run is told so, and not after close() has looked at what is left: it takes this lock.
     std::erase_if(group, [](Writing* one) {
       if (!one->of.is_shut()) return false;
@@ -319,13 +333,14 @@ MLFLOWHA_INLINE void LogHub::write_loop() {
     if (write) dirtied_.wait_for(lock, options_.gather, [&] { return stopping_; });
     dirty_ = false;  // before collecting: who comes later sets it again
     lock.unlock();
-    Result<void> done;
-    if (write) done = commit();
-    {
+    bool done = true;
+    const bool survived = survives([&] {
+      if (write) done = commit().has_value();
       const std::lock_guard<std::mutex> writing(write_mutex_);
       static_cast<void>(sync_if_due(!write));
       unsynced = unsynced_;
-    }
+    });
+    done = done && survived;
     lock.lock();
     if (!done) {  // a full disk: nothing is lost yet, so try again in a moment
       dirtied_.wait_for(lock, std::chrono::milliseconds(200), [&] { return stopping_; });
@@ -455,7 +470,11 @@ MLFLOWHA_INLINE void LogHub::send_loop() {
     if (stopping_) return;
     sendable_ = urgent_ = false;
     lock.unlock();
-    const Delivered done = deliver(Deadline::never());
+    Delivered done;
+    if (!survives([&] { done = deliver(Deadline::never()); })) {
+      done.next = clock->now() + std::chrono::seconds(1);
+      done.outage = true;
+    }
     lock.lock();
     next = done.next;
     if (done.outage) {  // whatever comes in now wouldn't get any further

@@ -44,7 +44,8 @@ class MLFLOWHA_EXPORT RunBuffer {
   /// Nothing more is taken; what was taken can be collected.
   void shut();
   [[nodiscard]] bool is_shut() const;
-  /// Moves all that is there into rows, appended to `rows`. Not for two threads at once.
+  /// Moves all that is there into rows, appended to `rows`. Not for two threads at once. Where memory runs out all
+  /// stays.
   void collect(std::vector<SpoolRow>& rows);
   [[nodiscard]] std::int64_t run() const noexcept { return run_; }
 
@@ -64,6 +65,7 @@ class MLFLOWHA_EXPORT RunBuffer {
   struct Entry;  // what precedes the key in a lane
 
   void drain(const Bytes& bytes, std::vector<SpoolRow>& rows);
+  void make_rows(std::vector<SpoolRow>& rows);
   void close_batch(std::vector<SpoolRow>& rows);
 
   const std::int64_t run_;
@@ -74,7 +76,9 @@ class MLFLOWHA_EXPORT RunBuffer {
   std::size_t list_bytes_ = 0;
   bool list_shut_ = false;
   // Of whoever collects.
-  Bytes spare_;
+  bool taken_ = false;  // out of the lanes and the list, and in no row yet
+  std::array<Bytes, lanes> taken_bytes_;
+  std::vector<Record> taken_list_;
   BatchEncoder encoder_;
   std::vector<std::string> keys_;  // of the params and tags in the encoder: a request must not hold one twice
 };

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <iterator>
 #include <utility>
 
 MLFLOWHA_BEGIN_NAMESPACE
@@ -105,26 +106,30 @@ MLFLOWHA_INLINE void RunBuffer::drain(const Bytes& bytes, std::vector<SpoolRow>&
 }
 
 MLFLOWHA_INLINE void RunBuffer::collect(std::vector<SpoolRow>& rows) {
+  if (taken_) {  // whoever took it out ran out of memory over it
+    encoder_ = BatchEncoder();
+    keys_.clear();
+    make_rows(rows);
+  }
   // The list first: a metric that was logged before something in it is then in a lane and goes into the rows before it.
-  std::vector<Record> list;
+  taken_ = true;
   {
     const std::lock_guard<std::mutex> lock(list_mutex_);
-    list.swap(list_);
+    list_.swap(taken_list_);
     list_bytes_ = 0;
   }
-  for (Lane& lane : lanes_) {
-    {
-      const std::lock_guard<std::mutex> lock(lane.mutex);
-      if (lane.bytes.size == 0) continue;
-      std::swap(lane.bytes, spare_);
-    }
-    drain(spare_, rows);
-    spare_.size = 0;
-    // A burst's memory isn't kept for ever.
-    if (spare_.capacity > std::size_t{1} << 20) spare_ = Bytes();
+  for (std::size_t i = 0; i < lanes; ++i) {
+    const std::lock_guard<std::mutex> lock(lanes_[i].mutex);
+    if (lanes_[i].bytes.size != 0) std::swap(lanes_[i].bytes, taken_bytes_[i]);
   }
-  for (Record& record : list) {
-    auto* values = std::get_if<RunValues>(&record);
+  make_rows(rows);
+}
+
+MLFLOWHA_INLINE void RunBuffer::make_rows(std::vector<SpoolRow>& all) {
+  std::vector<SpoolRow> rows;
+  for (const Bytes& bytes : taken_bytes_) drain(bytes, rows);
+  for (const Record& record : taken_list_) {
+    const auto* values = std::get_if<RunValues>(&record);
     if (values == nullptr) {
       close_batch(rows);
       Result<std::string> bytes = encode(record);
@@ -144,6 +149,15 @@ MLFLOWHA_INLINE void RunBuffer::collect(std::vector<SpoolRow>& rows) {
     for (const RunTag& tag : values->tags) add('t', tag.key, tag.value);
   }
   close_batch(rows);
+  all.reserve(all.size() + rows.size());
+  std::move(rows.begin(), rows.end(), std::back_inserter(all));
+  for (Bytes& bytes : taken_bytes_) {
+    bytes.size = 0;
+    // A burst's memory isn't kept for ever.
+    if (bytes.capacity > std::size_t{1} << 20) bytes = Bytes();
+  }
+  taken_list_.clear();
+  taken_ = false;
 }
 
 MLFLOWHA_INLINE Result<void> check_values(const RunValues& values) {

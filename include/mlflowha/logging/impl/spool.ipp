@@ -88,14 +88,19 @@ MLFLOWHA_INLINE Result<std::int64_t> Spool::add_run(std::string_view local_id, c
 }
 
 MLFLOWHA_INLINE Result<void> Spool::append(const std::vector<SpoolRow>& rows) {
-  if (rows.empty()) return {};
+  return append(rows.data(), rows.size());
+}
+MLFLOWHA_INLINE Result<void> Spool::append(const SpoolRow* first, std::size_t size) {
+  if (size == 0) return {};
+  const SpoolRow* const end = first + size;
   const std::lock_guard<std::mutex> lock(mutex_);
   if (!database_) return detail::closed_spool(path_);
   std::uint64_t bytes = 0;
   std::uint64_t entries = 0;
   std::uint64_t artifacts = 0;
   std::uint64_t beside = 0;
-  for (const SpoolRow& row : rows) {
+  for (const SpoolRow* at = first; at != end; ++at) {
+    const SpoolRow& row = *at;
     bytes += row.data.size();
     beside += detail::artifact_of(row.kind, row.data).size;
     artifacts += row.kind == RecordKind::artifact ? 1U : 0U;
@@ -107,7 +112,8 @@ MLFLOWHA_INLINE Result<void> Spool::append(const std::vector<SpoolRow>& rows) {
   auto transaction = detail::Transaction::begin(*database_);
   if (!transaction) return std::move(transaction).error();
   detail::Statement& insert = statements_->append;
-  for (const SpoolRow& row : rows) {
+  for (const SpoolRow* at = first; at != end; ++at) {
+    const SpoolRow& row = *at;
     insert.bind(1, row.run).bind(2, static_cast<std::int64_t>(row.kind)).bind(3, std::int64_t{row.entries});
     insert.bind(4, std::int64_t{now.time_since_epoch().count()}).bind_blob(5, row.data);
     if (Result<void> done = insert.run(); !done) return done;
@@ -115,7 +121,7 @@ MLFLOWHA_INLINE Result<void> Spool::append(const std::vector<SpoolRow>& rows) {
   MLFLOWHA_FAULT_POINT("append: before commit");
   if (Result<void> done = transaction->commit(); !done) return done;
   MLFLOWHA_FAULT_POINT("append: committed");
-  stats_.rows += rows.size();
+  stats_.rows += size;
   stats_.entries += entries;
   stats_.bytes += bytes + beside;
   stats_.artifacts += artifacts;

@@ -55,17 +55,25 @@ MLFLOWHA_INLINE Statement& Statement::operator=(Statement&& other) noexcept {
   return *this;
 }
 
+/// Whoever ran out of memory between two steps has left it as it was.
+MLFLOWHA_INLINE void reset_if_busy(sqlite3_stmt* statement) noexcept {
+  if (sqlite3_stmt_busy(statement) != 0) sqlite3_reset(statement);
+}
+
 MLFLOWHA_INLINE Statement& Statement::bind(int position, std::int64_t value) noexcept {
+  reset_if_busy(statement_);
   if (const int code = sqlite3_bind_int64(statement_, position, value); code != SQLITE_OK) bind_fault_ = code;
   return *this;
 }
 MLFLOWHA_INLINE Statement& Statement::bind(int position, std::string_view text) noexcept {
+  reset_if_busy(statement_);
   const int code = sqlite3_bind_text64(statement_, position, text.data() != nullptr ? text.data() : "", text.size(),
                                        SQLITE_STATIC, SQLITE_UTF8);
   if (code != SQLITE_OK) bind_fault_ = code;
   return *this;
 }
 MLFLOWHA_INLINE Statement& Statement::bind_blob(int position, std::string_view bytes) noexcept {
+  reset_if_busy(statement_);
   const int code = sqlite3_bind_blob64(statement_, position, bytes.data() != nullptr ? bytes.data() : "", bytes.size(),
                                        SQLITE_STATIC);
   if (code != SQLITE_OK) bind_fault_ = code;
