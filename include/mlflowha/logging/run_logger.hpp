@@ -29,7 +29,8 @@ class LoggerHandle;
 enum class WhenFull : std::uint8_t {
   spill,   ///< it writes the spool itself, which takes about a millisecond; fails only if the spool can't take it
   block,   ///< it waits until there is room, also in a spool that has reached its cap, for as long as that takes; fails
-           ///< where the spool fails otherwise, and without threads, which alone make room there (`background`)
+           ///< where the spool fails otherwise, in an observer, and without threads, which make room there
+           ///< (`background`)
   reject,  ///< it fails with Errc::storage_full
 };
 

@@ -1,7 +1,11 @@
 // No room in the spool: what is refused was not taken, what was taken arrives once, and nothing waits for ever.
 
+#include <chrono>
 #include <fstream>
+#include <future>
+#include <memory>
 #include <string>
+#include <utility>
 
 #include "support/catch.hpp"
 #include "unit/logging/fixture.hpp"
@@ -74,4 +78,37 @@ TEST_CASE("who would wait for room that nobody can make is told so", "[logging][
   for (int i = 0; i < 50'000 && result; ++i) result = logger.log_metric("m", i, i);
   REQUIRE_FALSE(result);
   CHECK(result.error().code == Errc::storage_full);
+}
+
+TEST_CASE("who is told of a failure never waits for room that its thread would make", "[logging][run_logger][full]") {
+  struct Logging final : LoggerObserver {
+    RunLogger* logger = nullptr;
+    std::promise<Errc> told;
+    bool first = true;
+    void on_degraded(const Error&) noexcept override {
+      if (!std::exchange(first, false)) return;
+      Result<void> result;
+      for (int i = 0; i < 100'000 && result; ++i) result = logger->log_metric("m", i, i);
+      told.set_value(result ? Errc::internal : result.error().code);
+    }
+  };
+  LoggerFixture f;
+  const auto observer = std::make_shared<Logging>();
+  f.options.observer = observer;
+  f.options.background = true;
+  f.options.when_full = WhenFull::block;
+  f.options.durability = GENERATE(Durability::interval, Durability::each);
+  f.options.max_buffer_bytes = 65'536;
+  f.options.max_spool_bytes = 20'000;
+  f.options.linger = 0s;
+  RunLogger logger = f.start();
+  REQUIRE(logger.flush(1min).value().drained);
+  observer->logger = &logger;
+  f.take_down();
+  REQUIRE(logger.log_metric("first", 1));
+  auto told = observer->told.get_future();
+  const bool ended = told.wait_for(20s) == std::future_status::ready;
+  if (!ended) f.bring_up();
+  REQUIRE(ended);
+  CHECK(told.get() == Errc::storage_full);
 }

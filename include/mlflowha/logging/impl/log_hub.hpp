@@ -41,6 +41,8 @@ class MLFLOWHA_EXPORT LogHub {
   /// The last one to go takes the hub down.
   void remove(const std::shared_ptr<RunBuffer>& buffer);
   [[nodiscard]] bool stopped() const;
+  /// Is this the thread that delivers?
+  [[nodiscard]] bool is_sender() const;
 
   /// Somebody has put the first entry into an empty buffer.
   void wake();

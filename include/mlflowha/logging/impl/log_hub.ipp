@@ -103,6 +103,10 @@ MLFLOWHA_INLINE bool LogHub::stopped() const {
   const std::lock_guard<std::mutex> lock(mutex_);
   return stopping_;
 }
+MLFLOWHA_INLINE bool LogHub::is_sender() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return sender_.get_id() == std::this_thread::get_id();
+}
 
 MLFLOWHA_INLINE Result<std::shared_ptr<RunBuffer>> LogHub::add(std::string_view local_id, const RunStart& start,
                                                                std::string_view server_id, bool attempted,

@@ -167,6 +167,7 @@ class LoggerHandle {
   /// is wrong with it may last for ever.
   bool wait_for_room(LoggerCore& core, WhenFull when_full, const Error& error) const {
     if (when_full != WhenFull::block || !options_.background || error.code != Errc::storage_full) return false;
+    if (core.hub->is_sender()) return false;  // an observer that logs: it is that thread
     core.clock->sleep_until(core.clock->now() + std::chrono::milliseconds(50), CancellationToken());
     return true;
   }
