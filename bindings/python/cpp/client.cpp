@@ -3,6 +3,7 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 #include <mlflowha/api/artifacts.hpp>
+#include <mlflowha/api/json_call.hpp>
 #include <mlflowha/client/client.hpp>
 #include <mlflowha/logging/replayer.hpp>
 
