@@ -140,7 +140,8 @@ TEST_CASE("runs are searched by metric, param, tag and attribute", "[contract][r
     search.filter = filter;
     search.order_by = {"metrics.acc DESC"};
     std::string list;
-    for (const Run& run : client.search_runs(search).value().items) list += run.info.run_name + " ";
+    const auto page = client.search_runs(search).value();
+    for (const Run& run : page.items) list += run.info.run_name + " ";
     return list;
   };
   CHECK(names("") == "run-3 run-2 run-1 run-0 ");

@@ -141,7 +141,8 @@ TEST_CASE("a lock that is taken while it is removed is none", "[logging][spool]"
     const auto spool = Spool::create(options, f.cluster.clock, same);
     if (!spool) continue;
     ++made;
-    for (const SpoolFile& file : Spool::list(options.directory).value()) locked += file.in_use ? 1 : 0;
+    const auto files = Spool::list(options.directory).value();
+    for (const SpoolFile& file : files) locked += file.in_use ? 1 : 0;
     static_cast<void>((*spool)->remove_if_drained());
   }
   over = true;
