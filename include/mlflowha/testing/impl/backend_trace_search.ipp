@@ -96,7 +96,8 @@ MLFLOWHA_INLINE std::vector<Comparison> BackendState::trace_filter(const std::st
 MLFLOWHA_INLINE std::vector<const TraceRow*> BackendState::traces_where(
     const Json& experiments, const std::vector<Comparison>& comparisons) const {
   std::vector<const TraceRow*> rows;
-  for (const auto& [id, row] : store.traces) {
+  for (const auto& entry : store.traces) {
+    const TraceRow& row = entry.second;
     const std::string owner = fmt::format("{}", row.experiment_id);
     const bool inside =
         std::any_of(experiments.begin(), experiments.end(), [&](const Json& one) { return one == owner; });

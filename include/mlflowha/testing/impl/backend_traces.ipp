@@ -260,11 +260,12 @@ MLFLOWHA_INLINE Json BackendState::delete_traces(ParsedRequest& request) {
     refuse(fmt::format("Invalid experiment ID '{}'. Experiment ID must be a valid integer.", owner));
   }
   std::vector<std::pair<std::int64_t, std::string>> chosen;  // the oldest first
-  for (const auto& [id, row] : store.traces) {
+  for (const auto& entry : store.traces) {
+    const TraceRow& row = entry.second;
     if (fmt::format("{}", row.experiment_id) != owner) continue;
     const bool named = std::any_of(ids.begin(), ids.end(), [&](const Json& one) { return one == row.id; });
     if (by_time ? row.request_time <= request.integer_value("max_timestamp_millis") : named) {
-      chosen.emplace_back(row.request_time, id);
+      chosen.emplace_back(row.request_time, entry.first);
     }
   }
   std::sort(chosen.begin(), chosen.end());
