@@ -155,8 +155,8 @@ BUGS = [
         "if (bytes > options_.max_bytes || ", "if (BUG ? false : bytes > options_.max_bytes || ",
         "a spool at its cap refuses new rows and keeps the old ones"),
     Bug("what a full disk refused is forgotten", HUB,
-        "    if (!written) {\n      size /= 2;", "    if (!written && BUG) unwritten_.clear();\n    if (!written) {\n"
-        "      size = BUG ? 0 : size / 2;", OTHERS_FILL),
+        "append(unwritten_.data(), size);\n", "append(unwritten_.data(), size);\n"
+        "    if (!written && BUG) {\n      unwritten_.clear();\n      return written;\n    }\n", OTHERS_FILL),
     Bug("an error of the disk doesn't say where", FILE,
         'error.message = fmt::format("{}: {}: {}", path, what,',
         'error.message = fmt::format("{}: {}: {}", BUG ? std::string() : path, what,', READ_ONLY_PLACE),
