@@ -48,7 +48,7 @@ class MLFLOWHA_EXPORT SeenTexts {
 
  private:
   struct Set;
-  std::unique_ptr<Set> set_;
+  std::shared_ptr<Set> set_;  // never shared: one template less for everybody to compile
 };
 
 /// Why a walk ends that would never end.

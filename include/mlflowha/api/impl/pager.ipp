@@ -22,7 +22,7 @@ MLFLOWHA_INLINE SeenTexts::SeenTexts(SeenTexts&&) noexcept = default;
 MLFLOWHA_INLINE SeenTexts& SeenTexts::operator=(SeenTexts&&) noexcept = default;
 
 MLFLOWHA_INLINE bool SeenTexts::add(std::string text) {
-  if (!set_) set_ = std::make_unique<Set>();
+  if (!set_) set_ = std::make_shared<Set>();
   return set_->texts.insert(std::move(text)).second;
 }
 
