@@ -11,7 +11,7 @@
 
 MLFLOWHA_BEGIN_NAMESPACE
 
-/// See resilience/backoff.hpp.
+/// How long a call waits before it is sent again (full jitter). See resilience/backoff.hpp.
 struct BackoffOptions {
   Duration base = std::chrono::milliseconds(50);      ///< upper bound of the first wait
   Duration throttled_base = std::chrono::seconds(1);  ///< the same after 429 and the like
@@ -23,7 +23,7 @@ struct BackoffOptions {
   [[nodiscard]] MLFLOWHA_EXPORT std::string faults() const;
 };
 
-/// See resilience/retry_budget.hpp.
+/// What retries cost out of the tokens that all calls of a client share. See resilience/retry_budget.hpp.
 struct RetryBudgetOptions {
   std::int32_t capacity = 500;  ///< 0 disables the budget (every retry is granted)
   std::int32_t retry_cost = 14;
@@ -35,7 +35,7 @@ struct RetryBudgetOptions {
   [[nodiscard]] MLFLOWHA_EXPORT std::string faults() const;
 };
 
-/// See resilience/circuit_breaker.hpp.
+/// When an endpoint counts as broken, and for how long. See resilience/circuit_breaker.hpp.
 struct CircuitBreakerOptions {
   std::int32_t consecutive_failures = 5;        ///< 0 turns this trip off
   double failure_rate = 0.5;                    ///< trips at >= rate of the window; 0 turns this trip off
@@ -68,7 +68,7 @@ enum class Selection : std::uint8_t {
   p2c_ewma,       ///< two random choices, the one with less latency x load (peak EWMA)
 };
 
-/// See resilience/endpoint_set.hpp.
+/// Which endpoint is used when, and how one comes back. See resilience/endpoint_set.hpp.
 struct EndpointSetOptions {
   Selection selection = Selection::primary_first;
   CircuitBreakerOptions breaker;
@@ -97,7 +97,7 @@ enum class AllOpen : std::uint8_t {
   fail_fast,  ///< returns at once with Errc::circuit_open or Errc::budget_exhausted (inference services)
 };
 
-/// See resilience/call_plan.hpp.
+/// Limits of one call with all its attempts. See resilience/call_plan.hpp.
 struct CallPlanOptions {
   BackoffOptions backoff;
   std::int32_t max_attempts = 0;  ///< of the call itself, verifications not counted; 0 = as many as the deadline allows

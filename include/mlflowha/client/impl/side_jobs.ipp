@@ -171,8 +171,7 @@ MLFLOWHA_INLINE void Engine::settle(SideJob job, const ProbeResult& ended, TimeP
   if (job.kind == Kind::probe) return;
 
   const WatchedCreate& create = job.create;
-  const bool missing = c.error && c.error->kind() == ErrorKind::not_found;
-  if (job.kind == Kind::find_twins && missing) {
+  if (job.kind == Kind::find_twins && c.error && c.error->kind() == ErrorKind::not_found) {
     twins.looked(now, create.request_tag);  // what it would belong to isn't there
     return;
   }

@@ -6,7 +6,6 @@
 #include <fmt/format.h>
 
 #include <cstdint>
-#include <iterator>
 #include <string>
 #include <string_view>
 
@@ -22,7 +21,7 @@ MLFLOWHA_INLINE std::string option_time(Duration d) {
 }
 
 /// One line of faults() unless `good`.
-MLFLOWHA_INLINE void add_fault(std::string& faults, bool good, std::string_view name, const std::string& value,
+MLFLOWHA_INLINE void add_fault(std::string& faults, bool good, std::string_view name, std::string_view value,
                                std::string_view rule) {
   if (good) return;
   if (!faults.empty()) faults += '\n';
@@ -34,8 +33,7 @@ MLFLOWHA_INLINE void add_fault(std::string& faults, bool good, std::string_view 
 MLFLOWHA_INLINE std::string BackoffOptions::faults() const {
   std::string text;
   const auto fault = [&text](std::string_view field, std::string_view value, std::string_view expected) {
-    fmt::format_to(std::back_inserter(text), "{}{} is {}, expected {}", text.empty() ? "" : "\n", field, value,
-                   expected);
+    detail::add_fault(text, false, field, value, expected);
   };
   const auto ns = [](Duration d) { return fmt::format("{} ns", d.count()); };
   if (base <= Duration::zero()) fault("base", ns(base), "more than 0");
@@ -53,8 +51,7 @@ MLFLOWHA_INLINE std::string BackoffOptions::faults() const {
 MLFLOWHA_INLINE std::string RetryBudgetOptions::faults() const {
   std::string text;
   const auto fault = [&text](std::string_view field, std::int32_t value, std::string_view expected) {
-    fmt::format_to(std::back_inserter(text), "{}{} is {}, expected {}", text.empty() ? "" : "\n", field, value,
-                   expected);
+    detail::add_fault(text, false, field, std::to_string(value), expected);
   };
   if (capacity < 0) fault("capacity", capacity, "0 (no budget) or more");
   // A price above the capacity would silently refuse every retry.
@@ -76,8 +73,7 @@ MLFLOWHA_INLINE std::string CircuitBreakerOptions::faults() const {
   using std::chrono::milliseconds;
   std::string text;
   const auto fault = [&text](std::string_view field, std::string_view value, std::string_view expected) {
-    fmt::format_to(std::back_inserter(text), "{}{} is {}, expected {}", text.empty() ? "" : "\n", field, value,
-                   expected);
+    detail::add_fault(text, false, field, value, expected);
   };
   const auto check_count = [&](std::string_view field, std::int32_t value, std::int32_t least) {
     constexpr std::int32_t most = 1'000'000;
