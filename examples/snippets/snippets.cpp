@@ -1,11 +1,14 @@
 // The pieces of code that the manual shows, compiled. They talk to the servers of MLFLOW_TRACKING_URI.
 #include <mlflowha/api/json_call.hpp>
 #include <mlflowha/api/trace_location.hpp>
+#include <mlflowha/core/stop_token.hpp>
 #include <mlflowha/mlflowha.hpp>
 
 #include <atomic>
 #include <cstdio>
+#include <stop_token>
 #include <string>
+#include <thread>
 
 using namespace std::chrono_literals;
 
@@ -58,6 +61,11 @@ static void move_files(const mlflowha::Client& client, const std::string& run_id
   client.download_artifact(run_id, "checkpoints/weights.bin", "/tmp/weights.bin").value();
 }
 
+static void search_until_the_thread_ends(const mlflowha::Client& client) {
+  std::jthread poll(
+      [client](const std::stop_token& stop) { (void)client.search_runs({.experiment_ids = {"0"}}, {.cancel = stop}); });
+}
+
 static bool past_the_table(const mlflowha::Client& client) {
   auto run = client.call("create_run", R"({"experiment_id": "0", "a_new_field": true})");
   const mlflowha::CustomOperation things{
@@ -105,6 +113,7 @@ int main() {
     std::printf("%zu runs\n", count_runs(client));
     if (!past_the_table(client)) std::puts("no such thing");
     move_files(client, "0123456789abcdef0123456789abcdef");
+    search_until_the_thread_ends(client);
     trace_and_judge(client, "tr-0123456789abcdef0123456789abcdef", mlflowha::WallTime(1767323045678ms));
     at_the_end(client);
     std::puts(to_json(client.health()).c_str());

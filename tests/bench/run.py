@@ -261,8 +261,8 @@ def group_search(bench: Bench) -> List[Figure]:
 
 def group_compile(bench: Bench) -> List[Figure]:
     cpu, wall, standard = [], [], []
-    headers = ("array", "chrono", "compare", "cstdint", "exception", "iterator", "memory", "optional", "stop_token", "string",
-               "string_view", "utility", "variant", "vector")  # fmt: skip
+    headers = ("array", "chrono", "compare", "cstdint", "exception", "iterator", "memory", "optional", "string",
+               "string_view", "utility", "vector")  # fmt: skip
     with tempfile.TemporaryDirectory() as directory:
         source = Path(directory) / "user.cpp"
         source.write_text("#include <mlflowha/mlflowha.hpp>\n")

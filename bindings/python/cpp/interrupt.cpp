@@ -36,12 +36,12 @@ class Clock final : public mlflowha::Clock {
 
 }  // namespace
 
-BlockingCall::BlockingCall(const Cancel* cancel) : source_(std::nostopstate) {
+BlockingCall::BlockingCall(const Cancel* cancel) {
   looks_ = PyThread_get_thread_ident() == main_thread;
   if (cancel != nullptr) {
     source_ = cancel->source;
   } else if (looks_) {
-    source_ = mlflowha::CancellationSource();
+    source_.emplace();
   }
   if (!looks_) return;
   outer_ = std::exchange(innermost, this);
@@ -65,7 +65,7 @@ void BlockingCall::look() noexcept {
   const PyGILState_STATE state = PyGILState_Ensure();
   if (PyErr_CheckSignals() != 0) {
     PyErr_Fetch(&type_, &value_, &trace_);
-    (void)source_.request_stop();
+    (void)source_->request_stop();
   }
   PyGILState_Release(state);
   next_ = std::chrono::steady_clock::now() + interval;

@@ -11,6 +11,7 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 
 #include "gil.hpp"
 
@@ -31,7 +32,9 @@ class BlockingCall {
   BlockingCall(const BlockingCall&) = delete;
   BlockingCall& operator=(const BlockingCall&) = delete;
 
-  [[nodiscard]] mlflowha::CancellationToken token() const { return source_.get_token(); }
+  [[nodiscard]] mlflowha::CancellationToken token() const {
+    return source_ ? source_->get_token() : mlflowha::CancellationToken();
+  }
   /// f(token) without the GIL. Throws what a signal's handler raised meanwhile.
   template <class F>
   auto run(F&& f) {
@@ -53,7 +56,7 @@ class BlockingCall {
  private:
   void rethrow();
 
-  mlflowha::CancellationSource source_;
+  std::optional<mlflowha::CancellationSource> source_;  // none: nobody can cancel
   BlockingCall* outer_ = nullptr;
   bool looks_ = false;
   std::chrono::steady_clock::time_point next_;

@@ -2,13 +2,13 @@
 #define MLFLOWHA_CORE_CLOCK_HPP
 
 // Clock: the seam through which the library learns the time and waits. Production uses system_clock(); tests use
-// testing::FakeClock and never sleep. Deadline is a point on that clock. CancellationToken is std::stop_token.
+// testing::FakeClock and never sleep. Deadline is a point on that clock.
 
 #include <mlflowha/config.hpp>
+#include <mlflowha/core/cancellation.hpp>
 
 #include <chrono>
 #include <memory>
-#include <stop_token>
 
 MLFLOWHA_BEGIN_NAMESPACE
 
@@ -17,9 +17,6 @@ using Duration = std::chrono::nanoseconds;
 using TimePoint = std::chrono::time_point<std::chrono::steady_clock, Duration>;
 /// Calendar time: only for timestamps that go to the server or to people.
 using WallTime = std::chrono::time_point<std::chrono::system_clock, std::chrono::milliseconds>;
-
-using CancellationToken = std::stop_token;
-using CancellationSource = std::stop_source;
 
 /// Now and sleep in one object, so that a fake can let time pass by sleeping. Implementations are thread-safe.
 class MLFLOWHA_EXPORT Clock {

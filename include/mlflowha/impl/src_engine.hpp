@@ -22,6 +22,7 @@
 #include <mlflowha/client/impl/releases.ipp>
 #include <mlflowha/client/impl/side_jobs.ipp>
 #include <mlflowha/client/impl/twin_watch.ipp>
+#include <mlflowha/core/impl/cancellation.ipp>
 #include <mlflowha/core/impl/clock.ipp>
 #include <mlflowha/core/impl/error.ipp>
 #include <mlflowha/core/impl/fork_mutex.ipp>

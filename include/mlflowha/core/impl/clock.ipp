@@ -2,6 +2,7 @@
 #define MLFLOWHA_CORE_IMPL_CLOCK_IPP
 
 #include <mlflowha/core/clock.hpp>
+#include <mlflowha/core/stop_token.hpp>
 
 #include <condition_variable>
 #include <mutex>
@@ -26,7 +27,7 @@ class SystemClock final : public Clock {
     std::mutex mutex;
     std::condition_variable_any wake;
     std::unique_lock<std::mutex> lock(mutex);
-    wake.wait_until(lock, cancel, until, [] { return false; });
+    wake.wait_until(lock, to_stop_token(cancel), until, [] { return false; });
   }
 };
 

@@ -4,13 +4,13 @@
 // CurlSlot: an exchange with a private multi, which holds the kept-alive connections. One thread drives it for one
 // call. CurlSlotPool: the slots that nobody uses at the moment.
 
+#include <mlflowha/core/stop_token.hpp>
 #include <mlflowha/http/impl/curl_exchange.ipp>
 #include <mlflowha/http/impl/curl_probes.ipp>
 
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <stop_token>
 #include <vector>
 
 MLFLOWHA_BEGIN_NAMESPACE
@@ -96,7 +96,7 @@ MLFLOWHA_INLINE TransportResult CurlSlot::carry(const Uri& endpoint, const Reque
 
   CURLM* const multi = multi_.get();
   std::optional<std::stop_callback<Wake>> wake;
-  if (cancel.stop_possible()) wake.emplace(cancel, Wake{multi});
+  if (cancel.stop_possible()) wake.emplace(to_stop_token(cancel), Wake{multi});
 
   CURLMcode trouble = curl_multi_add_handle(multi, exchange_.handle());
   TransportResult result;

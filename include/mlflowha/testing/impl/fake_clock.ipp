@@ -1,6 +1,7 @@
 #ifndef MLFLOWHA_TESTING_IMPL_FAKE_CLOCK_IPP
 #define MLFLOWHA_TESTING_IMPL_FAKE_CLOCK_IPP
 
+#include <mlflowha/core/stop_token.hpp>
 #include <mlflowha/testing/fake_clock.hpp>
 
 #include <utility>
@@ -45,7 +46,7 @@ MLFLOWHA_INLINE void FakeClock::block_until(TimePoint until, const CancellationT
   if (now() >= until) return;
   ++sleepers_;
   moved_.notify_all();
-  moved_.wait(lock, cancel, [&] { return now() >= until; });
+  moved_.wait(lock, to_stop_token(cancel), [&] { return now() >= until; });
   --sleepers_;
 }
 
