@@ -495,6 +495,33 @@ TEST_CASE("a child that was started offline finds its parent", "[logging][run_lo
   CHECK(runs[2].tags.at("mlflow.parentRunId") == "local-of-another-spool");
 }
 
+TEST_CASE("runs that name each other as parents wait for none", "[logging][run_logger]") {
+  LoggerFixture f;
+  const std::shared_ptr<Clock> clock = f.client.config().options().clock;
+  SpoolOptions options;
+  options.directory = f.options.directory;
+  const std::unique_ptr<Spool> spool = Spool::create(options, clock, *f.client.config().options().rng).value();
+  RunStart start;
+  start.experiment_id = "0";
+  start.request_tag = "tag-of-itself";
+  start.tags = {{.key = "mlflow.parentRunId", .value = "local-itself"}};
+  const std::int64_t itself = spool->add_run("local-itself", start).value();
+  start.request_tag = "tag-of-one";
+  start.tags = {{.key = "mlflow.parentRunId", .value = "local-other"}};
+  const std::int64_t one = spool->add_run("local-one", start).value();
+  start.request_tag = "tag-of-other";
+  start.tags = {{.key = "mlflow.parentRunId", .value = "local-one"}};
+  const std::int64_t other = spool->add_run("local-other", start).value();
+
+  mlflowha::detail::Deliverer deliverer(f.client);
+  using What = mlflowha::detail::DeliveryStep::What;
+  for (const std::int64_t run : {itself, one, other}) CHECK(deliverer.step(*spool, run, {}).what == What::progress);
+  const std::vector<StoredRun> runs = f.cluster.backend->runs();
+  REQUIRE(runs.size() == 3);
+  CHECK(runs[1].tags.at("mlflow.parentRunId") == "local-other");  // told as it was logged
+  CHECK(runs[2].tags.at("mlflow.parentRunId") == runs[1].run_id);
+}
+
 TEST_CASE("a point of a model or dataset keeps what it belongs to", "[logging][run_logger]") {
   LoggerFixture f;
   RunLogger logger = f.start();

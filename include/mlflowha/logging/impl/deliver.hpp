@@ -89,7 +89,7 @@ class MLFLOWHA_EXPORT Deliverer {
     bool run_gone = false;
   };
 
-  static Result<void> name_parent(Spool& spool, std::vector<RunTag>& tags);
+  static Result<void> name_parent(Spool& spool, const SpoolRun& run, std::vector<RunTag>& tags);
   DeliveryStep create_run(Spool& spool, const SpoolRun& run, const CallOptions& options);
   /// `sent_create`: an error is the answer to the create of the experiment.
   Result<std::string> experiment_id(Spool& spool, const SpoolRun& run, const CallOptions& options, bool& sent_create);

@@ -172,13 +172,14 @@ MLFLOWHA_INLINE Result<std::vector<Run>> Deliverer::find_by_tag(const std::strin
 
 /// A run that was started while its parent had no id on a server names it by its local one. Errc::conflict while it
 /// still has none.
-MLFLOWHA_INLINE Result<void> Deliverer::name_parent(Spool& spool, std::vector<RunTag>& tags) {
+MLFLOWHA_INLINE Result<void> Deliverer::name_parent(Spool& spool, const SpoolRun& run, std::vector<RunTag>& tags) {
   for (RunTag& tag : tags) {
     if (tag.key != "mlflow.parentRunId" || tag.value.rfind("local-", 0) != 0) continue;
     Result<std::optional<SpoolRun>> found = spool.find_run(tag.value);
     if (!found) return std::move(found).error();
     if (!*found) continue;  // of another spool
     const SpoolRun& parent = **found;
+    if (parent.id >= run.id) continue;  // a parent starts before its children: this one would wait for itself
     if (parent.server_id.empty() && parent.refused.empty()) {
       Error error;
       error.code = Errc::conflict;
@@ -205,7 +206,7 @@ MLFLOWHA_INLINE DeliveryStep Deliverer::create_run(Spool& spool, const SpoolRun&
     return step;
   };
   std::vector<RunTag> tags = run.start.tags;
-  if (Result<void> named = name_parent(spool, tags); !named) {
+  if (Result<void> named = name_parent(spool, run, tags); !named) {
     DeliveryStep step = not_now(std::move(named).error());
     if (step.error->code == Errc::conflict) step.what = DeliveryStep::What::held;
     return step;
