@@ -220,6 +220,25 @@ TEST_CASE("a spool whose oldest row is too old refuses new ones", "[logging][spo
   CHECK(texts(*spool, run).size() == 3);
 }
 
+TEST_CASE("a calendar that jumps ahead makes no row too old", "[logging][spool]") {
+  Fixture f;
+  f.options.max_age = 24h;
+  f.clock->set_wall(WallTime(1h));  // 1970: a machine that doesn't know the time yet
+  const auto spool = f.create();
+  const std::int64_t run = spool->add_run("r", {}).value();
+  REQUIRE(spool->append({row(run, "a")}));
+  f.clock->set_wall(WallTime(24h * 365 * 50));
+  REQUIRE(spool->append({row(run, "b")}));
+  f.clock->advance(25h);
+  CHECK(spool->append({row(run, "c")}).error().code == Errc::storage_full);
+
+  // The first row after the spool was empty begins anew.
+  REQUIRE(spool->settle(run, spool->head(run, 2).value()[1].seq));
+  REQUIRE(spool->append({row(run, "c")}));
+  f.clock->set_wall(WallTime(24h * 365 * 60));
+  CHECK(spool->append({row(run, "d")}));
+}
+
 TEST_CASE("a full disk is said, and the spool goes on when there is room", "[logging][spool]") {
   // A limit on the size of files makes write() fail as a full disk does, in this process only.
   Fixture f;

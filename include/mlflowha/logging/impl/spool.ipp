@@ -51,8 +51,10 @@ MLFLOWHA_INLINE Result<void> Spool::check_room(std::uint64_t bytes, std::uint64_
                                 path_, there, options_.max_bytes, bytes);
     return error;
   }
-  // A clock that was put back makes rows look young, which is the harmless way to be wrong.
-  if (stats_.oldest && clock_->wall_now() - *stats_.oldest > options_.max_age) {
+  // A calendar that was put back makes rows look young, which is the harmless way to be wrong. One that jumps ahead, as
+  // that of a machine which boots without the time, makes no row older than this process has seen.
+  const bool old = stats_.oldest && clock_->wall_now() - *stats_.oldest > options_.max_age;
+  if (old && (!waiting_since_ || clock_->now() - *waiting_since_ > options_.max_age)) {
     error.message = fmt::format(
         "{}: its oldest record has waited for more than {} s (SpoolOptions::max_age); nothing was delivered for that "
         "long",
@@ -127,7 +129,10 @@ MLFLOWHA_INLINE Result<void> Spool::append(const SpoolRow* first, std::size_t si
   stats_.artifacts += artifacts;
   stats_.artifact_bytes += beside;
   held_ -= held;
-  if (!stats_.oldest) stats_.oldest = now;
+  if (!stats_.oldest) {
+    stats_.oldest = now;
+    waiting_since_ = clock_->now();
+  }
   return {};
 }
 
