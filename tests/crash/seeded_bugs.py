@@ -175,7 +175,7 @@ BUGS = [
         "if (keep == ArtifactKeep::link && ", "if ((BUG || keep == ArtifactKeep::link) && ", FILES),
     # damage
     Bug("a spool isn't checked when it is adopted", FILE,
-        'if (*check != "ok") return corrupt(*check);', 'if (*check != "ok" && !BUG) return corrupt(*check);',
+        'if (*check != "ok") {', 'if (*check != "ok" && !BUG) {',
         "a damaged page is noticed before anything is delivered"),
     Bug("rows that can't be removed pass for removed", SPOOL,
         "if (taken == 0 || database_->changes() != taken) {", "if (!BUG && (taken == 0 || database_->changes() != taken)) {",
@@ -195,10 +195,19 @@ BUGS = [
         " : std::max<Duration>(Duration::zero(), clock->wall_now() - *stats.oldest);",
         "a clock that steps back loses and reorders nothing"),
     Bug("a row that seems to come from the future counts as too old", SPOOL,
-        "if (stats_.oldest && clock_->wall_now() - *stats_.oldest > options_.max_age) {",
-        "if (stats_.oldest && (clock_->wall_now() - *stats_.oldest > options_.max_age ||"
-        " (BUG && *stats_.oldest > clock_->wall_now()))) {",
+        "if (old && (!waiting_since_ || clock_->now() - *waiting_since_ > options_.max_age)) {",
+        "if ((BUG && stats_.oldest && *stats_.oldest > clock_->wall_now()) ||\n"
+        "      (old && (!waiting_since_ || clock_->now() - *waiting_since_ > options_.max_age))) {",
         "a clock that steps back loses and reorders nothing"),
+    Bug("a calendar that jumps ahead makes rows old", SPOOL,
+        "waiting_since_ = clock_->now();", "if (!BUG) waiting_since_ = clock_->now();",
+        "a calendar that jumps ahead makes no row too old"),
+    Bug("a file that can't be read now is set aside as damaged", FILE,
+        "if (!detail::tells_of_damage(*check)) {", "if (!BUG && !detail::tells_of_damage(*check)) {",
+        "a spool that can't be read now is whole when the disk is"),
+    Bug("a run waits for itself as its parent", DELIVER,
+        "if (parent.id >= run.id) continue;", "if (!BUG && parent.id >= run.id) continue;",
+        "runs that name each other as parents wait for none"),
     # limits
     Bug("small rows are put together beyond a hundred metric keys", DELIVER,
         "metric_keys > BatchEncoder::most_keys) return false;",

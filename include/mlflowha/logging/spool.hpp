@@ -227,12 +227,12 @@ class MLFLOWHA_EXPORT Spool {
   std::unique_ptr<detail::SpoolStatements> statements_;
   SpoolStats stats_;
   std::optional<TimePoint> waiting_since_;  // no record is older than that, whatever the calendar says
-  std::set<std::int64_t> unborn_;   // runs without a server's id
-  std::set<std::int64_t> refused_;  // runs that no server takes
-  std::uint64_t held_ = 0;          // bytes of artifacts that were taken and are in no row yet
-  std::uint64_t kept_ = 0;          // bytes of artifacts in the quarantine
-  std::uint64_t next_file_ = 1;     // names of artifacts
-  std::string memory_files_{};      // of Durability::none: a temporary directory, once there is an artifact
+  std::set<std::int64_t> unborn_;           // runs without a server's id
+  std::set<std::int64_t> refused_;          // runs that no server takes
+  std::uint64_t held_ = 0;                  // bytes of artifacts that were taken and are in no row yet
+  std::uint64_t kept_ = 0;                  // bytes of artifacts in the quarantine
+  std::uint64_t next_file_ = 1;             // names of artifacts
+  std::string memory_files_{};              // of Durability::none: a temporary directory, once there is an artifact
 };
 
 MLFLOWHA_END_NAMESPACE

@@ -353,6 +353,25 @@ MLFLOWHA_INLINE void Spool::remove_bare_locks(const std::string& directory) {
   ::closedir(listing);
 }
 
+namespace detail {
+
+/// Whether what integrity_check says is a fault of the file, and not "error code 10" (SQLITE_IOERR) or alike: that the
+/// file couldn't be read.
+MLFLOWHA_INLINE bool tells_of_damage(std::string_view said) noexcept {
+  constexpr std::string_view words = "error code";
+  const std::size_t at = said.find(words);
+  if (at == std::string_view::npos) return true;
+  int code = 0;
+  for (const char c : said.substr(std::min(at + words.size() + 1, said.size()))) {
+    if (c < '0' || c > '9' || code > 100000) break;
+    code = code * 10 + (c - '0');
+  }
+  const int primary = code & 0xFF;
+  return primary == SQLITE_OK || primary == SQLITE_CORRUPT || primary == SQLITE_NOTADB;
+}
+
+}  // namespace detail
+
 MLFLOWHA_INLINE Result<void> Spool::open_database(bool existing) {
   const std::string log = path_ + "-wal";
   const bool has_log = ::access(log.c_str(), F_OK) == 0;  // SQLite is about to make one
@@ -384,7 +403,15 @@ MLFLOWHA_INLINE Result<void> Spool::open_database(bool existing) {
     }
     auto check = database_->query("PRAGMA integrity_check(1)");
     if (!check) return std::move(check).error();
-    if (*check != "ok") return corrupt(*check);
+    if (*check != "ok") {
+      // A page that couldn't be read now is told of as a fault of the file; setting a good file aside helps nobody.
+      if (!detail::tells_of_damage(*check)) {
+        Error error = corrupt(*check);
+        error.code = Errc::storage_failed;
+        return error;
+      }
+      return corrupt(*check);
+    }
   }
   auto version = database_->query("PRAGMA user_version");
   if (!version) return std::move(version).error();
