@@ -108,6 +108,7 @@ struct SpoolStats {
   std::uint64_t quarantined = 0;
   std::uint64_t refused_runs = 0;
   std::optional<WallTime> oldest;
+  Duration age{0};  ///< of the oldest; no more than this process has seen it wait, whatever the calendar says
 };
 
 /// What waits for one run.
@@ -210,6 +211,7 @@ class MLFLOWHA_EXPORT Spool {
   Result<void> open_database(bool existing);
   Result<void> load_stats();
   Result<void> check_room(std::uint64_t bytes, std::uint64_t besides = 0) const;
+  [[nodiscard]] Duration age() const;
   Result<void> sync_log();
   Result<std::string> make_files_directory();
   Result<void> remove_orphans();
@@ -226,7 +228,7 @@ class MLFLOWHA_EXPORT Spool {
   std::unique_ptr<detail::Database> database_;
   std::unique_ptr<detail::SpoolStatements> statements_;
   SpoolStats stats_;
-  std::optional<TimePoint> waiting_since_;  // no record is older than that, whatever the calendar says
+  std::optional<TimePoint> waiting_since_;  // the first record after there was none; unset: it was there before
   std::set<std::int64_t> unborn_;           // runs without a server's id
   std::set<std::int64_t> refused_;          // runs that no server takes
   std::uint64_t held_ = 0;                  // bytes of artifacts that were taken and are in no row yet

@@ -7,6 +7,7 @@
 
 #include <sqlite3.h>
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -42,6 +43,12 @@ struct LoggerFixture {
   void take_down() { set_faults({mlflowha::testing::when().refuse()}); }
   void bring_up() { set_faults({}); }
   mlflowha::testing::StoredRun only_run() const { return cluster.backend->runs().at(0); }
+  /// A spool without a logger, in the loggers' directory.
+  std::unique_ptr<mlflowha::Spool> make_spool() {
+    mlflowha::SpoolOptions spool;
+    spool.directory = options.directory;
+    return mlflowha::Spool::create(spool, cluster.clock, *client.config().options().rng).value();
+  }
 
   TemporaryDirectory directory;
   Cluster cluster;

@@ -464,10 +464,7 @@ TEST_CASE("a create that was sent before the logger was made is looked for", "[l
 
 TEST_CASE("a child that was started offline finds its parent", "[logging][run_logger]") {
   LoggerFixture f;
-  const std::shared_ptr<Clock> clock = f.client.config().options().clock;
-  SpoolOptions options;
-  options.directory = f.options.directory;
-  const std::unique_ptr<Spool> spool = Spool::create(options, clock, *f.client.config().options().rng).value();
+  const std::unique_ptr<Spool> spool = f.make_spool();
   RunStart start;
   start.experiment_id = "0";
   start.request_tag = "tag-of-parent";
@@ -497,10 +494,7 @@ TEST_CASE("a child that was started offline finds its parent", "[logging][run_lo
 
 TEST_CASE("runs that name each other as parents wait for none", "[logging][run_logger]") {
   LoggerFixture f;
-  const std::shared_ptr<Clock> clock = f.client.config().options().clock;
-  SpoolOptions options;
-  options.directory = f.options.directory;
-  const std::unique_ptr<Spool> spool = Spool::create(options, clock, *f.client.config().options().rng).value();
+  const std::unique_ptr<Spool> spool = f.make_spool();
   RunStart start;
   start.experiment_id = "0";
   start.request_tag = "tag-of-itself";

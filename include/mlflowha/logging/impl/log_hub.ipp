@@ -553,7 +553,7 @@ MLFLOWHA_INLINE Result<FlushReport> LogHub::flush(std::int64_t run, Deadline dea
 MLFLOWHA_INLINE void LogHub::fill(LoggerStatus& status) const {
   const SpoolStats stats = spool_->stats();
   status.waiting = stats.entries;
-  if (stats.oldest) status.lag = std::max<Duration>(Duration::zero(), clock->wall_now() - *stats.oldest);
+  status.lag = stats.age;
   const std::lock_guard<std::mutex> lock(mutex_);
   status.state = degraded_since_ ? LoggerState::degraded : LoggerState::online;
   status.delivered = delivered_;

@@ -51,10 +51,7 @@ MLFLOWHA_INLINE Result<void> Spool::check_room(std::uint64_t bytes, std::uint64_
                                 path_, there, options_.max_bytes, bytes);
     return error;
   }
-  // A calendar that was put back makes rows look young, which is the harmless way to be wrong. One that jumps ahead, as
-  // that of a machine which boots without the time, makes no row older than this process has seen.
-  const bool old = stats_.oldest && clock_->wall_now() - *stats_.oldest > options_.max_age;
-  if (old && (!waiting_since_ || clock_->now() - *waiting_since_ > options_.max_age)) {
+  if (age() > options_.max_age) {
     error.message = fmt::format(
         "{}: its oldest record has waited for more than {} s (SpoolOptions::max_age); nothing was delivered for that "
         "long",
@@ -62,6 +59,14 @@ MLFLOWHA_INLINE Result<void> Spool::check_room(std::uint64_t bytes, std::uint64_
     return error;
   }
   return {};
+}
+
+/// A calendar that was put back makes rows look young, which is the harmless way to be wrong. One that jumps ahead, as
+/// that of a machine which boots without the time, makes no row older than this process has seen.
+MLFLOWHA_INLINE Duration Spool::age() const {
+  if (!stats_.oldest) return Duration::zero();
+  const Duration by_calendar = std::max<Duration>(Duration::zero(), clock_->wall_now() - *stats_.oldest);
+  return waiting_since_ ? std::min(by_calendar, clock_->now() - *waiting_since_) : by_calendar;
 }
 
 MLFLOWHA_INLINE Result<std::int64_t> Spool::add_run(std::string_view local_id, const RunStart& start,
@@ -434,7 +439,9 @@ MLFLOWHA_INLINE Result<std::vector<QuarantinedRow>> Spool::quarantine(std::uint3
 
 MLFLOWHA_INLINE SpoolStats Spool::stats() const {
   const std::lock_guard<std::mutex> lock(mutex_);
-  return stats_;
+  SpoolStats stats = stats_;
+  stats.age = age();
+  return stats;
 }
 
 MLFLOWHA_END_NAMESPACE

@@ -355,8 +355,8 @@ MLFLOWHA_INLINE void Spool::remove_bare_locks(const std::string& directory) {
 
 namespace detail {
 
-/// Whether what integrity_check says is a fault of the file, and not "error code 10" (SQLITE_IOERR) or alike: that the
-/// file couldn't be read.
+/// Whether what integrity_check says is a fault of the file. It tells so, too, of a page that it couldn't read now,
+/// with "error code 10" (SQLITE_IOERR) or alike, and setting a good file aside helps nobody.
 MLFLOWHA_INLINE bool tells_of_damage(std::string_view said) noexcept {
   constexpr std::string_view words = "error code";
   const std::size_t at = said.find(words);
@@ -404,13 +404,9 @@ MLFLOWHA_INLINE Result<void> Spool::open_database(bool existing) {
     auto check = database_->query("PRAGMA integrity_check(1)");
     if (!check) return std::move(check).error();
     if (*check != "ok") {
-      // A page that couldn't be read now is told of as a fault of the file; setting a good file aside helps nobody.
-      if (!detail::tells_of_damage(*check)) {
-        Error error = corrupt(*check);
-        error.code = Errc::storage_failed;
-        return error;
-      }
-      return corrupt(*check);
+      Error error = corrupt(*check);
+      if (!detail::tells_of_damage(*check)) error.code = Errc::storage_failed;
+      return error;
     }
   }
   auto version = database_->query("PRAGMA user_version");
