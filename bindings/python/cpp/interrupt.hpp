@@ -6,6 +6,7 @@
 // is triggered and the exception is raised instead of the call's result. Calls that take less time never look.
 
 #include <pybind11/pybind11.h>
+#include <mlflowha/core/cancellation.hpp>
 #include <mlflowha/core/clock.hpp>
 #include <mlflowha/http/curl_transport.hpp>
 

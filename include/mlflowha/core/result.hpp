@@ -18,7 +18,7 @@
 
 MLFLOWHA_BEGIN_NAMESPACE
 
-/// A T or an Error. Not thread-safe beyond what T is; never empty.
+/// A T or an Error. Not thread-safe beyond what T is; never empty. Assigning wants a T whose move doesn't throw.
 template <class T>
 class [[nodiscard]] Result {
  public:
