@@ -47,5 +47,5 @@ def idempotency(table: Table) -> str:
         lines += ["", f"## {group.title}", "", "| operation | request | class | a repetition gets | why |", "|---|---|---|---|---|"]
         for op in group.operations:
             codes = ", ".join(f"`{code}`" for code in op.done) or "–"
-            lines.append(f"| [{op.name}](reference/{group.name}.md#{op.name}) | {op.verb} `{op.path}` | {class_of(op)} | {codes} | {op.why} |")
+            lines.append(f"| [{op.name}](reference/{group.name}.md#{op.name}) | {op.verb} `{op.shown_path}` | {class_of(op)} | {codes} | {op.why} |")
     return "\n".join(lines) + "\n"

@@ -38,7 +38,7 @@ def routes(table: Table) -> str:
         "struct Route {",
         "  const api::Operation* operation;",
         "  Method method;",
-        "  std::string_view path;  ///< \"{name}\" stands for one part of a path, \"{name*}\" for all that is left",
+        "  std::string_view path;  ///< as Operation::path",
         "};",
         "",
         f"inline constexpr std::array<Route, {len(rows)}> routes{{{{",

@@ -126,7 +126,7 @@ class Pages:
         since = f"MLflow {op.since[0]}.{op.since[1]} and later" if op.since != (0, 0) else "every supported release"
         if op.until != (0, 0):
             since = f"before MLflow {op.until[0]}.{op.until[1]}"
-        facts = [f"{op.verb} `{op.path}`", since, f"class [{class_of(op)}](../idempotency.md)"]
+        facts = [f"{op.verb} `{op.shown_path}`", since, f"class [{class_of(op)}](../idempotency.md)"]
         if op.rpc:
             facts.append(f"rpc `{op.rpc}`")
         lines = [f"## {op.name}", "", op.doc, "", " · ".join(facts), ""] + self.request(op, here)

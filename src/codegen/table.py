@@ -154,7 +154,12 @@ class Operation:
     @property
     def places(self) -> list:
         """Fields in the path."""
-        return re.findall(r"\{([\w.]+)\*?\}", self.path)
+        return re.findall(r"\{([\w.]+)[*+]?\}", self.path)
+
+    @property
+    def shown_path(self) -> str:
+        """The path for people: places without their marks."""
+        return re.sub(r"[*+]\}", "}", self.path)
 
     @property
     def secrets(self) -> list:

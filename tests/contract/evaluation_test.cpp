@@ -49,6 +49,9 @@ TEST_CASE("an evaluation dataset lives: create, fill, tag, share, delete", "[con
   search.experiment_ids = {other};
   search.filter_string = "tags.k = 'v'";
   CHECK(client.search_evaluation_datasets(search).value().items.at(0).dataset_id == id);
+  // The server would take it for the tag's address.
+  CHECK(client.delete_dataset({.dataset_id = id + "/tags/k"}).error().code == Errc::invalid_argument);
+  CHECK(client.search_evaluation_datasets(search).value().items.size() == 1);
   for (int i = 0; i < 2; ++i) {
     REQUIRE(client.delete_dataset_tag({.dataset_id = id, .key = "k"}));
     REQUIRE(client.remove_dataset_from_experiments({.dataset_id = id, .experiment_ids = {other}}));

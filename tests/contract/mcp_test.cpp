@@ -119,6 +119,20 @@ TEST_CASE("a version of an MCP server lives: create, read, change, delete", "[co
   CHECK(client.search_mcp_server_versions({.name = name, .filter_string = "nonsense"}).error().code == Errc::rejected);
 }
 
+TEST_CASE("an MCP server's name reaches no other operation", "[contract][mcp]") {
+  if (!is_real_3(contract_server())) return;
+  const Client& client = contract_client();
+  const std::string name = fresh_mcp_server();
+  // The server would take each of them for another thing, and delete it.
+  CHECK(client.delete_mcp_server({.name = name + "/versions/1.0.0"}).error().code == Errc::invalid_argument);
+  CHECK(client.delete_mcp_server({.name = name + "/aliases/live"}).error().code == Errc::invalid_argument);
+  CHECK(client.delete_mcp_server_tag({.name = name, .key = "aliases/live"}).error().code == Errc::invalid_argument);
+  CHECK(client.get_mcp_server_version_by_alias({.name = name, .alias = "live"}).value().version == "1.0.0");
+  REQUIRE(client.set_mcp_server_tag({.name = name, .key = "a/b/c", .value = "v"}));
+  REQUIRE(client.delete_mcp_server_tag({.name = name, .key = "a/b/c"}));
+  CHECK(client.get_mcp_server({.name = name}).value().tags.empty());
+}
+
 TEST_CASE("an MCP server's address lives: create, read, change, delete", "[contract][mcp]") {
   if (!is_real_3(contract_server())) return;
   const Client& client = contract_client();

@@ -37,7 +37,7 @@ std::string least_request(const api::Operation& row) {
   nlohmann::json request = nlohmann::json::object();
   for (std::size_t open = row.path.find('{'); open != std::string_view::npos; open = row.path.find('{', open + 1)) {
     std::string place(row.path.substr(open + 1, row.path.find('}', open) - open - 1));
-    if (place.back() == '*') place.pop_back();
+    if (place.back() == '*' || place.back() == '+') place.pop_back();
     std::replace(place.begin(), place.end(), '.', '/');
     request[nlohmann::json::json_pointer("/" + place)] = "x";
   }

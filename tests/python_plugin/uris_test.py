@@ -87,7 +87,7 @@ def test_every_route_is_found_and_none_shadows_another() -> None:
     for (verb, path), (name, kind) in EXACT.items():
         assert routes.find(verb, path) == routes.Route(name, kind)
     for verb, path, name, kind in TEMPLATES:
-        concrete = path.replace("{", "v-").replace("*}", "/deep").replace("}", "")
+        concrete = path.replace("{", "v-").replace("*}", "/deep").replace("+}", "/deep").replace("}", "")
         found = routes.find(verb, concrete)
         assert found is not None and (found.operation, found.kind) == (name, kind)
 
@@ -98,6 +98,15 @@ def test_members_of_a_path() -> None:
     assert found.members == (("model_id", "m-1"), ("tag_key", "a b"))
     assert routes.find("GET", "/api/2.0/mlflow/nothing") is None
     assert routes.find("POST", "/api/2.0/mlflow/runs/get") is None
+
+
+def test_a_slash_in_a_name() -> None:
+    found = routes.find("DELETE", "/api/3.0/mlflow/mcp-servers/com.example%2Fweather/tags/team%2Fa")
+    assert found is not None and found.operation == "delete_mcp_server_tag"
+    assert found.members == (("name", "com.example/weather"), ("key", "team/a"))
+    # As a server takes it, which decodes a path first.
+    found = routes.find("DELETE", "/api/3.0/mlflow/mcp-servers/com.example%2Fweather%2Fversions%2F1.0.0")
+    assert found is not None and found.operation == "delete_mcp_server_version"
 
 
 def test_members_go_where_the_table_has_them() -> None:

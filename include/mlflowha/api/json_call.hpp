@@ -16,7 +16,9 @@ MLFLOWHA_BEGIN_NAMESPACE
 /// An operation that the table doesn't have. Checked when it is called.
 struct CustomOperation {
   Method method = Method::post;
-  /// Below the endpoint's address, e.g. "/api/3.0/mlflow/things/{thing_id}"; "{a.b}" is member b of member a.
+  /// Below the endpoint's address, e.g. "/api/3.0/mlflow/things/{thing_id}"; "{a.b}" is member b of member a. A value
+  /// with a slash is refused unless the place says that the server's route takes it: "{name+}" for a name, "{path*}"
+  /// for the relative path of a file.
   std::string path{};
   /// What may be done after an attempt with an unknown fate. Nothing: read for GET, never for the rest. The classes of
   /// creates need a way to look the object up and are not for custom operations.

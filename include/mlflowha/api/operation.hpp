@@ -82,7 +82,9 @@ struct Operation {
   std::string_view name;  ///< as the typed call, e.g. "create_run"
   std::string_view rpc;   ///< MLflow's name, e.g. "createRun"; "" for a route without one
   Method method = Method::get;
-  std::string_view path;  ///< e.g. "/api/2.0/mlflow/logged-models/{model_id}"
+  /// E.g. "/api/2.0/mlflow/logged-models/{model_id}"; "{name+}": the value may have slashes; "{path*}": is a file's
+  /// path.
+  std::string_view path;
   Idempotency idempotency = Idempotency::never;
   Recipe recipe = Recipe::none;
   /// Error codes that a repetition gets when the first sending was carried out; "" where unused.

@@ -85,11 +85,11 @@ TEST_CASE("an assessment gets an id and a request tag from us unless the caller 
 TEST_CASE("a changed assessment is addressed by what is in it", "[api]") {
   const api::PreparedRequest request = sent_by([](auto& c) {
     Assessment changed = new_assessment().assessment;
-    changed.assessment_id = "a/1";
+    changed.assessment_id = "a 1";
     return c.update_assessment({.assessment = changed, .update_mask = "feedback,rationale"});
   });
   CHECK(request.http.method == Method::patch);
-  CHECK(request.http.target == "/api/3.0/mlflow/traces/tr-1/assessments/a%2F1");
+  CHECK(request.http.target == "/api/3.0/mlflow/traces/tr-1/assessments/a%201");
   CHECK(json::parse(request.http.body).at("update_mask") == "feedback,rationale");
   CHECK_THAT(refusal([](auto& c) {
                return c.update_assessment({.assessment = new_assessment().assessment, .update_mask = "feedback"});

@@ -59,7 +59,7 @@ TEST_CASE("a name that is nearly right has a hint", "[api][json_call]") {
 
 TEST_CASE("members go into the path, the query or the body", "[api][json_call]") {
   const api::Operation get = custom(Method::get, "/api/3.0/mlflow/things/{thing_id}/parts");
-  CHECK(target(get, R"({"thing_id": "a/b c"})") == "/api/3.0/mlflow/things/a%2Fb%20c/parts");
+  CHECK(target(get, R"({"thing_id": "a&b c"})") == "/api/3.0/mlflow/things/a%26b%20c/parts");
   CHECK(target(get, R"({"thing_id": 7, "max": 5, "deep": true, "x": null, "s": "\u00e4&", "e": ""})") ==
         "/api/3.0/mlflow/things/7/parts?max=5&deep=true&s=%C3%A4%26&e=");
   CHECK(target(get, R"({"ids": ["a", "b", 3, false], "none": [], "thing_id": "t", "a&b": 12345678901234567890})") ==
@@ -160,8 +160,9 @@ TEST_CASE("a custom operation is checked", "[api][json_call]") {
   };
   CHECK(faults("/api/3.0/mlflow/x").empty());
   CHECK(faults("/x/{a}/{b.c}/y").empty());
+  CHECK(faults("/x/{a+}/{b*}").empty());
   for (const std::string path : {"", "x", "http://a/x", "/x?y=1", "/x#y", "/x y", "/x\ny", "/x/{", "/x/}", "/x/{}",
-                                 "/x/{a", "/x/{a{b}}", "/x/{a/b}", "/x%2F", "/\xC3\xA4", "/x\\y"}) {
+                                 "/x/{a", "/x/{a{b}}", "/x/{a/b}", "/x/{+}", "/x%2F", "/\xC3\xA4", "/x\\y"}) {
     INFO(path);
     CHECK_THAT(faults(path), contains("path is \""));
   }

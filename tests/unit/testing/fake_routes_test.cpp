@@ -117,6 +117,13 @@ TEST_CASE("FakeBackend: paths are the table's, and what has none is not found", 
              contains("'experiment_ids'"));
   CHECK_THAT(ask(backend, Method::get, "/api/2.0/mlflow/logged-models/search", ServerVersion::v3).body,
              contains("Logged model with ID 'search' not found."));
+  // A path is decoded before its route is looked for: an encoded slash is one.
+  CHECK_THAT(
+      ask(backend, Method::get, "/api/2.0/mlflow/logged%2Dmodels/m%2F%61rtifacts/directories", ServerVersion::v3).body,
+      contains("Logged model with ID 'm' not found."));
+  CHECK(status(Method::get, "/api/2.0/mlflow/logged-models/a%2Fb") == 404);
+  CHECK_THAT(ask(backend, Method::get, "/api/3.0/mlflow/mcp-servers/a%2Fb/versions/1", ServerVersion::v3).body,
+             contains("get_mcp_server_version ("));
   // What only the web interface has is nowhere else; an API's version counts.
   CHECK(status(Method::post, "/api/2.0/mlflow/experiments/search-datasets") == 404);
   CHECK(status(Method::get, "/api/2.0/mlflow/logged-models/m/artifacts/files") == 404);

@@ -26,17 +26,25 @@ def _compile(template: str) -> tuple[re.Pattern[str], list[str]]:
 
     def place(found: re.Match[str]) -> str:
         name = found.group(1)
-        places.append(name.rstrip("*"))
-        return "(.+)" if name.endswith("*") else "([^/]+)"
+        places.append(name.rstrip("*+"))
+        return "(.+)" if name.endswith(("*", "+")) else "([^/]+)"
 
     pattern = "".join(
-        re.sub(r"\{([\w.]+\*?)\}", place, part) if part.startswith("{") else re.escape(part)
-        for part in re.split(r"(\{[\w.]+\*?\})", template)
+        re.sub(r"\{([\w.]+[*+]?)\}", place, part) if part.startswith("{") else re.escape(part)
+        for part in re.split(r"(\{[\w.]+[*+]?\})", template)
     )
-    return re.compile(pattern), places
+    return re.compile(pattern, re.DOTALL), places
 
 
-_TEMPLATES = [(verb, *_compile(path), name, kind) for verb, path, name, kind in TEMPLATES]
+def _fixed_parts(template: str) -> int:
+    return sum(not part.startswith("{") for part in template.split("/"))
+
+
+# Of two that fit a path a server takes the one with fewer places.
+_TEMPLATES = [
+    (verb, *_compile(path), name, kind)
+    for verb, path, name, kind in sorted(TEMPLATES, key=lambda row: -_fixed_parts(row[1]))
+]
 
 
 def find(method: str, path: str) -> Route | None:
@@ -46,12 +54,13 @@ def find(method: str, path: str) -> Route | None:
 
 @lru_cache(maxsize=512)
 def _find_templated(method: str, path: str) -> Route | None:
+    decoded = unquote(path)  # first, as servers do it: an encoded slash is one for them
     for verb, pattern, places, name, kind in _TEMPLATES:
         if verb != method:
             continue
-        found = pattern.fullmatch(path)
+        found = pattern.fullmatch(decoded)
         if found:
-            return Route(name, kind, tuple(zip(places, map(unquote, found.groups()), strict=True)))
+            return Route(name, kind, tuple(zip(places, found.groups(), strict=True)))
     return None
 
 

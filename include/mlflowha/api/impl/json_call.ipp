@@ -215,7 +215,7 @@ MLFLOWHA_INLINE Result<PreparedRequest> prepare_json(const Operation& operation,
   const std::vector<std::string_view> places = detail::places_of(operation.path);
   for (std::string_view place : places) {
     const bool is_path = place.back() == '*';
-    if (is_path) place.remove_suffix(1);
+    place = detail::field_of_place(place);
     const std::optional<std::string> value = detail::value_at(*members, place);
     if (!value) {
       return invalid_argument(std::string(operation.name) + ": " + std::string(place) +
@@ -233,9 +233,7 @@ MLFLOWHA_INLINE Result<PreparedRequest> prepare_json(const Operation& operation,
   }
   if (operation.method == Method::get) {
     for (const UnknownField& member : *members) {
-      const auto stands_in_path = [&](std::string_view place) {
-        return place == member.name || (place.back() == '*' && place.substr(0, place.size() - 1) == member.name);
-      };
+      const auto stands_in_path = [&](std::string_view place) { return detail::field_of_place(place) == member.name; };
       if (std::any_of(places.begin(), places.end(), stands_in_path)) continue;
       const Result<std::vector<std::string>> values = detail::query_values(operation.name, member);
       if (!values) return values.error();
@@ -274,8 +272,9 @@ MLFLOWHA_INLINE std::string faults(const CustomOperation& operation) {
     if (bracket == std::string_view::npos) break;
     const std::size_t close = rest.find('}');
     const std::string_view name = close == std::string_view::npos ? "" : rest.substr(bracket + 1, close - bracket - 1);
-    if (rest[bracket] == '}' || name.empty() || name.find_first_of("{/") != std::string_view::npos) {
-      return fault("each place as {name}");
+    if (rest[bracket] == '}' || detail::field_of_place(name).empty() ||
+        name.find_first_of("{/") != std::string_view::npos) {
+      return fault("each place as {name}, {name+} or {name*}");
     }
     rest.remove_prefix(close + 1);
   }

@@ -7,7 +7,9 @@
 #include <mlflowha/api/impl/checker.ipp>
 #include <mlflowha/api/impl/json_reader.ipp>
 #include <mlflowha/api/impl/json_writer.ipp>
+#include <mlflowha/api/impl/route_match.ipp>
 #include <mlflowha/api/operation.hpp>
+#include <mlflowha/api/operations.hpp>
 #include <mlflowha/core/clock.hpp>
 #include <mlflowha/core/uri.hpp>
 
@@ -58,32 +60,30 @@ class RequestBuilder {
     prepared_.scope = std::move(scope);
     return *this;
   }
-  /// Puts a value into the next {place} of the path.
+  /// Puts a value into the next place of the path: "{name}", or "{name+}" where the server's route takes slashes.
   RequestBuilder& place(std::string_view name, std::string_view value) {
     const std::size_t open = rest_of_path_.find('{');
     const std::size_t close = rest_of_path_.find('}');
-    if (value.empty() || value == "." || value == "..") {
-      fail(std::string(name) + " is \"" + std::string(value) + "\"; expected a value that can be part of an address");
-      return *this;
+    if (!takes_slashes(rest_of_path_.substr(open + 1, close - open - 1)) && value.find('/') != std::string_view::npos) {
+      return misplaced(name, value, "a value without '/', which MLflow's route for this operation doesn't take");
     }
-    prepared_.http.target += rest_of_path_.substr(0, open);
-    prepared_.http.target += percent_encode(text(name, value));
-    rest_of_path_.remove_prefix(close + 1);
+    if (has_dot_part(value)) return misplaced(name, value, "a value that can be part of an address");
+    put(open, close, value, percent_encode(text(name, value)));
     return *this;
   }
-  /// As place(), for a path of a file: its slashes stay.
+  /// As place(), for a path of a file, "{name*}": its slashes stay.
   RequestBuilder& place_path(std::string_view name, std::string_view value) {
     const std::size_t open = rest_of_path_.find('{');
     const std::size_t close = rest_of_path_.find('}');
-    prepared_.http.target += rest_of_path_.substr(0, open);
-    rest_of_path_.remove_prefix(close + 1);
     value = text(name, value);
+    std::string encoded;
     for (std::size_t start = 0; start <= value.size();) {
       const std::size_t end = std::min(value.find('/', start), value.size());
-      if (start > 0) prepared_.http.target += '/';
-      prepared_.http.target += percent_encode(value.substr(start, end - start));
+      if (start > 0) encoded += '/';
+      encoded += percent_encode(value.substr(start, end - start));
       start = end + 1;
     }
+    put(open, close, value, encoded);
     return *this;
   }
   /// Sends these bytes as they are.
@@ -147,6 +147,11 @@ class RequestBuilder {
     if (!fault_.empty()) return invalid_argument(std::string(operation_.name) + ": " + fault_);
     prepared_.http.target += rest_of_path_;
     prepared_.http.target += query_;
+    if (!placed_.empty()) {
+      plain_ += rest_of_path_;
+      std::string other = other_meaning();
+      if (!other.empty()) return invalid_argument(std::string(operation_.name) + ": " + std::move(other));
+    }
     const bool harmless =
         prepared_.idempotency == Idempotency::read || prepared_.idempotency == Idempotency::same_again;
     prepared_.http.resend = harmless ? Resend::allowed : Resend::forbidden;
@@ -156,6 +161,52 @@ class RequestBuilder {
  private:
   void fail(std::string fault) {
     if (fault_.empty()) fault_ = std::move(fault);
+  }
+  RequestBuilder& misplaced(std::string_view name, std::string_view value, const char* expected) {
+    fail(std::string(name) + " is \"" + sanitize(value, 100) + "\"; expected " + expected);
+    return *this;
+  }
+  /// Empty, or a part that is "." or "..", which proxies take out of an address.
+  [[nodiscard]] static bool has_dot_part(std::string_view value) noexcept {
+    for (std::string_view rest = value;;) {
+      const std::size_t slash = rest.find('/');
+      const std::string_view part = rest.substr(0, slash);
+      if (part == "." || part == "..") return true;
+      if (slash == std::string_view::npos) return value.empty();
+      rest.remove_prefix(slash + 1);
+    }
+  }
+  void put(std::size_t open, std::size_t close, std::string_view value, std::string_view encoded) {
+    const std::string_view before = rest_of_path_.substr(0, open);
+    prepared_.http.target += before;
+    prepared_.http.target += encoded;
+    plain_ += before;
+    plain_ += value;
+    placed_.emplace_back(value);
+    rest_of_path_.remove_prefix(close + 1);
+  }
+  /// Empty, or what a server would take this address for instead: it decodes a path before it looks for its route, so
+  /// that an MCP server's name "a/b/versions/1" would be the address of a version.
+  [[nodiscard]] std::string other_meaning() const {
+    std::vector<std::string_view> found;
+    const bool same = match_route(operation_.path, plain_, found) &&
+                      std::equal(found.begin(), found.end(), placed_.begin(), placed_.end());
+    bool listed = false;
+    const api::Operation* other = nullptr;
+    const std::size_t fixed = fixed_parts(operation_.path);
+    for (const api::Operation* row : api::operations) {
+      listed = listed || row == &operation_;
+      found.clear();
+      if (row->method != operation_.method || !match_route(row->path, plain_, found)) continue;
+      if (fixed_parts(row->path) >= fixed && !same_route(row->path, operation_.path)) other = row;
+    }
+    // Where a caller's own operation leads to is the caller's affair, as long as no value changes that.
+    const bool slashes = std::any_of(placed_.begin(), placed_.end(),
+                                     [](const std::string& value) { return value.find('/') != std::string::npos; });
+    if (same && (other == nullptr || (!listed && !slashes))) return {};
+    std::string fault = "the address would be \"" + sanitize(plain_, 200) + "\", which servers take for ";
+    fault += other != nullptr ? "that of " + std::string(other->name) : "that of other values";
+    return fault + "; expected values without what stands between the places of " + std::string(operation_.path);
   }
   std::string_view text(std::string_view name, std::string_view value) {
     for (std::size_t i = 0; i < value.size();) {
@@ -180,6 +231,8 @@ class RequestBuilder {
   std::string_view rest_of_path_;
   std::optional<std::int64_t> now_ms_;
   std::string query_;
+  std::string plain_;                ///< the path as servers see it: decoded
+  std::vector<std::string> placed_;  ///< what stands at its places
   std::string fault_;
   api::PreparedRequest prepared_;
 };

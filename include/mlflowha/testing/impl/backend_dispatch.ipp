@@ -4,6 +4,7 @@
 // From a request to the handler of its operation. Routes are generated from the table of operations; here stands which
 // of them have a handler. The others are answered with 501, what has no route with the web framework's pages.
 
+#include <mlflowha/api/impl/route_match.ipp>
 #include <mlflowha/testing/impl/backend_artifacts.ipp>
 #include <mlflowha/testing/impl/backend_issues.ipp>
 #include <mlflowha/testing/impl/backend_logging.ipp>
@@ -173,26 +174,6 @@ MLFLOWHA_INLINE bool BackendState::is_served(const api::Operation& operation) co
   return operation.since <= release && (operation.until == mlflowha::ServerVersion{} || release < operation.until);
 }
 
-/// Compares part by part; what stands at the pattern's places goes to `places`, decoded.
-MLFLOWHA_INLINE bool matches(std::string_view pattern, std::string_view path, std::vector<std::string>& places) {
-  for (;;) {
-    const std::string_view wanted = pattern.substr(0, pattern.find('/'));
-    const std::string_view part = path.substr(0, path.find('/'));
-    const bool place = !wanted.empty() && wanted.front() == '{';
-    if (place && wanted.substr(wanted.size() - 2) == "*}") {
-      if (!path.empty()) places.push_back(percent_decode(path, false));
-      return !path.empty();
-    }
-    if (place ? part.empty() : wanted != part) return false;
-    if (place) places.push_back(percent_decode(part, false));
-    if (wanted.size() == pattern.size() || part.size() == path.size()) {
-      return wanted.size() == pattern.size() && part.size() == path.size();
-    }
-    pattern.remove_prefix(wanted.size() + 1);
-    path.remove_prefix(part.size() + 1);
-  }
-}
-
 MLFLOWHA_INLINE const Route* BackendState::route_of(Method method, std::string_view path,
                                                     std::vector<std::string>& places, bool& known) const {
   const Route* best = nullptr;
@@ -200,12 +181,14 @@ MLFLOWHA_INLINE const Route* BackendState::route_of(Method method, std::string_v
     // Most routes differ before their first place: the quick look.
     const std::string_view fixed = route.path.substr(0, route.path.find('{'));
     if (path.substr(0, fixed.size()) != fixed || !is_served(*route.operation)) continue;
-    std::vector<std::string> found;
-    if (!matches(route.path, path, found)) continue;
+    std::vector<std::string_view> found;
+    if (!mlflowha::detail::match_route(route.path, path, found)) continue;
     known = true;
-    if (route.method != method || (best != nullptr && found.size() >= places.size())) continue;
+    if (route.method != method ||
+        (best != nullptr && mlflowha::detail::fixed_parts(route.path) <= mlflowha::detail::fixed_parts(best->path)))
+      continue;
     best = &route;
-    places = std::move(found);
+    places.assign(found.begin(), found.end());
   }
   return best;
 }
@@ -281,10 +264,11 @@ MLFLOWHA_INLINE Response BackendState::dispatch(const Request& request, std::str
   body_ = request.body;
   compact_ = false;
   bool known = false;
-  const Route* route = route_of(request.method, path, places_, known);
+  const std::string decoded = percent_decode(path, false);  // first, as servers do it: an encoded slash is one for them
+  const Route* route = route_of(request.method, decoded, places_, known);
   constexpr std::string_view ajax = "/ajax-api/";  // where the web interface has each of them once more
-  if (route == nullptr && path.substr(0, ajax.size()) == ajax) {
-    route = route_of(request.method, "/api/" + std::string(path.substr(ajax.size())), places_, known);
+  if (route == nullptr && std::string_view(decoded).substr(0, ajax.size()) == ajax) {
+    route = route_of(request.method, "/api/" + decoded.substr(ajax.size()), places_, known);
   }
   if (!known) return html_page(404, "Not Found");
   if (route == nullptr) return html_page(405, "Method Not Allowed");
