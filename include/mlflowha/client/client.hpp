@@ -49,7 +49,8 @@ class MLFLOWHA_EXPORT Client final : public ArtifactCalls {
 
   using RunConveniences::log_batch;
   /// Any number of metrics, params and tags: split over the server's limits (1,000 entries, of them 100 params and 100
-  /// tags, a request) in order, params and tags first. Metric points that a server keeps as one are sent once. On
+  /// tags, a request) in order, params and tags first. All of it is checked before any of it is sent: MLflow's rules,
+  /// and that no param is there twice. Metric points that a server keeps as one are sent once. On
   /// failure the error says how many entries had been stored; sending the same batch again is safe, also with NaN,
   /// which MLflow 2.x refuses to repeat: its batch is then sent in parts. `options.timeout` is for all requests
   /// together.

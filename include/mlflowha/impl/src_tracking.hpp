@@ -9,5 +9,6 @@
 #include <mlflowha/api/impl/logged_models_calls.ipp>
 #include <mlflowha/api/impl/runs_calls.ipp>
 #include <mlflowha/api/impl/server_calls.ipp>
+#include <mlflowha/client/impl/batch_fault.ipp>
 
 #endif

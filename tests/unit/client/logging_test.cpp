@@ -75,3 +75,31 @@ TEST_CASE("NaN survives a lost answer", "[client][logging][once]") {
     CHECK(cluster.backend->points(run, "n").size() == 1);
   }
 }
+
+TEST_CASE("nothing of a batch is stored when a later part of it is bad", "[client][logging]") {
+  Cluster cluster(1);
+  const Client client = cluster.client();
+  const std::string run = client.create_run({.experiment_id = "0"}).value().info.run_id;
+  const auto fault = [&](std::vector<Metric> metrics, std::vector<Param> params, std::vector<RunTag> tags) {
+    const auto logged = client.log_batch(run, std::move(metrics), std::move(params), std::move(tags));
+    REQUIRE_FALSE(logged);
+    CHECK(logged.error().code == Errc::invalid_argument);
+    CHECK(logged.error().effect == Effect::none);
+    CHECK(cluster.backend->counts().by_path.count("/api/2.0/mlflow/runs/log-batch") == 0);
+    return logged.error().message;
+  };
+  std::vector<RunTag> tags(150);
+  for (std::size_t i = 0; i < tags.size(); ++i) tags[i] = {"t" + std::to_string(i), "v", {}};
+  std::vector<Param> params(150);
+  for (std::size_t i = 0; i < params.size(); ++i) params[i] = {"p" + std::to_string(i), "v", {}};
+  std::vector<Metric> metrics(1500, point("m", 1));
+  for (std::size_t i = 0; i < metrics.size(); ++i) metrics[i].step = static_cast<std::int64_t>(i);
+  tags[120].key = "";
+  CHECK_THAT(fault({}, {}, tags), contains("log_batch: tags[120].key is empty"));
+  tags[120].key = "\xFF";
+  CHECK_THAT(fault({}, {}, tags), contains("tags[120].key is ") && contains("UTF-8"));
+  metrics[1400].key = "a//b";
+  CHECK_THAT(fault(metrics, {}, {}), contains("metrics[1400].key is \"a//b\""));
+  params[140].key = "p3";  // a server refuses it within one request, and would have stored the other
+  CHECK_THAT(fault({}, params, {}), contains("params[140].key is \"p3\"") && contains("params[3] has it"));
+}

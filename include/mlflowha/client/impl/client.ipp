@@ -4,6 +4,7 @@
 #include <mlflowha/api/json_call.hpp>
 #include <mlflowha/client/classify.hpp>
 #include <mlflowha/client/client.hpp>
+#include <mlflowha/client/impl/batch_fault.hpp>
 #include <mlflowha/client/impl/engine.hpp>
 #include <mlflowha/http/curl_transport.hpp>
 
@@ -127,6 +128,10 @@ MLFLOWHA_INLINE Result<void> Client::log_batch(std::string_view run_id, std::vec
   }
   detail::drop_repeated_points(metrics);
   const std::size_t all = metrics.size() + params.size() + tags.size();
+  if (all > most_entries || params.size() > most_params || tags.size() > most_tags) {
+    std::string fault = detail::batch_fault(metrics, params, tags);
+    if (!fault.empty()) return invalid_argument("log_batch: " + std::move(fault));
+  }
   const Deadline deadline =
       Deadline::after(engine_->clock->now(), options.timeout.value_or(engine_->config.options().timeouts.call));
   std::size_t metric_at = 0;
