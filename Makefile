@@ -18,11 +18,12 @@ define build
 	cmake --preset $(1) $(2) >build/$(1).configure.log 2>&1 || { cat build/$(1).configure.log; exit 1; }
 	cmake --build --preset $(1) -j $(JOBS) $(3)
 endef
-# run a preset's tests and sum them up: $(call test,preset,ctest arguments)
+# run a preset's tests and sum them up: $(call test,preset,ctest arguments). One more than there are cores: the longest
+# tests wait for servers most of the time, and those that measure time run alone.
 define test
 	@echo "== testing preset $(1)"
 	@rm -f build/$(1)/junit.xml; status=0; \
-	ctest --preset $(1) -j $(JOBS) --test-output-size-passed 1000000 --test-output-size-failed 1000000 \
+	ctest --preset $(1) -j $$(($(JOBS) + 1)) --test-output-size-passed 1000000 --test-output-size-failed 1000000 \
 	  --output-junit "$(CURDIR)/build/$(1)/junit.xml" $(2) || status=$$?; \
 	$(PYTHON) tools/summary.py build/$(1)/junit.xml || status=1; exit $$status
 endef

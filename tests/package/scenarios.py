@@ -164,7 +164,8 @@ class Scenarios:
         """The shared library: all that is public is exported, nothing of its dependencies is."""
         tree, prefix = self.fresh("shared_build"), self.fresh("shared_prefix")
         self.run(
-            *("cmake", "-S", ROOT, "-B", tree, "-DBUILD_SHARED_LIBS=ON", "-DCMAKE_BUILD_TYPE=Release"),
+            # -O1: what is exported doesn't depend on more, and the library takes half as long to build.
+            *("cmake", "-S", ROOT, "-B", tree, "-DBUILD_SHARED_LIBS=ON", "-DCMAKE_BUILD_TYPE=None", "-DCMAKE_CXX_FLAGS=-O1"),
             *("-DMLFLOWHA_BUILD_TESTS=OFF", "-DMLFLOWHA_BUILD_EXAMPLES=OFF", "-DMLFLOWHA_BUILD_FUZZ=OFF"),
             *self.cmake_arguments(),
         )
