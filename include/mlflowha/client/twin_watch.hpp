@@ -24,6 +24,7 @@ struct WatchedCreate {
   std::string scope;                          ///< where to search: an experiment's id, a model's name
   std::string request_tag;                    ///< unique value of the tag
   std::string kept_id;  ///< the object the caller has; "" when the call failed (then finds are only reported)
+  std::vector<std::string> left{};  ///< ids of twins that can't be removed: not tried again
 };
 
 /// Thread-safe.
@@ -40,8 +41,14 @@ class MLFLOWHA_EXPORT TwinWatch {
   [[nodiscard]] std::optional<WatchedCreate> next_due(TimePoint now);
   /// Everything watched, due or not, for a thorough look before the process ends.
   [[nodiscard]] std::vector<WatchedCreate> all() const;
-  /// Looks at `request_tag` again as soon as possible (a look or a removal failed).
+  /// Looks at `request_tag` again as soon as possible (a look or a removal couldn't be begun).
   void again(TimePoint now, const std::string& request_tag);
+  /// A look or a removal failed: again soon at first, then with growing gaps.
+  void failed(TimePoint now, const std::string& request_tag);
+  /// A server has refused for good to let the twin `id` go: later looks pass it over.
+  void leave(const std::string& request_tag, const std::string& id);
+  /// True the first time that the twin `id` is to be told of as still there.
+  [[nodiscard]] bool first_told(const std::string& request_tag, const std::string& id);
   /// A look succeeded. After one at or past its end a create is forgotten, so that none is forgotten unlooked-at.
   void looked(TimePoint now, const std::string& request_tag);
   /// Nothing more can come of it.
@@ -54,6 +61,8 @@ class MLFLOWHA_EXPORT TwinWatch {
     TimePoint next;
     TimePoint end;
     Duration gap;
+    Duration patience;  // before the next attempt, should this one fail
+    std::vector<std::string> told{};
   };
   void update_earliest();
 

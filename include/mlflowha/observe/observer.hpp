@@ -57,7 +57,9 @@ struct TwinEvent {
   std::string_view operation;
   std::string_view kept_id;
   std::string_view twin_id;
-  bool removed = false;  ///< false: found but could not be removed (yet); it is tried again
+  /// False: found, and not removed (yet): it is in use, must not be removed, or the removal failed. Told once for each
+  /// twin; a removal that succeeds later is told of, too.
+  bool removed = false;
 };
 
 /// Override what you need. Called on the thread that made the call, never under a lock of the library, possibly from

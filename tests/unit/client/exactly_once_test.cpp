@@ -19,6 +19,13 @@ std::size_t active_runs(const FakeBackend& backend) {
       std::count_if(runs.begin(), runs.end(), [](const StoredRun& run) { return run.lifecycle_stage == "active"; }));
 }
 
+std::size_t requests_to(const Cluster& cluster, std::string_view path) {
+  const std::vector<Exchange> exchanges = cluster.transport->exchanges();
+  return static_cast<std::size_t>(std::count_if(exchanges.begin(), exchanges.end(), [&](const Exchange& exchange) {
+    return exchange.request.target.find(path) != std::string::npos;
+  }));
+}
+
 }  // namespace
 
 TEST_CASE("a run whose reply was lost is found by its tag and not made again", "[client][once]") {
@@ -189,6 +196,85 @@ TEST_CASE("twins can be reported without being removed", "[client][once][twins]"
   REQUIRE(report.twins.size() == 1);
   CHECK_FALSE(report.twins[0].removed);
   CHECK(active_runs(*cluster.backend) == 2);
+}
+
+TEST_CASE("a twin whose removal is forbidden is told of once and stays", "[client][once][twins]") {
+  const FaultRule forbids = when().path("runs/delete").error("PERMISSION_DENIED", "Permission denied");
+  Cluster cluster(2, {{when().path("runs/create").times(1).apply_late(5s, true), forbids}, {forbids}});
+  cluster.options.timeouts.attempt = 2s;
+  const Client client = cluster.client();
+  const Run run = client.create_run({.experiment_id = "0"}).value();
+  for (int second = 0; second < 3600; ++second) {
+    cluster.clock->advance(1s);
+    REQUIRE(client.log_metric(run.info.run_id, "m", second, {.step = second}));
+  }
+  REQUIRE(cluster.diary->twins.size() == 1);
+  CHECK_THAT(cluster.diary->twins[0], ends_with(" found"));
+  CHECK(requests_to(cluster, "runs/delete") == 1);
+  CHECK(requests_to(cluster, "runs/search") < 40);  // and it is looked for no more often than one that can be removed
+  CHECK(client.health().twins_watched == 0);
+}
+
+TEST_CASE("a twin whose removal fails is removed later, by attempts that become rare", "[client][once][twins]") {
+  const FaultRule fails = when().path("runs/delete").until(10min).error("TEMPORARILY_UNAVAILABLE", "locked");
+  Cluster cluster(2, {{when().path("runs/create").times(1).apply_late(5s, true), fails}, {fails}});
+  cluster.options.timeouts.attempt = 2s;
+  const Client client = cluster.client();
+  const Run run = client.create_run({.experiment_id = "0"}).value();
+  for (int second = 0; second < 900; ++second) {
+    cluster.clock->advance(1s);
+    REQUIRE(client.log_metric(run.info.run_id, "m", second, {.step = second}));
+  }
+  CHECK(active_runs(*cluster.backend) == 1);
+  REQUIRE(cluster.diary->twins.size() == 2);
+  CHECK_THAT(cluster.diary->twins[0], ends_with(" found"));
+  CHECK_THAT(cluster.diary->twins[1], ends_with(" removed"));
+  CHECK(requests_to(cluster, "runs/delete") < 30);
+}
+
+TEST_CASE("looks that are refused become rare", "[client][once][twins]") {
+  const FaultRule forbids = when().path("runs/search").from(10s).error("PERMISSION_DENIED", "Permission denied");
+  Cluster cluster(2, {{when().path("runs/create").times(1).drop_before(), forbids}, {forbids}});
+  const Client client = cluster.client();
+  const Run run = client.create_run({.experiment_id = "0"}).value();
+  for (int second = 0; second < 3600; ++second) {
+    cluster.clock->advance(1s);
+    REQUIRE(client.log_metric(run.info.run_id, "m", second, {.step = second}));
+  }
+  CHECK(requests_to(cluster, "runs/search") < 50);
+  CHECK(client.health().twins_watched == 0);
+}
+
+TEST_CASE("looks that find no room among the probes wait for the next call", "[client][once][twins]") {
+  // A transport that carries no more probes: asked for each look that is due it would be asked for all of them by each
+  // call.
+  struct Full final : Transport {
+    explicit Full(std::shared_ptr<FakeTransport> carrier) : real(std::move(carrier)) {}
+    TransportResult perform(const Uri& endpoint, const Request& request, const AttemptTimeouts& timeouts,
+                            const CancellationToken& cancel) noexcept override {
+      return real->perform(endpoint, request, timeouts, cancel);
+    }
+    bool start_probe(const ProbeOwner&, std::uint64_t, const Uri&, const Request&,
+                     const AttemptTimeouts&) noexcept override {
+      ++asked;
+      return false;
+    }
+    std::vector<ProbeResult> poll_probes(const ProbeOwner&) noexcept override { return {}; }
+    std::shared_ptr<FakeTransport> real;
+    int asked = 0;
+  };
+  Cluster cluster(1, {{when().path("runs/create").every(2).error("TEMPORARILY_UNAVAILABLE", "locked")}});
+  const auto full = std::make_shared<Full>(cluster.transport);
+  cluster.options.transport = full;
+  cluster.options.retry.budget.retry_cost = 1;
+  const Client client = cluster.client();
+  for (int i = 0; i < 60; ++i) REQUIRE(client.create_run({.experiment_id = "0"}));
+  REQUIRE(client.health().twins_watched >= 20);
+  cluster.clock->advance(1min);
+  full->asked = 0;
+  REQUIRE(client.get_run(cluster.backend->runs().front().run_id));
+  CHECK(full->asked >= 1);
+  CHECK(full->asked <= 2);  // at the call's beginning and at its end
 }
 
 TEST_CASE("what a failed create leaves behind late is reported and left alone", "[client][once][twins]") {

@@ -89,7 +89,8 @@ class MLFLOWHA_EXPORT Engine {
   [[nodiscard]] static const api::Operation& operation_of(const SideJob& job) noexcept;
   void take_up_twin(SideJob::Kind kind, const WatchedCreate& create, const std::string& id, TimePoint now);
   void tell_of_twin(const WatchedCreate& create, const std::string& id, bool removed) const noexcept;
-  void start_job(SideJob job, const Request& request);
+  void tell_of_remaining(const WatchedCreate& create, const std::string& id);
+  [[nodiscard]] bool start_job(SideJob job, const Request& request);
   [[nodiscard]] std::optional<SideJob> take_job(std::uint64_t id);
   void let_parents_jobs_go(TimePoint now);
   Outcome judge_identity(EndpointIndex index, Classification& result, const TransportResult& answer);

@@ -32,6 +32,10 @@ MLFLOWHA_INLINE const RecipeRow& recipe_of(const WatchedCreate& create) noexcept
 MLFLOWHA_INLINE RecipeKey key_of(const WatchedCreate& create) noexcept {
   return {create.scope, create.request_tag, {}};
 }
+/// One that has to stay is no reason to look on.
+MLFLOWHA_INLINE bool is_settled(const WatchedCreate& create, const std::string& id) {
+  return id == create.kept_id || std::find(create.left.begin(), create.left.end(), id) != create.left.end();
+}
 /// What a failed create left behind is nobody's and left alone, and so is what somebody has begun to use.
 MLFLOWHA_INLINE bool Engine::may_remove(const WatchedCreate& create, bool in_use) const noexcept {
   return !create.kept_id.empty() && !in_use && config.options().exactly_once.remove_twins;
@@ -55,12 +59,16 @@ MLFLOWHA_INLINE void Engine::run_side_jobs(TimePoint now) noexcept {
       SideJob job;
       job.lease = std::move(lease);
       job.started = now;
-      start_job(std::move(job), identity_request());
+      (void)start_job(std::move(job), identity_request());
     }
     while (std::optional<WatchedCreate> due = twins.next_due(now)) {
-      EndpointSet::Lease lease = spare_lease(now, *recipe_of(*due).look);
       const auto request = recipe_of(*due).look_request(key_of(*due));
-      if (!lease || !request) {
+      if (!request) {  // a scope that no search can name: it never could be looked for
+        twins.forget(due->request_tag);
+        continue;
+      }
+      EndpointSet::Lease lease = spare_lease(now, *recipe_of(*due).look);
+      if (!lease) {
         twins.again(now, due->request_tag);
         break;
       }
@@ -69,7 +77,7 @@ MLFLOWHA_INLINE void Engine::run_side_jobs(TimePoint now) noexcept {
       job.lease = std::move(lease);
       job.started = now;
       job.create = std::move(*due);
-      start_job(std::move(job), *request);
+      if (!start_job(std::move(job), *request)) break;  // no room for more: the others stay due
     }
 #if defined(__cpp_exceptions)
   } catch (const std::exception&) {
@@ -78,7 +86,8 @@ MLFLOWHA_INLINE void Engine::run_side_jobs(TimePoint now) noexcept {
 #endif
 }
 
-MLFLOWHA_INLINE void Engine::start_job(SideJob job, const Request& request) {
+/// False when the transport doesn't take it; it is due again soon.
+MLFLOWHA_INLINE bool Engine::start_job(SideJob job, const Request& request) {
   job.id = next_job_.fetch_add(1, std::memory_order_relaxed);
   const std::uint64_t id = job.id;
   const Uri& uri = endpoints.uri(job.lease.index());
@@ -87,9 +96,10 @@ MLFLOWHA_INLINE void Engine::start_job(SideJob job, const Request& request) {
     jobs_.push_back(std::move(job));
     jobs_process_.store(::getpid(), std::memory_order_relaxed);
   }
-  if (transport->start_probe(probe_owner_, id, uri, request, side_timeouts())) return;
+  if (transport->start_probe(probe_owner_, id, uri, request, side_timeouts())) return true;
   const std::optional<SideJob> refused = take_job(id);
   if (refused && refused->kind != SideJob::Kind::probe) twins.again(clock->now(), refused->create.request_tag);
+  return false;
 }
 
 MLFLOWHA_INLINE std::optional<Engine::SideJob> Engine::take_job(std::uint64_t id) {
@@ -139,6 +149,11 @@ MLFLOWHA_INLINE void Engine::tell_of_twin(const WatchedCreate& create, const std
   if (observer) observer->on_twin({create.operation->name, create.kept_id, id, removed});
 }
 
+/// It is still there, which is told once, however often it is found.
+MLFLOWHA_INLINE void Engine::tell_of_remaining(const WatchedCreate& create, const std::string& id) {
+  if (twins.first_told(create.request_tag, id)) tell_of_twin(create, id, false);
+}
+
 /// Inspects or removes it, by a request that travels along.
 MLFLOWHA_INLINE void Engine::take_up_twin(SideJob::Kind kind, const WatchedCreate& create, const std::string& id,
                                           TimePoint now) {
@@ -148,7 +163,8 @@ MLFLOWHA_INLINE void Engine::take_up_twin(SideJob::Kind kind, const WatchedCreat
   SideJob job;
   if (request) job.lease = spare_lease(now, inspect ? *recipe.inspect : *recipe.remove);
   if (!job.lease) {
-    tell_of_twin(create, id, false);
+    tell_of_remaining(create, id);
+    if (!request) return twins.leave(create.request_tag, id);  // an id that no request can name
     twins.again(now, create.request_tag);
     return;
   }
@@ -156,7 +172,7 @@ MLFLOWHA_INLINE void Engine::take_up_twin(SideJob::Kind kind, const WatchedCreat
   job.started = now;
   job.create = create;
   job.twin_id = id;
-  start_job(std::move(job), *request);
+  (void)start_job(std::move(job), *request);
 }
 
 MLFLOWHA_INLINE void Engine::settle(SideJob job, const ProbeResult& ended, TimePoint now) {
@@ -177,36 +193,39 @@ MLFLOWHA_INLINE void Engine::settle(SideJob job, const ProbeResult& ended, TimeP
   }
   const bool done = c.outcome.verdict == Verdict::success || c.outcome.already_done;
   if (!done) {
+    const bool gone = c.error && is_not_found(*c.error);  // somebody else has removed it
+    if (gone) return job.kind == Kind::remove_twin ? tell_of_twin(create, job.twin_id, true) : void();
     // A removal whose answer was lost may have been carried out: the next look would find nothing to tell of.
-    if (job.kind == Kind::remove_twin) tell_of_twin(create, job.twin_id, false);
-    twins.again(now, create.request_tag);
-    return;
+    if (job.kind == Kind::remove_twin) tell_of_remaining(create, job.twin_id);
+    if (job.kind != Kind::find_twins && c.outcome.verdict == Verdict::rejected) {
+      // No permission, for instance: each further attempt would get the same answer.
+      tell_of_remaining(create, job.twin_id);
+      return twins.leave(create.request_tag, job.twin_id);
+    }
+    return twins.failed(now, create.request_tag);
   }
   if (job.kind == Kind::remove_twin) return tell_of_twin(create, job.twin_id, true);
   const RecipeRow& recipe = recipe_of(create);
   if (job.kind == Kind::inspect_twin) {
     const Result<bool> in_use = recipe.is_in_use(std::get<Response>(result));
-    if (!in_use) return twins.again(now, create.request_tag);
-    if (*in_use) return tell_of_twin(create, job.twin_id, false);
+    if (!in_use) return twins.failed(now, create.request_tag);
+    if (*in_use) return tell_of_remaining(create, job.twin_id);
     return take_up_twin(Kind::remove_twin, create, job.twin_id, now);
   }
   const Result<Finding> finding = recipe.read(key_of(create), std::get<Response>(result));
-  if (!finding) {
-    twins.again(now, create.request_tag);
-    return;
-  }
+  if (!finding) return twins.failed(now, create.request_tag);
   // A create that failed has one object at the most: once reported there is nothing more to find.
   if (create.kept_id.empty() && !finding->objects.empty()) twins.forget(create.request_tag);
   const bool alone = std::all_of(finding->objects.begin(), finding->objects.end(),
-                                 [&](const FoundObject& object) { return object.id == create.kept_id; });
+                                 [&](const FoundObject& object) { return is_settled(create, object.id); });
   if (alone) twins.looked(now, create.request_tag);
   if (!has_kept(create, *finding)) return twins.looked(now, create.request_tag);
   for (const auto& [id, in_use] : finding->objects) {
-    if (id == create.kept_id) continue;
+    if (is_settled(create, id)) continue;
     if (may_remove(create, in_use)) {
       take_up_twin(recipe.inspect != nullptr ? Kind::inspect_twin : Kind::remove_twin, create, id, now);
     } else {
-      tell_of_twin(create, id, false);
+      tell_of_remaining(create, id);
     }
   }
 }

@@ -12,7 +12,8 @@ MLFLOWHA_BEGIN_NAMESPACE
 MLFLOWHA_INLINE void TwinWatch::add(TimePoint now, WatchedCreate create) {
   if (watch_for_ <= Duration::zero()) return;
   const std::lock_guard<detail::ForkMutex> lock(mutex_);
-  entries_.push_back({std::move(create), now + first_gap_, Deadline::after(now, watch_for_).at(), first_gap_});
+  entries_.push_back(
+      {std::move(create), now + first_gap_, Deadline::after(now, watch_for_).at(), first_gap_, first_gap_});
   update_earliest();
 }
 
@@ -53,8 +54,41 @@ MLFLOWHA_INLINE void TwinWatch::again(TimePoint now, const std::string& request_
   update_earliest();
 }
 
+MLFLOWHA_INLINE void TwinWatch::failed(TimePoint now, const std::string& request_tag) {
+  const std::lock_guard<detail::ForkMutex> lock(mutex_);
+  for (Entry& entry : entries_) {
+    if (entry.create.request_tag != request_tag) continue;
+    entry.gap = entry.patience;
+    entry.next = now + entry.patience;
+    entry.patience = std::min(entry.patience * 2, last_gap_);
+  }
+  update_earliest();
+}
+
+MLFLOWHA_INLINE void TwinWatch::leave(const std::string& request_tag, const std::string& id) {
+  const std::lock_guard<detail::ForkMutex> lock(mutex_);
+  for (Entry& entry : entries_) {
+    std::vector<std::string>& left = entry.create.left;
+    if (entry.create.request_tag != request_tag || std::find(left.begin(), left.end(), id) != left.end()) continue;
+    left.push_back(id);
+  }
+}
+
+MLFLOWHA_INLINE bool TwinWatch::first_told(const std::string& request_tag, const std::string& id) {
+  const std::lock_guard<detail::ForkMutex> lock(mutex_);
+  for (Entry& entry : entries_) {
+    if (entry.create.request_tag != request_tag) continue;
+    if (std::find(entry.told.begin(), entry.told.end(), id) != entry.told.end()) return false;
+    entry.told.push_back(id);
+  }
+  return true;
+}
+
 MLFLOWHA_INLINE void TwinWatch::looked(TimePoint now, const std::string& request_tag) {
   const std::lock_guard<detail::ForkMutex> lock(mutex_);
+  for (Entry& entry : entries_) {
+    if (entry.create.request_tag == request_tag) entry.patience = first_gap_;
+  }
   std::erase_if(entries_,
                 [&](const Entry& entry) { return entry.create.request_tag == request_tag && now >= entry.end; });
   update_earliest();
