@@ -7,7 +7,8 @@ from table import Operation, Table
 CLASSES = {
     "read": "Changes nothing: sent again, elsewhere.",
     "same_again": "The identical bytes are sent again; the second sending changes nothing more.",
-    "once": "As same_again, and the error that a repetition gets counts as success.",
+    "once": "As same_again, and the error that a repetition gets counts as success: all is as it was to be. Whether a sending of ours "
+            "has made it so, nobody can tell.",
     "create_named": "Sent again; on \"already exists\" the object is read back and its request tag compared with ours. Without a place "
                     "for a tag all that we sent is compared, and only where an earlier sending of ours may have arrived.",
     "create_anonymous": "What it makes is looked for, by its request tag or by its content, before a second sending.",

@@ -48,6 +48,8 @@ RECIPES = (
     "find_role_permission",
     "find_experiment_permission",
     "find_registered_model_permission",
+    "find_renamed_model",
+    "find_restored_experiment",
 )
 LIMITS = ("id", "name", "text", "path", "json_object", "json_list", "time", "count")
 FILTERS = ("filter", "filter_string")  # a request's text field of this name has the C++ type Filter

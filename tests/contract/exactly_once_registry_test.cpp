@@ -115,6 +115,18 @@ TEST_CASE("the late twin of a model version that got an alias stays", "[contract
   });
 }
 
+TEST_CASE("a lost answer makes no success of a rename or restoration of what never was", "[contract][once][registry]") {
+  const Harmed harmed({when().path("registered-models/rename").times(1).drop_before(),
+                       when().path("experiments/restore").times(1).drop_before()});
+  const auto renamed = harmed.client->rename_registered_model(fresh_name("nobody"), fresh_name("new"));
+  const auto restored = harmed.client->restore_experiment("987654321");
+  CHECK_FALSE(renamed);
+  CHECK_FALSE(restored);
+  if (!renamed) CHECK(is_not_found(renamed.error()));
+  if (!restored) CHECK(is_not_found(restored.error()));
+  CHECK(harmed.fired() >= 2);
+}
+
 TEST_CASE("each removal from the registry succeeds although its reply is dropped", "[contract][once][registry]") {
   const std::string name = fresh_name("gone");
   REQUIRE(contract_client().create_registered_model(name));

@@ -538,7 +538,7 @@ class MLFLOWHA_EXPORT Calls {
   /// Moves an experiment and its runs to the deleted ones. Class once.
   [[nodiscard]] Result<void> delete_experiment(const DeleteExperiment& request, const CallOptions& options = {}) const;
 
-  /// Brings a deleted experiment and its runs back. Class once.
+  /// Brings a deleted experiment and its runs back. Class create_named.
   [[nodiscard]] Result<void> restore_experiment(const RestoreExperiment& request, const CallOptions& options = {}) const;
 
   /// Renames an experiment. Class same_again.
@@ -705,7 +705,7 @@ class MLFLOWHA_EXPORT Calls {
   /// Creates a registered model. Class create_named.
   [[nodiscard]] Result<RegisteredModel> create_registered_model(CreateRegisteredModel request, const CallOptions& options = {}) const;
 
-  /// Renames a registered model; its versions and aliases come along. Class once.
+  /// Renames a registered model; its versions and aliases come along. Class create_named.
   [[nodiscard]] Result<void> rename_registered_model(const RenameRegisteredModel& request, const CallOptions& options = {}) const;
 
   /// Replaces the description of a registered model. Class same_again.

@@ -67,6 +67,8 @@ enum class Recipe : std::uint8_t {
   find_role_permission,           ///< list the role's permissions: is there the one of this request?
   find_experiment_permission,     ///< read the user's permission: is it the one of this request?
   find_registered_model_permission,  ///< read the user's permission: is it the one of this request?
+  find_renamed_model,                ///< read the model of the new name: is there one?
+  find_restored_experiment,          ///< read the experiment: is it active?
 };
 
 /// What the body of a 2xx answer is.

@@ -1089,18 +1089,19 @@ inline constexpr api::Operation delete_experiment{
 };
 
 /// Brings a deleted experiment and its runs back. Repetition: The second answer is 404, because only a deleted
-/// experiment can be restored.
+/// experiment can be restored. Whether ours has restored it, or there is no such experiment, shows when it is read: it
+/// must be active.
 inline constexpr api::Operation restore_experiment{
     .name = "restore_experiment",
     .rpc = "restoreExperiment",
     .method = Method::post,
     .path = "/api/2.0/mlflow/experiments/restore",
-    .idempotency = Idempotency::once,
-    .recipe = api::Recipe::none,
+    .idempotency = Idempotency::create_named,
+    .recipe = api::Recipe::find_restored_experiment,
     .already_done = {"RESOURCE_DOES_NOT_EXIST"},
     .answer = api::AnswerKind::json,
     .since = {0, 0, 0},
-    .scope_field = "",
+    .scope_field = "experiment_id",
     .tag_field = "",
 };
 
@@ -1769,18 +1770,20 @@ inline constexpr api::Operation create_registered_model{
 };
 
 /// Renames a registered model; its versions and aliases come along. Repetition: The second answer is 404: nobody has
-/// the old name any more. The answer's model is not read, because a repetition would have none.
+/// the old name any more, or ever had it. Which it is shows in the new name, which somebody must have then. That it is
+/// our model can't be seen: where nobody has the old name and another model the new one, a lost first answer still
+/// makes a success. The answer's model is not read, because a repetition would have none.
 inline constexpr api::Operation rename_registered_model{
     .name = "rename_registered_model",
     .rpc = "renameRegisteredModel",
     .method = Method::post,
     .path = "/api/2.0/mlflow/registered-models/rename",
-    .idempotency = Idempotency::once,
-    .recipe = api::Recipe::none,
+    .idempotency = Idempotency::create_named,
+    .recipe = api::Recipe::find_renamed_model,
     .already_done = {"RESOURCE_DOES_NOT_EXIST"},
     .answer = api::AnswerKind::json,
     .since = {0, 0, 0},
-    .scope_field = "",
+    .scope_field = "new_name",
     .tag_field = "",
 };
 

@@ -322,6 +322,50 @@ TEST_CASE("a removal whose reply was lost is success", "[client][once]") {
   CHECK(is_not_found(client.delete_tag({.run_id = run, .key = "k"}).error()));
 }
 
+TEST_CASE("a rename whose answer was lost has succeeded where the new name is there", "[client][once]") {
+  FaultRule lost = when().path("registered-models/rename").times(1);
+  SECTION("carried out") {
+    Cluster cluster(2, {{lost.apply_then_drop()}});
+    const Client client = cluster.client();
+    REQUIRE(client.create_registered_model("old"));
+    CHECK(client.rename_registered_model("old", "new"));
+    CHECK(client.get_registered_model("new"));
+    CHECK(is_not_found(client.rename_registered_model("old", "new").error()));
+  }
+  SECTION("of a model that never was") {
+    Cluster cluster(2, {{lost.drop_before()}});
+    const auto failed = cluster.client().rename_registered_model("nobody", "new");
+    REQUIRE_FALSE(failed);
+    CHECK(is_not_found(failed.error()));
+    CHECK(failed.error().effect == Effect::unknown);
+  }
+  SECTION("by its JSON") {
+    Cluster cluster(2, {{lost.drop_before()}});
+    const auto failed = cluster.client().call("rename_registered_model", R"({"name": "nobody", "new_name": "new"})");
+    REQUIRE_FALSE(failed);
+    CHECK(is_not_found(failed.error()));
+  }
+}
+
+TEST_CASE("a restoration whose answer was lost has succeeded where the experiment is active", "[client][once]") {
+  FaultRule lost = when().path("experiments/restore").times(1);
+  SECTION("carried out") {
+    Cluster cluster(2, {{lost.apply_then_drop()}});
+    const Client client = cluster.client();
+    const std::string id = client.create_experiment({.name = "e"}).value();
+    REQUIRE(client.delete_experiment(id));
+    CHECK(client.restore_experiment(id));
+    CHECK(client.get_experiment(id).value().lifecycle_stage == "active");
+  }
+  SECTION("of an experiment that never was") {
+    Cluster cluster(2, {{lost.drop_before()}});
+    const auto failed = cluster.client().restore_experiment("987654");
+    REQUIRE_FALSE(failed);
+    CHECK(is_not_found(failed.error()));
+    CHECK(failed.error().effect == Effect::unknown);
+  }
+}
+
 TEST_CASE("a metric point keeps its timestamp over all sendings", "[client][once]") {
   Cluster cluster(
       2, {{when().path("log-metric").apply_then_drop()}, {when().path("log-metric").times(2).apply_then_drop()}});

@@ -165,6 +165,7 @@ MLFLOWHA_INLINE Result<void> decode_delete_experiment(std::string_view body) {
 MLFLOWHA_INLINE Result<api::PreparedRequest> prepare_restore_experiment(const RestoreExperiment& request) {
   return detail::RequestBuilder(ops::restore_experiment)
       .checked(request)
+      .recipe({}, request.experiment_id)
       .body(request)
       .finish();
 }

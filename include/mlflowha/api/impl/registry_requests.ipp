@@ -199,6 +199,7 @@ MLFLOWHA_INLINE Result<RegisteredModel> decode_create_registered_model(std::stri
 MLFLOWHA_INLINE Result<api::PreparedRequest> prepare_rename_registered_model(const RenameRegisteredModel& request) {
   return detail::RequestBuilder(ops::rename_registered_model)
       .checked(request)
+      .recipe({}, request.new_name)
       .body(request)
       .finish();
 }

@@ -33,6 +33,20 @@ MLFLOWHA_INLINE Result<Finding> read_registered_model(const RecipeKey& key, cons
 inline constexpr RecipeRow registered_model_recipe{&api::ops::get_registered_model, look_for_registered_model,
                                                    read_registered_model};
 
+// --- find_renamed_model: nobody has the old name any more; has anybody the new one?
+
+MLFLOWHA_INLINE Result<Finding> read_renamed_model(const RecipeKey&, const Response& response) {
+  auto model = api::decode_get_registered_model(response.body);
+  if (!model) return std::move(model).error();
+  Finding finding;
+  finding.objects.push_back({std::move(model->name)});
+  finding.answer = answer_with("{}");
+  return finding;
+}
+
+inline constexpr RecipeRow renamed_model_recipe{&api::ops::get_registered_model, look_for_registered_model,
+                                                read_renamed_model};
+
 // --- find_model_version_by_tag: search the versions of the model
 
 MLFLOWHA_INLINE Result<Request> look_for_model_version(const RecipeKey& key) {

@@ -86,6 +86,27 @@ MLFLOWHA_INLINE Result<Finding> read_experiment(const RecipeKey& key, const Resp
 
 inline constexpr RecipeRow experiment_recipe{&api::ops::get_experiment_by_name, look_for_experiment, read_experiment};
 
+// --- find_restored_experiment: only a deleted one can be restored; is it active?
+
+MLFLOWHA_INLINE Result<Request> look_for_restored_experiment(const RecipeKey& key) {
+  GetExperiment get;
+  get.experiment_id = key.scope;
+  return request_of(api::prepare_get_experiment(get));
+}
+
+MLFLOWHA_INLINE Result<Finding> read_restored_experiment(const RecipeKey&, const Response& response) {
+  auto experiment = api::decode_get_experiment(response.body);
+  if (!experiment) return std::move(experiment).error();
+  Finding finding;
+  if (experiment->lifecycle_stage != "active") return finding;
+  finding.objects.push_back({std::move(experiment->experiment_id)});
+  finding.answer = answer_with("{}");
+  return finding;
+}
+
+inline constexpr RecipeRow restored_experiment_recipe{&api::ops::get_experiment, look_for_restored_experiment,
+                                                      read_restored_experiment};
+
 }  // namespace detail
 MLFLOWHA_END_NAMESPACE
 

@@ -80,6 +80,10 @@ MLFLOWHA_INLINE const RecipeRow* recipe_row(api::Recipe recipe) noexcept {
       return &experiment_permission_recipe;
     case api::Recipe::find_registered_model_permission:
       return &registered_model_permission_recipe;
+    case api::Recipe::find_renamed_model:
+      return &renamed_model_recipe;
+    case api::Recipe::find_restored_experiment:
+      return &restored_experiment_recipe;
   }
   return nullptr;
 }
