@@ -115,6 +115,50 @@ TEST_CASE("the late twin of a model version that got an alias stays", "[contract
   });
 }
 
+TEST_CASE("each version of a prompt is made once although replies are dropped", "[contract][once][registry]") {
+  // Servers leave prompts out of a search that doesn't ask for them.
+  const Harmed harmed({when().path("model-versions/create").every(2).apply_then_drop()});
+  const std::string name = fresh_name("prompt");
+  const std::string is_prompt = "mlflow.prompt.is_prompt";
+  REQUIRE(harmed.client->create_registered_model({.name = name, .tags = {{is_prompt, "true"}}}));
+  CreateModelVersion create;
+  create.name = name;
+  create.source = "prompt-template";
+  for (int i = 1; i <= 6; ++i) {
+    create.tags = {{is_prompt, "true"}, {"mlflow.prompt.text", "Say " + std::to_string(i)}};
+    CHECK(harmed.client->create_model_version(create).value().version == std::to_string(i));
+  }
+  CHECK(harmed.fired() >= 3);
+  SearchModelVersions search;
+  search.filter = filter::attribute("name") == name && filter::tag(is_prompt) == "true";
+  CHECK(contract_client().search_model_versions_all(search).all().value().size() == 6);
+  CHECK(versions_of(name).empty());
+  SearchRegisteredModels models;
+  models.filter = filter::attribute("name") == name;
+  CHECK(contract_client().search_registered_models_all(models).all().value().empty());
+}
+
+TEST_CASE("the late twin of a prompt's version is removed", "[contract][once][twins][registry]") {
+  in_time(1500ms, [](std::chrono::milliseconds lateness) {
+    const Harmed harmed({when().path("model-versions/create").times(1).apply_late(lateness)}, true);
+    const std::string name = fresh_name("prompt");
+    const std::string is_prompt = "mlflow.prompt.is_prompt";
+    REQUIRE(harmed.client->create_registered_model({.name = name, .tags = {{is_prompt, "true"}}}));
+    CreateModelVersion create;
+    create.name = name;
+    create.source = "prompt-template";
+    create.tags = {{is_prompt, "true"}, {"mlflow.prompt.text", "Say it"}};
+    const Stopwatch sent;
+    const std::string kept = harmed.client->create_model_version(create).value().version;
+    if (sent.elapsed() >= lateness) return false;  // the look may have found what came late: then there is no twin
+    const auto twins = harmed.twins();
+    REQUIRE(twins.size() == 1);
+    CHECK(twins[0].kept_id == kept);
+    CHECK(twins[0].removed);
+    return true;
+  });
+}
+
 TEST_CASE("a lost answer makes no success of a rename or restoration of what never was", "[contract][once][registry]") {
   const Harmed harmed({when().path("registered-models/rename").times(1).drop_before(),
                        when().path("experiments/restore").times(1).drop_before()});

@@ -1939,8 +1939,10 @@ inline constexpr api::Operation get_model_version_by_alias{
 };
 
 /// Creates the next version of a registered model. It is ready at once. Repetition: The server takes the next number
-/// each time, so a second sending makes a second version. Our request tag is looked for first. A late twin is deleted,
-/// which leaves a gap in the numbers, unless it has been given an alias or a stage.
+/// each time, so a second sending makes a second version. Our request tag is looked for first; among the prompts where
+/// the version's tags call it one, because a search leaves those out that doesn't ask for them. A version that joins
+/// the prompts of others without that tag can't be looked for, and may be made twice. A late twin is deleted, which
+/// leaves a gap in the numbers, unless it has been given an alias or a stage.
 inline constexpr api::Operation create_model_version{
     .name = "create_model_version",
     .rpc = "createModelVersion",

@@ -24,6 +24,7 @@ struct WatchedCreate {
   std::string scope;                          ///< where to search: an experiment's id, a model's name
   std::string request_tag;                    ///< unique value of the tag
   std::string kept_id;  ///< the object the caller has; "" when the call failed (then finds are only reported)
+  bool apart = false;   ///< as RecipeKey::apart
   std::vector<std::string> left{};  ///< ids of twins that can't be removed: not tried again
 };
 

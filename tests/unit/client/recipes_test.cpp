@@ -27,6 +27,13 @@ LoggedModel new_logged_model(const Client& client) {
   return client.create_logged_model(create).value();
 }
 
+std::string tag_of(const ModelVersion& version) {
+  for (const ModelVersionTag& tag : version.tags) {
+    if (tag.key == api::request_tag_key) return tag.value;
+  }
+  return {};
+}
+
 /// A create of version 1 of "m" on a stopped server that carries it out 5 s later, as version 2.
 struct LateVersion {
   LateVersion() : client(start()) {
@@ -95,6 +102,47 @@ TEST_CASE("a model version whose request was lost is made by the second sending"
   REQUIRE(client.create_registered_model("m"));
   CHECK(client.create_model_version("m", "s3://b/x").value().version == "1");
   CHECK(client.health().twins_watched == 1);
+}
+
+TEST_CASE("a prompt's version whose reply was lost is found among the prompts", "[client][once]") {
+  // A search leaves prompts out that doesn't ask for them.
+  CreateModelVersion create;
+  create.name = "p";
+  create.source = "prompt-template";
+  create.tags = {{"mlflow.prompt.is_prompt", "true"}, {"mlflow.prompt.text", "Say {{x}}"}};
+  const auto make_prompt = [](const Client& client) {
+    return client.create_registered_model({.name = "p", .tags = {{"mlflow.prompt.is_prompt", "true"}}});
+  };
+  for (const FaultRule& rule : drop("model-versions/create")) {
+    INFO(to_string(rule));
+    Cluster cluster(2, {{rule}});
+    const Client client = cluster.client();
+    REQUIRE(make_prompt(client));
+    CHECK(client.create_model_version(create).value().version == "1");
+    CHECK(cluster.backend->counts().model_versions == 1);
+    CHECK(client.health().twins_watched == 0);
+  }
+
+  Cluster cluster(2, {{when().path("model-versions/create").times(1).apply_late(5s, true)}});
+  cluster.options.timeouts.attempt = 2s;
+  const Client client = cluster.client();
+  REQUIRE(make_prompt(client));
+  const ModelVersion kept = client.create_model_version(create).value();
+  cluster.clock->advance(10s);
+  CHECK(cluster.backend->counts().model_versions == 2);
+  // Somebody else's, made with the tags of ours: all versions of prompts have the same source.
+  CreateModelVersion theirs = create;
+  theirs.tags = kept.tags;
+  std::erase_if(theirs.tags, [](const ModelVersionTag& tag) { return tag.key == "mlflow.prompt.text"; });
+  theirs.tags.push_back({"mlflow.prompt.text", "Say something else"});
+  const std::string stranger = client.create_model_version(theirs).value().version;
+  REQUIRE(client.set_model_version_tag("p", stranger, std::string(api::request_tag_key), tag_of(kept)));
+  const ReconcileReport report = client.reconcile().value();
+  REQUIRE(report.twins.size() == 1);
+  CHECK(report.twins[0].kept_id == kept.version);
+  CHECK(report.twins[0].removed);
+  CHECK(report.twins[0].twin_id != stranger);
+  CHECK(client.get_model_version("p", stranger));
 }
 
 TEST_CASE("a copy of a model version with its tags is a version of its own", "[client][once]") {

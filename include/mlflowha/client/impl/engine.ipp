@@ -197,9 +197,16 @@ MLFLOWHA_INLINE Outcome Engine::attempt_call(Call& call, const CallPlan::Attempt
   return c.outcome;
 }
 
+/// What a recipe is told of the create that a call carries out.
+MLFLOWHA_INLINE RecipeKey key_of(const RecipeRow& recipe, const api::PreparedRequest& prepared) {
+  RecipeKey key{prepared.scope, prepared.request_tag, prepared.http.body};
+  key.apart = recipe.is_apart != nullptr && recipe.is_apart(key);
+  return key;
+}
+
 MLFLOWHA_INLINE Outcome Engine::attempt_verify(Call& call, const CallPlan::Attempt& attempt, TimePoint began) {
   const RecipeRow* recipe = recipe_row(call.operation.recipe);
-  const RecipeKey key{call.prepared.scope, call.prepared.request_tag, call.prepared.http.body};
+  const RecipeKey key = recipe != nullptr ? key_of(*recipe, call.prepared) : RecipeKey();
   const Result<Request> request = recipe != nullptr
                                       ? recipe->look_request(key)
                                       : Result<Request>(invalid_argument("no recipe to look this create's object up"));
@@ -373,8 +380,9 @@ MLFLOWHA_INLINE void Engine::explain_missing_operation(const Call& call, StopRea
 MLFLOWHA_INLINE void Engine::watch_twins(Call& call, bool kept) {
   const RecipeRow* recipe = recipe_row(call.operation.recipe);
   if (recipe == nullptr || !recipe->may_have_twins()) return;
-  twins.add(clock->now(), {&call.operation, call.prepared.scope, call.prepared.request_tag,
-                           kept ? recipe->created_id(call.answer) : std::string()});
+  twins.add(clock->now(),
+            {&call.operation, call.prepared.scope, call.prepared.request_tag,
+             kept ? recipe->created_id(call.answer) : std::string(), key_of(*recipe, call.prepared).apart});
 }
 
 MLFLOWHA_INLINE Result<Response> Engine::finish(Call& call, const CallPlan::Done& done) {

@@ -49,8 +49,27 @@ inline constexpr RecipeRow renamed_model_recipe{&api::ops::get_registered_model,
 
 // --- find_model_version_by_tag: search the versions of the model
 
+inline constexpr std::string_view prompt_tag = "mlflow.prompt.is_prompt";
+
+/// A prompt is a model whose versions have this tag, and a search that doesn't ask for it leaves out all versions of
+/// such a model (seen with 2.22.5 and 3.17.2).
+MLFLOWHA_INLINE bool is_prompt_version(const RecipeKey& key) {
+  const auto said = request_said<CreateModelVersion>(key);
+  return said && std::any_of(said->tags.begin(), said->tags.end(),
+                             [](const ModelVersionTag& tag) { return tag.key == prompt_tag && tag.value == "true"; });
+}
+
+/// What a prompt's version says. Their sources are all the same.
+MLFLOWHA_INLINE std::string_view prompt_text(const ModelVersion& version) noexcept {
+  for (const ModelVersionTag& tag : version.tags) {
+    if (tag.key == "mlflow.prompt.text") return tag.value;
+  }
+  return {};
+}
+
 MLFLOWHA_INLINE Result<Request> look_for_model_version(const RecipeKey& key) {
   std::string filter = tag_filter(key.request_tag);
+  if (key.apart) filter += fmt::format(" AND tags.`{}` = 'true'", prompt_tag);
   SearchModelVersions search;
   // The name only makes the search cheap. A filter has two kinds of quotes and no escapes: one with both stays out.
   const char quote = key.scope.find('\'') == std::string_view::npos ? '\'' : '"';
@@ -87,7 +106,8 @@ MLFLOWHA_INLINE Result<Finding> read_model_versions(const RecipeKey& key, const 
             [](const ModelVersion& a, const ModelVersion& b) { return version_number(a) < version_number(b); });
   for (const ModelVersion& version : page->items) {
     // What the same bytes have made has the same source; MLflow's copies of a version bring its tags along.
-    if (version.source != page->items.front().source) continue;
+    const ModelVersion& oldest = page->items.front();
+    if (version.source != oldest.source || prompt_text(version) != prompt_text(oldest)) continue;
     finding.objects.push_back({version.version, has_role(version)});
   }
   Result<Response> answer = answer_with_member("model_version", api::to_json(page->items.front()));
@@ -121,10 +141,16 @@ MLFLOWHA_INLINE std::string created_model_version(const Response& response) {
   return version ? std::move(version->version) : std::string();
 }
 
-inline constexpr RecipeRow model_version_recipe{
-    &api::ops::search_model_versions, look_for_model_version, read_model_versions,
-    &api::ops::delete_model_version,  remove_model_version,   created_model_version,
-    &api::ops::get_model_version,     inspect_model_version,  is_model_version_in_use};
+inline constexpr RecipeRow model_version_recipe{&api::ops::search_model_versions,
+                                                look_for_model_version,
+                                                read_model_versions,
+                                                &api::ops::delete_model_version,
+                                                remove_model_version,
+                                                created_model_version,
+                                                &api::ops::get_model_version,
+                                                inspect_model_version,
+                                                is_model_version_in_use,
+                                                is_prompt_version};
 
 }  // namespace detail
 MLFLOWHA_END_NAMESPACE

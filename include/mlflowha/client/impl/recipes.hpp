@@ -25,6 +25,7 @@ struct RecipeKey {
   std::string_view scope;        ///< the field that the table calls `scope`
   std::string_view request_tag;  ///< "" where the recipe uses none
   std::string_view body;  ///< of the create; "" when a late twin is looked for, so only recipes without twins read it
+  bool apart = false;     ///< as RecipeRow::is_apart says
 };
 
 /// One object that carries the request tag of a create.
@@ -58,6 +59,9 @@ struct RecipeRow {
   const api::Operation* inspect = nullptr;
   Result<Request> (*inspect_request)(const RecipeKey& key, const std::string& id) = nullptr;
   Result<bool> (*is_in_use)(const Response& response) = nullptr;
+  /// Whether the object of this create, whose body is there, is of those that a search leaves out unless asked for
+  /// them. Null where there are none.
+  bool (*is_apart)(const RecipeKey& key) = nullptr;
 
   [[nodiscard]] bool may_have_twins() const noexcept { return remove != nullptr; }
 };

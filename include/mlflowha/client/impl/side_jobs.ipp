@@ -30,7 +30,7 @@ MLFLOWHA_INLINE const RecipeRow& recipe_of(const WatchedCreate& create) noexcept
   return *recipe_row(create.operation->recipe);
 }
 MLFLOWHA_INLINE RecipeKey key_of(const WatchedCreate& create) noexcept {
-  return {create.scope, create.request_tag, {}};
+  return {create.scope, create.request_tag, {}, create.apart};
 }
 /// One that has to stay is no reason to look on.
 MLFLOWHA_INLINE bool is_settled(const WatchedCreate& create, const std::string& id) {

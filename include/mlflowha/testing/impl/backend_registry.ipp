@@ -200,7 +200,8 @@ MLFLOWHA_INLINE Json BackendState::search_registered_models(ParsedRequest& reque
   std::vector<const RegisteredModelRow*> rows;
   rows.reserve(store.models.size());
   for (const auto& [name, row] : store.models) rows.push_back(&row);
-  search(rows, request, schema, order_schema, cell_of);
+  search_registry(rows, request, schema, order_schema, cell_of,
+                  [](const RegisteredModelRow& row) { return has_prompt_tag(row.tags); });
   return page_of(rows, "registered_models", request, max_results,
                  [](const RegisteredModelRow& row) { return registered_model_json(row); });
 }

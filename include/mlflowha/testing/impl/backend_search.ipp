@@ -58,6 +58,27 @@ void search(std::vector<const Row*>& rows, const ParsedRequest& request, const S
   keep_and_sort(rows, SearchParser(filter, schema).filter(), orderings, cell_of);
 }
 
+MLFLOWHA_INLINE bool has_prompt_tag(const KeyValues& tags) {
+  const std::string* value = tags.find("mlflow.prompt.is_prompt");
+  return value != nullptr && *value == "true";
+}
+
+/// search() in the registry, which leaves prompts out unless the filter asks for them.
+template <class Row, class CellOf, class IsPrompt>
+void search_registry(std::vector<const Row*>& rows, const ParsedRequest& request, const SearchSchema& schema,
+                     const SearchSchema& order_schema, const CellOf& cell_of, const IsPrompt& is_prompt) {
+  const std::string filter = request.text_value("filter");
+  const std::vector<Comparison> comparisons = SearchParser(filter, schema).filter();
+  const auto about_prompts = [](const Comparison& c) {
+    return c.entity == Entity::tag && c.key == "mlflow.prompt.is_prompt";
+  };
+  const auto asked = std::find_if(comparisons.begin(), comparisons.end(), about_prompts);
+  const bool wanted = asked != comparisons.end() && ((asked->comparator == "=" && like(asked->text, "true", true)) ||
+                                                     (asked->comparator == "!=" && like(asked->text, "false", true)));
+  if (!wanted) std::erase_if(rows, [&](const Row* row) { return is_prompt(*row); });
+  search(rows, request, schema, order_schema, cell_of);
+}
+
 /// The page that the request asks for.
 template <class Row, class ToJson>
 [[nodiscard]] Json page_of(const std::vector<const Row*>& rows, const char* name, const ParsedRequest& request,

@@ -161,7 +161,10 @@ MLFLOWHA_INLINE Json BackendState::search_model_versions(ParsedRequest& request)
   std::vector<const Entry*> rows;
   rows.reserve(entries.size());
   for (const Entry& entry : entries) rows.push_back(&entry);
-  search(rows, request, schema, order_schema, cell_of);
+  search_registry(rows, request, schema, order_schema, cell_of, [](const Entry& entry) {
+    const auto& all = entry.model->versions;  // a prompt in all its versions, also where only one says so
+    return std::any_of(all.begin(), all.end(), [](const ModelVersionRow& row) { return has_prompt_tag(row.tags); });
+  });
   return page_of(rows, "model_versions", request, max_results,
                  [](const Entry& entry) { return model_version_json(*entry.model, *entry.version, false); });
 }
