@@ -32,7 +32,7 @@ class MLFLOWHA_EXPORT ArtifactCalls : public RegistryCalls {
                                            std::string_view artifact_path = {}, const CallOptions& options = {}) const;
   using api::Calls::download_artifact;
   /// Writes the artifact at `path` below the run's root into the file `local_file`, which appears, or is replaced, when
-  /// all of it is there: its length is compared with what the server lists.
+  /// all of it is there: its length is compared with what the server lists. Errc::not_found when there is none.
   [[nodiscard]] Result<void> download_artifact(std::string_view run_id, std::string_view path,
                                                const std::string& local_file, const CallOptions& options = {}) const;
 
