@@ -351,3 +351,25 @@ TEST_CASE("times without end are refused or kept, and never wrap round", "[clien
   REQUIRE_FALSE(refused);
   CHECK_THAT(refused.error().message, contains("timeouts.call") && !contains("probe_lease"));
 }
+
+TEST_CASE("what is wrong with a value from the environment is told with the variable's name", "[client][environment]") {
+  const auto faults = [](std::initializer_list<std::pair<const std::string, std::string>> variables) {
+    const FakeEnvironment environment(variables);
+    return make_config(ClientOptions::from_env(environment).value()).error().message;
+  };
+  CHECK_THAT(faults({{"MLFLOW_TRACKING_URI", "http://a"}, {"MLFLOWHA_CONNECT_TIMEOUT", "60"}}),
+             contains("timeouts.connect is 60 s") && contains("(set by MLFLOWHA_CONNECT_TIMEOUT)"));
+  const std::string both = faults({{"MLFLOW_TRACKING_URI", "http://a"},
+                                   {"MLFLOWHA_CALL_TIMEOUT", "5"},
+                                   {"MLFLOWHA_ATTEMPT_TIMEOUT", "8"},
+                                   {"MLFLOW_TRACKING_SERVER_CERT_PATH", "/nowhere/ca.pem"}});
+  CHECK_THAT(both, contains("(set by MLFLOWHA_CALL_TIMEOUT, MLFLOWHA_ATTEMPT_TIMEOUT)"));
+  CHECK_THAT(both, contains("\"/nowhere/ca.pem\": expected a file that can be read (set by "
+                            "MLFLOW_TRACKING_SERVER_CERT_PATH)"));
+
+  // The code's own faults are nobody else's.
+  const FakeEnvironment environment{{"MLFLOW_TRACKING_URI", "http://a"}, {"MLFLOWHA_ATTEMPT_TIMEOUT", "8"}};
+  ClientOptions options = ClientOptions::from_env(environment).value();
+  options.timeouts.attempt = 40s;
+  CHECK_THAT(make_config(options).error().message, contains("timeouts.attempt") && !contains("MLFLOWHA_"));
+}

@@ -133,6 +133,39 @@ MLFLOWHA_INLINE std::vector<SettingOrigin> list_settings(const ClientOptions& o)
   return list;
 }
 
+/// Whether `line` has `setting` as a word of its own: "tls.client_cert" is not in "tls.client_cert_x".
+MLFLOWHA_INLINE bool names_setting(std::string_view line, std::string_view setting) noexcept {
+  const auto part_of_name = [](char c) { return is_alnum(c) || c == '_' || c == '.'; };
+  for (std::size_t at = line.find(setting); at != std::string_view::npos; at = line.find(setting, at + 1)) {
+    const std::size_t end = at + setting.size();
+    if ((at == 0 || !part_of_name(line[at - 1])) && (end == line.size() || !part_of_name(line[end]))) return true;
+  }
+  return false;
+}
+
+/// Each fault with the variables that have set what it names: whoever set them doesn't know our names of the settings.
+MLFLOWHA_INLINE std::string with_origins(std::string_view faults, const ClientOptions& options) {
+  const std::vector<SettingOrigin> settings = list_settings(options);
+  std::string text;
+  while (!faults.empty()) {
+    const std::size_t end = std::min(faults.find('\n'), faults.size());
+    const std::string_view line = faults.substr(0, end);
+    std::string sources;
+    for (const SettingOrigin& setting : settings) {
+      if (!names_setting(line, setting.setting)) continue;
+      for (const SettingOrigin& origin : options.origins) {
+        if (origin.setting != setting.setting || origin.value != setting.value) continue;
+        if (sources.find(origin.source) != std::string::npos) continue;
+        sources += fmt::format("{}{}", sources.empty() ? "" : ", ", origin.source);
+      }
+    }
+    text += fmt::format("{}{}", text.empty() ? "" : "\n", line);
+    if (!sources.empty()) text += fmt::format(" (set by {})", sources);
+    faults.remove_prefix(std::min(end + 1, faults.size()));
+  }
+  return text;
+}
+
 }  // namespace detail
 
 MLFLOWHA_INLINE Duration TimeoutOptions::for_transfer(std::uint64_t bytes) const noexcept {
@@ -196,7 +229,7 @@ MLFLOWHA_INLINE Result<Config> make_config(ClientOptions options) {
   if (!faults.text().empty()) {
     Error error;
     error.code = Errc::invalid_config;
-    error.message = faults.text();
+    error.message = detail::with_origins(faults.text(), options);
     return error;
   }
 
