@@ -159,6 +159,33 @@ TEST_CASE("a run that is made with another run's tags is a run of its own", "[cl
   CHECK(cluster.backend->runs_sharing_tag(api::request_tag_key).empty());
 }
 
+TEST_CASE("a create in the other spelling of MLflow's JSON is looked for, too", "[client][once]") {
+  Cluster cluster(2, {{when().path("runs/create").times(1).apply_then_drop()}});
+  const Client client = cluster.client();
+  const auto made = client.call("create_run", R"({"experimentId": "0"})");
+  REQUIRE(made);
+  CHECK(cluster.backend->counts().runs == 1);
+  CHECK(client.health().twins_watched == 0);
+}
+
+TEST_CASE("a create that can't be looked for keeps nobody from looking after the others", "[client][once][twins]") {
+  Cluster cluster(2, {{when().path("runs/create").times(1).apply_late(5s, true)}});
+  cluster.options.timeouts.attempt = 2s;
+  const Client client = cluster.client();
+  const Run run = client.create_run({.experiment_id = "0"}).value();
+  for (int i = 0; i < 2; ++i) {
+    cluster.transport->set_faults(Cluster::name(i), {when().path("runs/create").times(1).status(502)});
+  }
+  const auto failed = client.call("create_run", "{}");  // a search needs the experiment's id
+  REQUIRE_FALSE(failed);
+  CHECK(failed.error().effect == Effect::unknown);
+  cluster.clock->advance(10s);
+  const auto report = client.reconcile();
+  REQUIRE(report);
+  REQUIRE(report->twins.size() == 1);
+  CHECK(report->twins[0].kept_id == run.info.run_id);
+}
+
 TEST_CASE("a run that was given the tags of a watched one is no twin", "[client][once][twins]") {
   Cluster cluster(2, {{when().path("runs/create").times(1).drop_before()}});
   const Client client = cluster.client();

@@ -67,6 +67,17 @@ MLFLOWHA_INLINE UnknownField* find_member(UnknownFields& members, std::string_vi
   return found == members.end() ? nullptr : &*found;
 }
 
+/// "experimentId" for "experiment_id": the other spelling that MLflow takes.
+MLFLOWHA_INLINE std::string lower_camel(std::string_view name) {
+  std::string camel;
+  for (std::size_t at = 0; at < name.size(); ++at) {
+    const bool word = name[at] == '_' && at + 1 < name.size();
+    if (word) ++at;
+    camel += word && name[at] >= 'a' && name[at] <= 'z' ? static_cast<char>(name[at] - 'a' + 'A') : name[at];
+  }
+  return camel;
+}
+
 /// A scalar as it stands in an address: text without quotes, a number or flag as it is; nothing for anything else.
 MLFLOWHA_INLINE std::optional<std::string> scalar_of(std::string_view json) {
   if (json.empty() || json.front() == '{' || json.front() == '[' || json.front() == 'n') return std::nullopt;
@@ -243,6 +254,7 @@ MLFLOWHA_INLINE Result<PreparedRequest> prepare_json(const Operation& operation,
   }
   if (operation.recipe == Recipe::none) return builder.json_body(std::string(json)).finish();
   const UnknownField* narrowed = detail::find_member(*members, operation.scope_field);
+  if (narrowed == nullptr) narrowed = detail::find_member(*members, detail::lower_camel(operation.scope_field));
   std::string scope = narrowed == nullptr ? std::string() : detail::scalar_of(narrowed->json).value_or(std::string());
   if (operation.tag_field.empty() && operation.tagged) {
     // Nowhere to put it: an unknown fate stays unknown.

@@ -380,9 +380,10 @@ MLFLOWHA_INLINE void Engine::explain_missing_operation(const Call& call, StopRea
 MLFLOWHA_INLINE void Engine::watch_twins(Call& call, bool kept) {
   const RecipeRow* recipe = recipe_row(call.operation.recipe);
   if (recipe == nullptr || !recipe->may_have_twins()) return;
-  twins.add(clock->now(),
-            {&call.operation, call.prepared.scope, call.prepared.request_tag,
-             kept ? recipe->created_id(call.answer) : std::string(), key_of(*recipe, call.prepared).apart});
+  const RecipeKey key = key_of(*recipe, call.prepared);
+  if (!recipe->look_request(key)) return;  // no search can be told what for
+  twins.add(clock->now(), {&call.operation, call.prepared.scope, call.prepared.request_tag,
+                           kept ? recipe->created_id(call.answer) : std::string(), key.apart});
 }
 
 MLFLOWHA_INLINE Result<Response> Engine::finish(Call& call, const CallPlan::Done& done) {

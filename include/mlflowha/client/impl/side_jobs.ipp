@@ -63,7 +63,7 @@ MLFLOWHA_INLINE void Engine::run_side_jobs(TimePoint now) noexcept {
     }
     while (std::optional<WatchedCreate> due = twins.next_due(now)) {
       const auto request = recipe_of(*due).look_request(key_of(*due));
-      if (!request) {  // a scope that no search can name: it never could be looked for
+      if (!request) {  // nor will there ever be one
         twins.forget(due->request_tag);
         continue;
       }
