@@ -124,6 +124,32 @@ TEST_CASE("reconcile finds and removes late twins on demand", "[client][once][tw
   CHECK(active_runs(*cluster.backend) == 1);
 }
 
+TEST_CASE("reconcile goes on behind a twin that it can't remove, and says so", "[client][once][twins]") {
+  Cluster cluster(2);
+  cluster.options.timeouts.attempt = 2s;
+  const Client client = cluster.client();
+  for (int i = 0; i < 2; ++i) {
+    REQUIRE(client.reset_circuit_breaker());
+    cluster.transport->set_faults(Cluster::name(0), {when().path("runs/create").times(1).apply_late(40s, true)});
+    REQUIRE(client.create_run({.experiment_id = "0"}));
+  }
+  // Between two looks that travel along with calls.
+  for (int second = 0; second < 45; ++second) {
+    cluster.clock->advance(1s);
+    if (second < 34) static_cast<void>(client.get_health());
+  }
+  REQUIRE(active_runs(*cluster.backend) == 4);
+  const FaultRule forbids = when().path("runs/delete").times(1).error("PERMISSION_DENIED", "Permission denied");
+  for (int i = 0; i < 2; ++i) cluster.transport->set_faults(Cluster::name(i), {forbids});
+  const auto report = client.reconcile();
+  REQUIRE_FALSE(report);
+  CHECK(report.error().code == Errc::permission_denied);
+  CHECK(active_runs(*cluster.backend) == 3);
+  REQUIRE(cluster.diary->twins.size() == 2);
+  CHECK_THAT(cluster.diary->twins[0], ends_with(" found"));
+  CHECK_THAT(cluster.diary->twins[1], ends_with(" removed"));
+}
+
 TEST_CASE("a stranger's run is never adopted or removed, whatever a search answers", "[client][once][twins][hostile]") {
   Cluster cluster(2, {{when().path("runs/create").times(1).apply_late(5s, true)}});
   cluster.options.timeouts.attempt = 2s;

@@ -240,14 +240,24 @@ MLFLOWHA_INLINE Result<ReconcileReport> Engine::reconcile(const CallOptions& opt
     prepared.idempotency = operation.idempotency;
     return execute(operation, std::move(prepared), {deadline.remaining(clock->now()), options.cancel});
   };
+  std::optional<Error> first;  // whatever one of them meets, the others are looked after
+  const auto note = [&](Error error) {
+    if (!first) first = std::move(error);
+  };
   for (const WatchedCreate& create : twins.all()) {
     const RecipeRow& recipe = recipe_of(create);
     auto response = call(*recipe.look, recipe.look_request(key_of(create)));
     ++report.looked_after;
     if (!response && is_not_found(response.error())) continue;
-    if (!response) return std::move(response).error();
+    if (!response) {
+      note(std::move(response).error());
+      continue;
+    }
     auto finding = recipe.read(key_of(create), *response);
-    if (!finding) return std::move(finding).error();
+    if (!finding) {
+      note(std::move(finding).error());
+      continue;
+    }
     if (!has_kept(create, *finding)) continue;
     for (const auto& [id, in_use] : finding->objects) {
       if (id == create.kept_id) continue;
@@ -255,18 +265,19 @@ MLFLOWHA_INLINE Result<ReconcileReport> Engine::reconcile(const CallOptions& opt
       bool used = in_use;
       if (may_remove(create, used) && recipe.inspect != nullptr) {
         auto one = call(*recipe.inspect, recipe.inspect_request(key_of(create), id));
-        if (!one && !is_not_found(one.error())) return std::move(one).error();
-        if (one) {
-          auto answer = recipe.is_in_use(*one);
-          if (!answer) return std::move(answer).error();
-          used = *answer;
+        auto answer = one ? recipe.is_in_use(*one) : Result<bool>(one.error());
+        if (!answer && !is_not_found(answer.error())) {
+          note(std::move(answer).error());
+          continue;
         }
+        if (answer) used = *answer;
       }
       if (may_remove(create, used)) {
         auto removed = call(*recipe.remove, recipe.remove_request(key_of(create), id));
         if (!removed && !is_not_found(removed.error())) {  // one that is gone was removed by a look of another call
           tell_of_twin(create, id, false);
-          return std::move(removed).error();
+          note(std::move(removed).error());
+          continue;
         }
         twin.removed = true;
       }
@@ -274,6 +285,7 @@ MLFLOWHA_INLINE Result<ReconcileReport> Engine::reconcile(const CallOptions& opt
       report.twins.push_back(std::move(twin));
     }
   }
+  if (first) return std::move(*first);
   return report;
 }
 
