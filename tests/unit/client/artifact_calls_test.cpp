@@ -1,6 +1,8 @@
 #include <mlflowha/api/artifacts.hpp>
 #include <mlflowha/client/impl/artifact_files.hpp>
 
+#include <sys/stat.h>
+
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -355,4 +357,34 @@ TEST_CASE("an artifact is downloaded into a file, or not at all", "[client][arti
     CHECK(content(target / "f") == "0123456789");
     CHECK(files_in(target.path()) == 3);
   }
+}
+
+TEST_CASE("a download takes the place of a file and of nothing else", "[client][artifacts]") {
+  // Run by root it would otherwise put a file into the place of /dev/null.
+  Cluster cluster(1);
+  const Client client = cluster.client();
+  TemporaryDirectory directory;
+  const std::string proxied = run_of(client);
+  const std::string local = run_kept_at(cluster, client, "file://" + directory / "store");
+  const std::string path = file_of(directory, "f", "bytes");
+  std::filesystem::create_directory(directory / "down");
+  const std::string pipe = directory / "down/pipe";
+  REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
+  std::filesystem::create_symlink(pipe, directory / "down/link");
+  std::filesystem::create_directory(directory / "down/directory");
+  for (const std::string& run : {proxied, local}) {
+    REQUIRE(client.log_artifact(run, path));
+    for (const char* name : {"pipe", "link", "directory"}) {
+      INFO(run << " " << name);
+      const std::size_t before = cluster.transport->exchanges().size();
+      const auto failed = client.download_artifact(run, "f", directory / ("down/" + std::string(name)));
+      REQUIRE_FALSE(failed);
+      CHECK(failed.error().code == Errc::storage_failed);
+      CHECK_THAT(failed.error().message, contains(name));
+      CHECK(cluster.transport->exchanges().size() == before + 1);  // the run's root is asked for, and no byte more
+    }
+  }
+  CHECK(std::filesystem::is_fifo(pipe));
+  CHECK(std::filesystem::is_symlink(directory / "down/link"));
+  CHECK(files_in(directory / "down") == 3);
 }

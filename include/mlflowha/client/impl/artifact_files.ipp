@@ -174,16 +174,18 @@ MLFLOWHA_INLINE std::string_view base_name(std::string_view path) noexcept {
   return path.substr(path.rfind('/') + 1);  // npos + 1 is 0
 }
 
+MLFLOWHA_INLINE Error no_regular_file(const std::string& path, const struct ::stat& about) {
+  Error error;
+  error.code = Errc::storage_failed;
+  error.message = fmt::format("\"{}\" is {}; expected a regular file", sanitize(path, 300),
+                              S_ISDIR(about.st_mode) ? "a directory" : "no file");
+  return error;
+}
+
 MLFLOWHA_INLINE Result<std::uint64_t> file_size(const std::string& path) {
   struct ::stat about{};
   if (::stat(path.c_str(), &about) != 0) return local_error(path, "can't be read", errno);
-  if (!S_ISREG(about.st_mode)) {
-    Error error;
-    error.code = Errc::storage_failed;
-    error.message = fmt::format("\"{}\" is {}; expected a regular file", sanitize(path, 300),
-                                S_ISDIR(about.st_mode) ? "a directory" : "no file");
-    return error;
-  }
+  if (!S_ISREG(about.st_mode)) return no_regular_file(path, about);
   return static_cast<std::uint64_t>(about.st_size);
 }
 
@@ -214,6 +216,9 @@ MLFLOWHA_INLINE Result<std::vector<LocalFile>> files_below(const std::string& di
 MLFLOWHA_INLINE CopyWatcher::~CopyWatcher() = default;
 
 MLFLOWHA_INLINE Result<PartialFile> make_partial(const std::string& path, unsigned mode, Rng& rng) {
+  // A rename puts a file into the place of whatever is there: of a pipe, and for root of /dev/null.
+  struct ::stat about{};
+  if (::stat(path.c_str(), &about) == 0 && !S_ISREG(about.st_mode)) return no_regular_file(path, about);
   // A name may have 255 bytes, and so may that of the file itself.
   constexpr std::size_t most = 200;
   const std::size_t name = path.size() - base_name(path).size();
