@@ -32,7 +32,8 @@ class Engine;
 
 /// A handle on shared state: copies are cheap and drive the same breakers, budget and connections. All calls may be
 /// made from many threads at the same time on the same or on different copies. Makes no thread and touches no network
-/// before the first call. After fork() parent and child may both go on using it. The destructor waits for nothing.
+/// before the first call. After fork() parent and child may both go on using it. The destructor waits for nothing. One
+/// that was moved from may only be destroyed and assigned to.
 class MLFLOWHA_EXPORT Client final : public ArtifactCalls {
  public:
   /// Checks the options (every fault is listed) and makes a client. No I/O, except that certificate files are looked
