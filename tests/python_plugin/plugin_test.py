@@ -221,6 +221,36 @@ def test_a_metric_of_a_workspace_names_it(door: Door, quick: Path, monkeypatch: 
     assert b"X-MLFLOW-WORKSPACE: here" in door.requests
 
 
+@pytest.mark.parametrize("given", [{"step": 1 << 63}, {"step": -(1 << 63) - 1}, {"timestamp": 1 << 63}])
+def test_a_number_that_no_server_can_keep_is_refused(door: Door, quick: Path, given: dict[str, int]) -> None:
+    """MLflow's server stores 0 for it."""
+    door.open()
+    client = MlflowClient(f"mlflowha+{door.url}")
+    run_id = client.create_run("0").info.run_id
+    with pytest.raises(ValueError, match="out of range"):
+        client.log_metric(run_id, "m", 1.0, **given)
+    assert client.get_metric_history(run_id, "m") == []
+
+
+def test_keys_and_ids_of_other_types_are_mlflows_own_business(door: Door, quick: Path) -> None:
+    door.open()
+    client = MlflowClient(f"mlflowha+{door.url}")
+    run_id = client.create_run("0").info.run_id
+    given: Any = b"m", run_id.encode()  # both of which protobuf takes for text
+    for i, (key, run) in enumerate([(given[0], run_id), ("m", given[1]), given]):
+        client.log_metric(run, key, float(i), step=i)
+    client.log_param(given[1], "p", "x")
+    client.set_tag(given[1], "t", "y")
+    data = client.get_run(run_id).data
+    assert (data.metrics, data.params["p"], data.tags["t"]) == ({"m": 2.0}, "x", "y")
+    for wrong in (5, None):
+        with pytest.raises((TypeError, MlflowException)) as ours:
+            client.log_metric(run_id, wrong, 1.0)
+        with pytest.raises((TypeError, MlflowException)) as theirs:
+            MlflowClient(f"http://127.0.0.1:{door.upstream}").log_metric(run_id, wrong, 1.0)
+        assert (type(ours.value), str(ours.value)) == (type(theirs.value), str(theirs.value))
+
+
 def test_releases_that_are_known() -> None:
     from mlflowha.plugin import versions
 

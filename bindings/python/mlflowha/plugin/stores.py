@@ -124,7 +124,7 @@ class TrackingStore(_Linked, tracking_module.RestStore):
 
     @keeps_going
     def log_param(self, run_id: str, param: Any) -> None:
-        if type(param.key) is not str or type(param.value) is not str or not self._direct():
+        if not _are_texts(run_id, param.key, param.value) or not self._direct():
             return super().log_param(run_id, param)
         request = {"run_id": run_id, "key": param.key, "value": param.value}
         self._log("log_param", request)
@@ -132,7 +132,7 @@ class TrackingStore(_Linked, tracking_module.RestStore):
 
     @keeps_going
     def set_tag(self, run_id: str, tag: Any) -> None:
-        if type(tag.key) is not str or type(tag.value) is not str or not self._direct():
+        if not _are_texts(run_id, tag.key, tag.value) or not self._direct():
             return super().set_tag(run_id, tag)
         self._log("set_tag", {"run_id": run_id, "key": tag.key, "value": tag.value})
         return None
@@ -199,15 +199,24 @@ class RegistryStore(_Linked, registry_module.RestStore):
         raise AssertionError("no way to call")
 
 
+def _are_texts(*values: object) -> bool:
+    """Whether JSON says of them what protobuf would, which takes bytes, too."""
+    return all(type(value) is str for value in values)
+
+
 #: How protobuf's JSON spells what is no number.
 _WORDS = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 _text = json.encoder.encode_basestring_ascii
+_LEAST, _MOST = -(2**63), 2**63 - 1
 
 
 def _metric_json(run_id: str, metric: Any) -> str | None:
-    """The request of log_metric; nothing for values of types that MLflow's own way shall look at."""
-    value, timestamp, step = metric.value, metric.timestamp, metric.step
+    """The request of log_metric; nothing for what MLflow's own way shall look at: values of other types, and numbers
+    that protobuf refuses, for which a server would store 0."""
+    key, value, timestamp, step = metric.key, metric.value, metric.timestamp, metric.step
     if type(value) not in (int, float) or type(timestamp) is not int or type(step) is not int:
+        return None
+    if type(key) is not str or type(run_id) is not str or not (_LEAST <= step <= _MOST and _LEAST <= timestamp <= _MOST):
         return None
     number = repr(float(value)) if math.isfinite(value) else f'"{_WORDS[str(value)]}"'
     links = ""
@@ -216,6 +225,6 @@ def _metric_json(run_id: str, metric: Any) -> str | None:
         if more is not None:
             links += f', "{name}": {_text(more)}'
     return (
-        f'{{"run_id": {_text(run_id)}, "key": {_text(metric.key)}, "value": {number}, "timestamp": {timestamp}, '
+        f'{{"run_id": {_text(run_id)}, "key": {_text(key)}, "value": {number}, "timestamp": {timestamp}, '
         f'"step": {step}{links}}}'
     )
