@@ -8,6 +8,7 @@ import os
 import shlex
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -208,7 +209,7 @@ def test_every_outage_is_noted_under_the_lock(door: Door, quick: Path, monkeypat
     noted = keeper._note_outage
 
     def note(cause: Any) -> None:
-        held.append(keeper._lock.locked())
+        held.append(keeper._lock._is_owned())
         noted(cause)
 
     monkeypatch.setattr(keeper, "_note_outage", note)
@@ -222,6 +223,35 @@ def test_every_outage_is_noted_under_the_lock(door: Door, quick: Path, monkeypat
         trouble()
     assert held == [True] * 3
     keeper._runs.clear()
+
+
+def test_what_is_told_of_an_outage_may_be_logged(door: Door, quick: Path) -> None:
+    """A handler of logging's that starts a run, or a signal's, comes in the middle of what the plugin does."""
+    door.open()
+    client = MlflowClient(f"mlflowha+{door.url}")
+    first, second = (client.create_run("0").info.run_id for _ in range(2))
+    door.shut()
+    logged: list[str] = []
+
+    class Logging(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            client.set_tag(second, "warning", "yes")
+            logged.append(client.create_run("0", tags={"warning": record.getMessage()[:100]}).info.run_id)
+
+    handler = Logging()
+    logging.getLogger("mlflowha").addHandler(handler)
+    try:
+        thread = threading.Thread(target=client.log_metric, args=(first, "m", 1.0), daemon=True)
+        thread.start()
+        thread.join(20)
+        assert not thread.is_alive()
+    finally:
+        logging.getLogger("mlflowha").removeHandler(handler)
+    assert len(logged) == 1 and logged[0].startswith("local-")
+    door.open()
+    until(lambda: drained(f"mlflowha+{door.url}"))
+    assert truth(door).get_run(second).data.tags["warning"] == "yes"
+    assert truth(door).get_run(first).data.metrics == {"m": 1.0}
 
 
 def test_a_run_that_this_process_has_never_asked_for(door: Door, quick: Path) -> None:

@@ -8,6 +8,7 @@ import os
 import pickle
 import subprocess
 import sys
+import threading
 import warnings
 from pathlib import Path
 from typing import Any
@@ -151,6 +152,36 @@ def test_a_list_that_no_client_can_be_made_of(quick: Path) -> None:
     assert refused.value.error_code == "INVALID_PARAMETER_VALUE"
     with pytest.raises(MlflowException, match="is listed twice"):
         mlflow.start_run()
+
+
+def test_locks_that_other_threads_hold_at_a_fork_are_free_in_the_child(quick: Path) -> None:
+    from mlflowha.plugin import link, outage, transport
+
+    one = link.link_to("mlflowha+http://127.0.0.1:1")
+    keeper = outage.keeper_of(one)
+
+    def locks() -> list[Any]:
+        made = [one._lock, one.transfer._lock, keeper._lock, keeper.memory._lock]
+        return [*made, link._links_lock, outage._keepers_lock, transport._lock]
+
+    held, forked = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with contextlib.ExitStack() as stack:
+            for lock in locks():
+                stack.enter_context(lock)
+            held.set()
+            forked.wait()
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    held.wait()
+    child = os.fork()
+    if child == 0:
+        os._exit(sum(1 << i for i, lock in enumerate(locks()) if not lock.acquire(blocking=False)))
+    forked.set()
+    holder.join()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 def test_stores_can_be_pickled(door: Door, quick: Path) -> None:

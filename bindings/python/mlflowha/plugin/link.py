@@ -53,14 +53,18 @@ def creating(tag: str) -> Iterator[None]:
 
 
 class Link:
-    """Thread-safe. After a fork the child goes on with it."""
+    """Thread-safe. After a fork the child goes on with it.
+
+    This lock and the plugin's others may be taken twice by a thread: a handler of signals or of logging may call MLflow
+    in the middle of what they guard.
+    """
 
     def __init__(self, uri: str) -> None:
         self.uri = uri
         self.endpoints = endpoints_of(uri)
         self.transfer = Transfer(self.endpoints)
         self._bases = {base_of(endpoint) for endpoint in self.endpoints}
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._client: _core.Client | None = None
         self._made_from: tuple[Any, ...] | None = None
         self._looked = 0.0
@@ -154,7 +158,7 @@ class Link:
 # --- the links of this process
 
 _links: dict[str, Link] = {}
-_links_lock = threading.Lock()
+_links_lock = threading.RLock()
 
 
 def link_to(uri: str) -> Link:
@@ -181,9 +185,10 @@ def link_of_url(url: str) -> tuple[Link, str] | None:
 
 def _renew_lock() -> None:
     global _links_lock
-    _links_lock = threading.Lock()
+    _links_lock = threading.RLock()
     for link in _links.values():
-        link._lock = threading.Lock()
+        link._lock = threading.RLock()
+        link.transfer.renew_after_fork()
 
 
 os.register_at_fork(after_in_child=_renew_lock)

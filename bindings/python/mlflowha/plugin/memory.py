@@ -19,13 +19,13 @@ class Memory:
     """Thread-safe."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._views: OrderedDict[str, Run] = OrderedDict()
         self._roots: OrderedDict[str, str] = OrderedDict()  # runs by their artifact URIs
         self._experiments: OrderedDict[str, Experiment] = OrderedDict()
 
     def renew_after_fork(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def view(self, run_id: str) -> Run | None:
         """What is known of a run: its info and tags."""

@@ -79,7 +79,7 @@ class Keeper:
         self._directory = os.path.abspath(os.environ.get("MLFLOWHA_SPOOL_DIR") or "mlflowha-spool")
         self._local = threading.local()
         self.memory = Memory()
-        self._lock = threading.Lock()  # guards what follows; after a run's own lock
+        self._lock = threading.RLock()  # guards what follows; after a run's own lock
         self._runs: dict[str, SpooledRun] = {}
         self._server_ids: dict[str, str] = {}  # of runs that had a local id
         self._outage = False
@@ -515,14 +515,14 @@ class Keeper:
             )
 
     def renew_after_fork(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self.memory.renew_after_fork()
         for run in self._runs.values():
             run.lock = threading.RLock()
 
 
 _keepers: dict[int, Keeper] = {}
-_keepers_lock = threading.Lock()
+_keepers_lock = threading.RLock()
 
 
 def keeper_of(link: Link) -> Keeper:
@@ -536,7 +536,7 @@ def keeper_of(link: Link) -> Keeper:
 
 def _renew_after_fork() -> None:
     global _keepers_lock
-    _keepers_lock = threading.Lock()
+    _keepers_lock = threading.RLock()
     for keeper in _keepers.values():
         keeper.renew_after_fork()
 

@@ -35,7 +35,10 @@ class Transfer:
     def __init__(self, endpoints: list[str]) -> None:
         self._endpoints = endpoints
         self._avoid: dict[str, float] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+
+    def renew_after_fork(self) -> None:
+        self._lock = threading.RLock()
 
     def send(
         self,

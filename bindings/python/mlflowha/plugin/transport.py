@@ -31,7 +31,7 @@ from mlflowha.plugin.transfer import PATIENCE, is_busy
 _NAME = "_get_http_response_with_retries"
 _SLOWEST = 1 << 20  # bytes a second, as TimeoutOptions::slowest_transfer
 _mlflows: Any = None
-_lock = threading.Lock()
+_lock = threading.RLock()
 
 
 class Busy(requests.exceptions.RetryError, requests.exceptions.ConnectionError):
@@ -79,6 +79,14 @@ def install() -> bool:
             _mlflows = getattr(rest_utils, _NAME)
             setattr(rest_utils, _NAME, _send)
     return _mlflows is not None
+
+
+def _renew_lock() -> None:
+    global _lock
+    _lock = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_renew_lock)
 
 
 def _send(method: str, url: str, *positional: Any, **options: Any) -> requests.Response:
