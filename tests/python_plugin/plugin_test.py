@@ -107,6 +107,34 @@ def test_mlflows_own_transport_serves_mlflows_own_stores(door: Door, quick: Path
     assert theirs.get_experiment("0").name == name
 
 
+@pytest.mark.parametrize(
+    "method, path, options",
+    [
+        ("GET", "get", {"params": "experiment_id=0"}),
+        ("GET", "get", {"params": b"experiment_id=0"}),
+        ("GET", "get", {"params": [("experiment_id", "0")]}),
+        ("GET", "get", {"params": {}, "json": {"experiment_id": "0"}}),
+        ("POST", "search", {"json": {"max_results": 1}, "params": {"who": "asks"}}),
+        ("POST", "search", {"json": [1, 2]}),
+    ],
+)
+def test_a_request_of_any_form_arrives_as_it_is(
+    door: Door, quick: Path, method: str, path: str, options: dict[str, Any]
+) -> None:
+    from mlflow.utils.rest_utils import http_request
+
+    door.open()
+    store = MlflowClient(f"mlflowha+{door.url}")._tracking_client.store
+    plain = MlflowClient(f"http://127.0.0.1:{door.upstream}")._tracking_client.store
+    endpoint = f"/api/2.0/mlflow/experiments/{path}"
+    ours, theirs = (http_request(one.get_host_creds(), endpoint, method, **options) for one in (store, plain))
+    assert ours.status_code == theirs.status_code
+    assert ours.json().get("experiment", {}).get("name") == theirs.json().get("experiment", {}).get("name")
+    assert ours.json().get("message") == theirs.json().get("message")
+    if path == "search" and "params" in options:
+        assert b"/search?who=asks " in door.requests
+
+
 def test_a_second_server_answers_when_the_first_does_not(door: Door, quick: Path) -> None:
     closed = Door(0)
     mlflow.set_tracking_uri(f"mlflowha+{closed.url},{door.url}")

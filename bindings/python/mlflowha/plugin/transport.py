@@ -121,12 +121,18 @@ def _natively(
         return None
     if not are_usual(options.get("headers") or {}):
         return None
-    body = options.get("params") if method == "GET" else options.get("json")
-    if isinstance(body, list):
+    body, other = options.get("params"), options.get("json")
+    if method != "GET":
+        body, other = other, body
+    if other:  # a query beside JSON: the C++ client sends one of both
+        return None
+    if method == "GET" and isinstance(body, list):
         gathered: dict[str, Any] = {}
         for key, value in body:
             gathered.setdefault(key, []).append(value)
         body = gathered
+    if body is not None and not isinstance(body, dict):
+        return None
     try:
         text = link.request_raw(method, path, None if body is None else json.dumps(body), timeout)
         return _response(routes.success(method, path), text)
