@@ -8,6 +8,7 @@ import math
 import pickle
 from datetime import datetime, timedelta, timezone
 from importlib import metadata
+from types import SimpleNamespace
 
 import mlflowha
 import pytest
@@ -18,6 +19,11 @@ from mlflowha.testing import Cluster, FakeServer
 @pytest.fixture
 def client(mlflowha_server: FakeServer) -> Client:
     return Client(mlflowha_server.url)
+
+
+def entities_like(**named: object) -> SimpleNamespace:
+    """What has the members of MLflow's own Metric."""
+    return SimpleNamespace(**{"key": "k", "value": 1.0, "timestamp": 0, "step": 0, **named})
 
 
 def test_a_run_from_beginning_to_end(client: Client) -> None:
@@ -162,6 +168,18 @@ def test_the_registry(client: Client) -> None:
         (ValueError, "metrics[0].step: value is 9223", lambda c: c.log_batch("r", [("k", 1, 1, 1 << 63)])),
         (ValueError, "metrics[0].timestamp: value is -1", lambda c: c.log_batch("r", [("k", 1, -1)])),
         (ValueError, "params['p']: value is '\\ud800'", lambda c: c.log_batch("r", (), {"p": "\ud800"})),
+        (TypeError, "run_id: value is 5, expected a text", lambda c: c.log_batch(5, [("k", 1)])),
+        (TypeError, "run_id: value is b'r', expected a text", lambda c: c.log_batch(b"r", [("k", 1)])),
+        (TypeError, "run_id: value is None, expected a text", lambda c: c.log_artifact(None, __file__)),
+        (ValueError, "artifact_path: value is '\\ud800'", lambda c: c.log_artifact("r", __file__, "\ud800")),
+        (TypeError, "run_id: value is 5, expected a text", lambda c: c.log_artifacts(5, ".")),
+        (TypeError, "root_uri: value is 5, expected a text", lambda c: c.put_artifact(5, "p", __file__)),
+        (TypeError, "path: value is 5, expected a text", lambda c: c.fetch_artifact("mlflow-artifacts:/", 5, "f")),
+        (TypeError, "artifact_path: value is 5, expected a text", lambda c: c.upload_artifact(5, b"x")),
+        (TypeError, "content: value is of type str, expected bytes", lambda c: c.upload_artifact("a", "x")),
+        (TypeError, "metrics[0].model_id: value is 5", lambda c: c.log_batch("r", [entities_like(model_id=5)])),
+        (TypeError, "timeout: value is True, expected seconds", lambda c: c.get_run("r", timeout=True)),
+        (TypeError, "retry.max_attempts: value is True, exp", lambda c: Client(c.endpoints, retry_max_attempts=True)),
         (ValueError, "max_results: value is 0, expected a number", lambda c: c.search_runs(["0"], max_results=0)),
         (ValueError, "status: value is 'GONE', expected one of RUNNING", lambda c: c.set_terminated("r", "GONE")),
         (ValueError, "start_time: value is -1, expected milliseconds", lambda c: c.create_run("0", -1)),
@@ -178,6 +196,46 @@ def test_bad_input_is_refused_before_anything_is_sent(client, mlflowha_server, k
         call(client)
     assert text in str(caught.value)
     assert mlflowha_server.requests() == 0
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda c: Client(c.endpoints, auth_password=567890),
+        lambda c: Client(c.endpoints, auth_bearer_token=567890),
+        lambda c: Client(c.endpoints, auth_username=["user:567890"]),
+        lambda c: Client(c.endpoints, tls_client_key_password=567890),
+        lambda c: Client([*c.endpoints, 5, "http://user:567890@host"]),
+        lambda c: Client(c.endpoints, environment={"MLFLOW_TRACKING_PASSWORD": 567890}),
+        lambda c: Client(environment={"MLFLOW_TRACKING_URI": ["http://user:567890@host"]}),
+    ],
+)
+def test_a_secret_of_the_wrong_type_is_not_shown(client: Client, call) -> None:
+    with pytest.raises(TypeError, match=r"^(auth\.|tls\.|endpoints: |environment: MLFLOW_T).* of type ") as caught:
+        call(client)
+    assert "567890" not in str(caught.value)
+
+
+def test_what_is_refused_is_not_told_whole(client: Client) -> None:
+    for call in (
+        lambda: client.log_batch(None, [("k", i) for i in range(5000)], {"secret": "s" * 5000}),
+        lambda: client.upload_artifact(None, b"x" * 50000),
+        lambda: client.upload_artifact("a", "x" * 50000),
+    ):
+        with pytest.raises(TypeError) as caught:
+            call()
+        assert len(str(caught.value)) < 200
+
+
+def test_a_time_of_zero_is_a_time(client: Client) -> None:
+    """As in MLflow; only Metrics of this package have it where nobody gave one."""
+    run_id = client.create_run("0").info.run_id
+    client.log_metric(run_id, "a", 1.0, 0)
+    client.log_batch(run_id, [("b", 1.0, 0), ("c", 1.0, 0, 1), entities_like(key="d"), ("e", 1.0, None, 1)])
+    client.log_batch(run_id, [entities.Metric("f", 1.0)])
+    stamps = {key: client.get_metric_history(run_id, key)[0].timestamp for key in "abcdef"}
+    now = stamps.pop("e"), stamps.pop("f")
+    assert min(now) > 0 and set(stamps.values()) == {0}
 
 
 def test_errors_are_builtins_too_and_tell_their_story(client: Client, mlflowha_server: FakeServer) -> None:

@@ -6,6 +6,8 @@ import math
 import os
 import threading
 import time
+from datetime import datetime, timezone
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -120,14 +122,20 @@ def test_logging_into_a_run_that_exists(mlflowha_server: FakeServer, tmp_path: P
     ("kind", "text", "call"),
     [
         (TypeError, "key: value is 5", lambda x: x.log_metric(5, 1.0)),
-        (TypeError, "must be real number", lambda x: x.log_metric("k", "x")),
+        (TypeError, "value: value is 'x', expected a number", lambda x: x.log_metric("k", "x")),
+        (TypeError, "value: value is [1.0], expected a number", lambda x: x.log_metric("k", [1.0])),
+        (errors.InvalidArgumentError, "expected a number that a double", lambda x: x.log_metric("k", 10**400)),
         (TypeError, "needs key and value", lambda x: x.log_metric("k")),
         (TypeError, "unexpected argument 'steps'", lambda x: x.log_metric("k", 1.0, steps=1)),
         (TypeError, "twice the argument 'key'", lambda x: x.log_metric("k", 1.0, key="k")),
         (TypeError, "at most 4", lambda x: x.log_metric("k", 1.0, 1, 1, 1)),
-        (TypeError, "integer", lambda x: x.log_metric("k", 1.0, 1.5)),
-        (OverflowError, "", lambda x: x.log_metric("k", 1.0, 1 << 70)),
-        (UnicodeEncodeError, "surrogate", lambda x: x.log_metric("\ud800", 1.0)),
+        (TypeError, "step: value is 1.5, expected a whole number", lambda x: x.log_metric("k", 1.0, 1.5)),
+        (TypeError, "step: value is True, expected a whole number", lambda x: x.log_metric("k", 1.0, True)),
+        (errors.InvalidArgumentError, "step: value is 1180", lambda x: x.log_metric("k", 1.0, 1 << 70)),
+        (errors.InvalidArgumentError, "timestamp: value is -1, exp", lambda x: x.log_metric("k", 1.0, 1, -1)),
+        (errors.InvalidArgumentError, "timestamp: value is 1180", lambda x: x.log_metric("k", 1.0, 1, 1 << 70)),
+        (TypeError, "timestamp: value is 'now'", lambda x: x.log_metric("k", 1.0, 1, "now")),
+        (errors.InvalidArgumentError, "key: value is '\\ud800'", lambda x: x.log_metric("\ud800", 1.0)),
         (ValueError, "key", lambda x: x.log_metric("", 1.0)),
         (ValueError, "key", lambda x: x.log_metric("../k", 1.0)),
         (ValueError, "status", lambda x: x.end("GONE")),
@@ -137,7 +145,11 @@ def test_logging_into_a_run_that_exists(mlflowha_server: FakeServer, tmp_path: P
         (ValueError, "timestamp: value is -1", lambda x: x.log_metrics({"k": 1.0}, 1, -1)),
         (ValueError, "params['p']: value is", lambda x: x.log_param("p", "\ud800")),
         (ValueError, "tags: key: value is", lambda x: x.set_tags({"\ud800": 1})),
+        (TypeError, "digest: value is 5", lambda x: x.log_input("n", 5, source_type="a", source="b")),
+        (TypeError, "schema: value is b'{}'", lambda x: x.log_input("n", "d", source_type="a", source="b", schema=b"{}")),
         (ValueError, "there is no setting wrong", lambda x: RunLogger(x.client, wrong=1)),
+        (TypeError, "max_spool_bytes: value is True, expected a", lambda x: RunLogger(x.client, max_spool_bytes=True)),
+        (TypeError, "linger: value is True, expected seconds", lambda x: RunLogger(x.client, linger=True)),
         (ValueError, "expected none, interval or each", lambda x: RunLogger(x.client, durability="some")),
         (ValueError, "expected spill, block or reject", lambda x: RunLogger(x.client, when_full="wait")),
         (TypeError, "on_degraded: value is 5, expected a", lambda x: RunLogger(x.client, on_degraded=5)),
@@ -149,6 +161,29 @@ def test_bad_input_is_refused_at_once(mlflowha_server: FakeServer, tmp_path: Pat
         call(logger)
     assert text in str(caught.value)
     logger.close(20)
+
+
+def test_numbers_and_times_of_every_kind(mlflowha_server: FakeServer, tmp_path: Path) -> None:
+    class Whole:
+        def __index__(self) -> int:
+            return 3
+
+    class Array:  # of one entry, which numpy doesn't take for a number
+        def __float__(self) -> float:
+            raise TypeError("only 0-dimensional arrays can be converted to Python scalars")
+
+        def item(self) -> float:
+            return 4.0
+
+    day = datetime(2026, 1, 2, tzinfo=timezone.utc)
+    client = Client(mlflowha_server.url)
+    with RunLogger(client, directory=str(tmp_path)) as logger:
+        logger.log_metric("m", Decimal(1), 1, 0)
+        logger.log_metric("m", "2", Whole(), day)
+        logger.log_metric("m", Array(), None, 5.0)
+        run_id = logger.flush(20).run_id
+    found = [(point.value, point.step, point.timestamp) for point in client.get_metric_history(run_id, "m")]
+    assert sorted(found) == [(1.0, 1, 0), (2.0, 3, 1767312000000), (4.0, 0, 5)]
 
 
 def test_a_subclass_may_change_log_metric(mlflowha_server: FakeServer, tmp_path: Path) -> None:

@@ -24,23 +24,36 @@ std::string shown(py::handle value) { return py::repr(value).cast<std::string>()
   throw py::value_error(std::string(name) + ": value is " + shown(value) + ", expected " + expected);
 }
 
+[[noreturn]] void refuse_type(const char* name, py::handle value, const char* expected) {
+  throw py::type_error(std::string(name) + ": value is " + shown(value) + ", expected " + expected);
+}
+
 template <class T>
 T to(py::handle value, const char* name, const char* expected) {
   try {
     return value.cast<T>();
   } catch (const py::cast_error&) {
-    throw py::type_error(std::string(name) + ": value is " + shown(value) + ", expected " + expected);
+    refuse_type(name, value, expected);
   }
 }
 
 bool to_flag(py::handle value, const char* name) {
-  if (!PyBool_Check(value.ptr())) {
-    throw py::type_error(std::string(name) + ": value is " + shown(value) + ", expected True or False");
-  }
+  if (!PyBool_Check(value.ptr())) refuse_type(name, value, "True or False");
   return value.ptr() == Py_True;
 }
 
 std::string to_text(py::handle value, const char* name) { return to<std::string>(value, name, "a text"); }
+
+/// As to(), of what no error may show, though it isn't what it should be: a password may come as a number.
+template <class T = std::string>
+T to_unshown(py::handle value, const std::string& name, const char* expected = "a text") {
+  try {
+    return value.cast<T>();
+  } catch (const py::cast_error&) {
+    const auto type = py::type::handle_of(value).attr("__name__").cast<std::string>();
+    throw py::type_error(name + ": value is of type " + type + ", expected " + expected);
+  }
+}
 
 template <class Options>
 using Setter = std::function<void(Options&, py::handle, const char*)>;
@@ -70,7 +83,9 @@ template <class Options, class Get>
 Setter<Options> number(Get get) {
   return [get](Options& o, py::handle v, const char* n) {
     using T = std::remove_reference_t<decltype(get(o))>;
-    get(o) = to<T>(v, n, std::is_integral_v<T> ? "a whole number" : "a number");
+    const char* const expected = std::is_integral_v<T> ? "a whole number" : "a number";
+    if (PyBool_Check(v.ptr())) refuse_type(n, v, expected);
+    get(o) = to<T>(v, n, expected);
   };
 }
 template <class Options, class Get>
@@ -81,6 +96,10 @@ template <class Options, class Get>
 Setter<Options> text(Get get) {
   return [get](Options& o, py::handle v, const char* n) { get(o) = to_text(v, n); };
 }
+template <class Options, class Get>
+Setter<Options> unshown(Get get) {
+  return [get](Options& o, py::handle v, const char* n) { get(o) = to_unshown(v, n); };
+}
 
 #define MEMBER(path) [](auto& o) -> auto& { return o.path; }
 
@@ -89,8 +108,9 @@ const Setters<ClientOptions>& client_setters() {
   static const Setters<O> setters{
       {"endpoints",
        [](O& o, py::handle v, const char* n) {
-         o.endpoints = PyUnicode_Check(v.ptr()) ? std::vector<std::string>{to_text(v, n)}
-                                                : to<std::vector<std::string>>(v, n, "a text or a list of texts");
+         o.endpoints = PyUnicode_Check(v.ptr())
+                           ? std::vector<std::string>{to_unshown(v, n)}
+                           : to_unshown<std::vector<std::string>>(v, n, "a text or a list of texts");
        }},
       {"timeouts.call", time<O>(MEMBER(timeouts.call))},
       {"timeouts.attempt", time<O>(MEMBER(timeouts.attempt))},
@@ -141,11 +161,11 @@ const Setters<ClientOptions>& client_setters() {
       {"tls.ca_path", text<O>(MEMBER(tls.ca_path))},
       {"tls.client_cert", text<O>(MEMBER(tls.client_cert))},
       {"tls.client_key", text<O>(MEMBER(tls.client_key))},
-      {"tls.client_key_password", text<O>(MEMBER(tls.client_key_password))},
+      {"tls.client_key_password", unshown<O>(MEMBER(tls.client_key_password))},
       {"tls.insecure", flag<O>(MEMBER(tls.insecure))},
-      {"auth.username", text<O>(MEMBER(auth.username))},
-      {"auth.password", text<O>(MEMBER(auth.password))},
-      {"auth.bearer_token", text<O>(MEMBER(auth.bearer_token))},
+      {"auth.username", unshown<O>(MEMBER(auth.username))},
+      {"auth.password", unshown<O>(MEMBER(auth.password))},
+      {"auth.bearer_token", unshown<O>(MEMBER(auth.bearer_token))},
       {"http.user_agent", text<O>(MEMBER(http.user_agent))},
       {"http.max_idle_age", time<O>(MEMBER(http.max_idle_age))},
       {"http.max_response_bytes", number<O>(MEMBER(http.max_response_bytes))},
@@ -290,7 +310,7 @@ mlflowha::Duration to_duration(py::handle value, const char* name) {
   py::object number = py::reinterpret_borrow<py::object>(value);
   // What has no such member makes Python raise an error and drop it again: floats aren't asked.
   if (!PyFloat_CheckExact(value.ptr()) && py::hasattr(value, "total_seconds")) number = value.attr("total_seconds")();
-  if (PyBool_Check(number.ptr())) refuse(name, value, "seconds, as a number or a timedelta");
+  if (PyBool_Check(number.ptr())) refuse_type(name, value, "seconds, as a number or a timedelta");
   const double seconds = to<double>(number, name, "seconds, as a number or a timedelta");
   // Past the end of the type the library says what it allows.
   if (std::isnan(seconds)) refuse(name, value, "seconds, as a number or a timedelta");
@@ -309,7 +329,8 @@ ClientOptions client_options(const py::dict& settings, const py::object& environ
   if (!environment.is_none()) {
     std::map<std::string, std::string, std::less<>> variables;
     for (const auto& [key, value] : environment.cast<py::dict>()) {
-      variables.emplace(to_text(key, "environment"), to_text(value, "environment"));
+      const std::string name = to_text(key, "environment");
+      variables.emplace(name, to_unshown(value, "environment: " + name));
     }
     mapping.emplace(std::move(variables));
   }

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -121,12 +122,38 @@ bool read_arguments(PyObject* const* args, Py_ssize_t count, PyObject* names, Me
   return true;
 }
 
-/// A whole number; `fallback` for None and what isn't there.
-bool read_number(PyObject* item, std::int64_t fallback, std::int64_t& number) {
+/// What the package's other calls make of an argument: for what isn't simply a number, and for their exceptions. Null
+/// with an exception set.
+py::object read_slowly(const char* reader, const char* name, PyObject* item) {
+  PyErr_Clear();
+  try {
+    return py::module_::import("mlflowha._wire").attr(reader)(name, py::handle(item));
+  } catch (py::error_already_set& error) {
+    error.restore();
+    return {};
+  }
+}
+
+bool read_value(PyObject* item, double& value) {
+  value = PyFloat_AsDouble(item);
+  if (value != -1.0 || PyErr_Occurred() == nullptr) return true;
+  const py::object found = read_slowly("real", "value", item);
+  if (found) value = PyFloat_AS_DOUBLE(found.ptr());
+  return static_cast<bool>(found);
+}
+
+/// A whole number from `least` on; `fallback` for None and what isn't there.
+bool read_number(PyObject* item, const char* reader, const char* name, std::int64_t least, std::int64_t fallback,
+                 std::int64_t& number) {
   number = fallback;
   if (item == nullptr || item == Py_None) return true;
-  number = PyLong_AsLongLong(item);
-  return number != -1 || PyErr_Occurred() == nullptr;
+  if (!PyBool_Check(item)) {
+    number = PyLong_AsLongLong(item);
+    if (number >= least && (number != -1 || PyErr_Occurred() == nullptr)) return true;
+  }
+  const py::object found = read_slowly(reader, name, item);
+  if (found) number = PyLong_AsLongLong(found.ptr());
+  return static_cast<bool>(found);
 }
 
 PyObject* log_metric(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObject* names) {
@@ -138,13 +165,16 @@ PyObject* log_metric(PyObject* self, PyObject* const* args, Py_ssize_t count, Py
   }
   Py_ssize_t size = 0;
   const char* key = PyUnicode_AsUTF8AndSize(given.items[0], &size);
-  if (key == nullptr) return nullptr;
-  const double value = PyFloat_AsDouble(given.items[1]);
-  if (value == -1.0 && PyErr_Occurred() != nullptr) return nullptr;
+  if (key == nullptr) {  // half of a pair of surrogates, which is refused
+    (void)read_slowly("text", "key", given.items[0]);
+    return nullptr;
+  }
+  double value = 0;
   std::int64_t step = 0;
   std::int64_t timestamp = 0;
-  if (!read_number(given.items[2], 0, step)) return nullptr;
-  if (!read_number(given.items[3], mlflowha::now_at_call, timestamp)) return nullptr;
+  if (!read_value(given.items[1], value)) return nullptr;
+  if (!read_number(given.items[2], "whole", "step", std::numeric_limits<std::int64_t>::min(), 0, step)) return nullptr;
+  if (!read_number(given.items[3], "moment", "timestamp", 0, mlflowha::now_at_call, timestamp)) return nullptr;
   const std::string_view name(key, static_cast<std::size_t>(size));
   try {
     if (state->quick) {

@@ -34,11 +34,17 @@ if TYPE_CHECKING:
 _NO_TIME = 0.001
 
 
+def _text(where: str, value: object) -> str:
+    from ._wire import text  # slow to import
+
+    return text(where, value)
+
+
 def log_artifact(
     client: Client, run_id: str, local_path: Path, artifact_path: str | None, timeout: Any, cancel: Cancel | None
 ) -> None:
     """A file; or a directory, which goes below its own name, as in MLflow."""
-    directory = artifact_path or ""
+    run_id, directory = _text("run_id", run_id), _text("artifact_path", artifact_path or "")
     if os.path.isdir(local_path):
         name = os.path.basename(os.path.normpath(local_path))
         path = posixpath.join(directory, name)
@@ -50,7 +56,8 @@ def log_artifact(
 def log_artifacts(
     client: Client, run_id: str, local_dir: Path, artifact_path: str | None, timeout: Any, cancel: Cancel | None
 ) -> None:
-    client._core.log_artifacts(run_id, os.fsencode(local_dir), artifact_path or "", timeout, cancel)
+    directory = _text("artifact_path", artifact_path or "")
+    client._core.log_artifacts(_text("run_id", run_id), os.fsencode(local_dir), directory, timeout, cancel)
 
 
 # --- what is in memory
@@ -93,6 +100,7 @@ def _log_made(
     """Through a file, so that it can be sent again however long it is."""
     import tempfile
 
+    run_id, artifact_file = _text("run_id", run_id), _text("artifact_file", artifact_file)
     directory, name = posixpath.split(posixpath.normpath(artifact_file))
     if name in ("", ".", ".."):
         raise invalid(f"artifact_file: value is {artifact_file!r}, expected the path of a file")
@@ -109,13 +117,15 @@ def _log_made(
 def put_artifact(
     client: Client, root_uri: str, path: str, local_file: Path, timeout: Any, cancel: Cancel | None
 ) -> None:
-    client._core.put_artifact(root_uri, path, os.fsencode(local_file), timeout, cancel)
+    client._core.put_artifact(_text("root_uri", root_uri), _text("path", path), os.fsencode(local_file), timeout, cancel)
 
 
 def fetch_artifact(
     client: Client, root_uri: str, path: str, local_file: Path, timeout: Any, cancel: Cancel | None
 ) -> None:
-    client._core.fetch_artifact(root_uri, path, os.fsencode(local_file), timeout, cancel)
+    client._core.fetch_artifact(
+        _text("root_uri", root_uri), _text("path", path), os.fsencode(local_file), timeout, cancel
+    )
 
 
 def log_model_artifact(

@@ -20,15 +20,22 @@ def metric_rows(metrics: Any) -> list[tuple[Any, ...]]:
                 raise TypeError(f"metrics[{i}]: value is {shown(metric)}, expected (key, value[, timestamp[, step]])")
             stamp = metric[2] if len(metric) > 2 else None
             step = metric[3] if len(metric) > 3 else 0
-            rows.append(_row(i, metric[0], metric[1], stamp or at, step))
+            rows.append(_row(i, metric[0], metric[1], at if stamp is None else stamp, step))
             continue
         key, value = getattr(metric, "key", None), getattr(metric, "value", None)
         if key is None or value is None:
             raise TypeError(f"metrics[{i}]: value is {shown(metric)}, expected a Metric or a tuple")
-        # 0 is what a Metric has that nobody gave a time
-        row = _row(i, key, value, getattr(metric, "timestamp", None) or at, getattr(metric, "step", 0))
-        rows.append(row + tuple(getattr(metric, name, None) or "" for name in _OF_DATASETS))
+        stamp = getattr(metric, "timestamp", None)
+        # 0 is what a Metric of this package has that nobody gave a time
+        if stamp is None or (stamp == 0 and type(metric).__module__.startswith("mlflowha.")):
+            stamp = at
+        row = _row(i, key, value, stamp, getattr(metric, "step", 0))
+        rows.append(row + tuple(_link(i, name, getattr(metric, name, None)) for name in _OF_DATASETS))
     return rows
+
+
+def _link(i: int, name: str, value: object) -> str:
+    return text(f"metrics[{i}].{name}", value) if value else ""
 
 
 _OF_DATASETS = ("dataset_name", "dataset_digest", "model_id")

@@ -239,4 +239,4 @@ class Client(AsyncCalls):
 
     async def upload_artifact(self, artifact_path: str, content: bytes, *, timeout: Seconds | None = None) -> None:
         """As Client.upload_artifact()."""
-        await self._run(lambda cancel: self._sync._core.upload_artifact(artifact_path, content, timeout, cancel))
+        await self._run(lambda cancel: self._sync._upload_artifact(artifact_path, content, timeout, cancel))

@@ -166,9 +166,10 @@ class Client(Calls):
         self, run_id: str, metrics: Any, params: Any, tags: Any, timeout: Any, cancel: _core.Cancel | None
     ) -> None:
         from ._rows import metric_rows, pair_rows
+        from ._wire import text
 
         self._core.log_batch(
-            run_id,
+            text("run_id", run_id),
             metric_rows(metrics),
             pair_rows("params", params),
             pair_rows("tags", tags),
@@ -283,7 +284,14 @@ class Client(Calls):
 
     def upload_artifact(self, artifact_path: str, content: bytes, *, timeout: Seconds | None = None) -> None:
         """Puts a file below the root of the server's artifact store (a server with --serve-artifacts)."""
-        self._core.upload_artifact(artifact_path, content, timeout)
+        self._upload_artifact(artifact_path, content, timeout, None)
+
+    def _upload_artifact(self, artifact_path: str, content: bytes, timeout: Any, cancel: _core.Cancel | None) -> None:
+        from ._wire import text
+
+        if not isinstance(content, bytes):
+            raise TypeError(f"content: value is of type {type(content).__name__}, expected bytes")
+        self._core.upload_artifact(text("artifact_path", artifact_path), content, timeout, cancel)
 
     # --- health and control
 

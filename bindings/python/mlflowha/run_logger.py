@@ -133,8 +133,8 @@ class RunLogger:
             self.__dict__["log_metric"] = self._core.log_metric
         _open.add(self)
 
-    def log_metric(self, key: str, value: float, step: int | None = 0, timestamp: int | None = None) -> None:
-        """One point of a metric: under a microsecond. `timestamp`: milliseconds since the epoch; now."""
+    def log_metric(self, key: str, value: float, step: int | None = 0, timestamp: Time | None = None) -> None:
+        """One point of a metric: under a microsecond. `timestamp`: milliseconds since the epoch, or a datetime; now."""
         self._core.log_metric(key, value, step, timestamp)
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = 0, timestamp: Time | None = None) -> None:
@@ -172,17 +172,17 @@ class RunLogger:
         tags: Mapping[str, object] | None = None,
     ) -> None:
         """A dataset that the run uses."""
-        self._core.log_input(
-            {
-                "name": name,
-                "digest": digest,
-                "source_type": source_type,
-                "source": source,
-                "schema": schema,
-                "profile": profile,
-            },
-            _pairs("tags", tags or {}),
-        )
+        from ._wire import text
+
+        dataset = {
+            "name": name,
+            "digest": digest,
+            "source_type": source_type,
+            "source": source,
+            "schema": schema,
+            "profile": profile,
+        }
+        self._core.log_input({key: text(key, value) for key, value in dataset.items()}, _pairs("tags", tags or {}))
 
     def log_artifact(self, local_path: str | os.PathLike[str], artifact_path: str = "") -> None:
         """A file, into the directory `artifact_path` of the run's artifacts.
