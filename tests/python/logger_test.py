@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
 from decimal import Decimal
 from pathlib import Path
@@ -146,7 +148,7 @@ def test_logging_into_a_run_that_exists(mlflowha_server: FakeServer, tmp_path: P
         (ValueError, "params['p']: value is", lambda x: x.log_param("p", "\ud800")),
         (ValueError, "tags: key: value is", lambda x: x.set_tags({"\ud800": 1})),
         (TypeError, "digest: value is 5", lambda x: x.log_input("n", 5, source_type="a", source="b")),
-        (TypeError, "schema: value is b'{}'", lambda x: x.log_input("n", "d", source_type="a", source="b", schema=b"{}")),
+        (TypeError, "schema: value is 5", lambda x: x.log_input("n", "d", source_type="a", source="b", schema=5)),
         (ValueError, "there is no setting wrong", lambda x: RunLogger(x.client, wrong=1)),
         (TypeError, "max_spool_bytes: value is True, expected a", lambda x: RunLogger(x.client, max_spool_bytes=True)),
         (TypeError, "linger: value is True, expected seconds", lambda x: RunLogger(x.client, linger=True)),
@@ -248,6 +250,64 @@ def test_a_full_logger_blocks_where_that_is_wanted(mlflowha_server: FakeServer, 
     assert report.drained
     points = mlflowha_server.backend.points(report.run_id, "m")
     assert [step for _, step, _ in points] == list(range(wanted))
+
+
+def test_close_has_an_end_where_log_calls_have_none(mlflowha_server: FakeServer, tmp_path: Path) -> None:
+    mlflowha_server.stop()
+    client = Client(mlflowha_server.url)
+    logger = RunLogger(client, directory=tmp_path, when_full="block", durability="each", **SMALL)
+
+    taken = 0
+
+    def fill() -> None:
+        nonlocal taken
+        with contextlib.suppress(errors.CancelledError):  # closed
+            while True:
+                logger.set_tag("t", "")  # less than the end of a run
+                taken += 1
+
+    thread = threading.Thread(target=fill, daemon=True)
+    thread.start()
+    before = -1
+    while taken != before:
+        before = taken
+        time.sleep(0.3)
+    began = time.monotonic()
+    with pytest.raises(errors.StorageError):
+        logger.close(1)
+    assert time.monotonic() - began < 10
+    mlflowha_server.start()
+    client.reset_circuit_breaker()
+    assert logger.close(30).drained
+    thread.join(10)
+
+
+def test_a_run_that_failed_has_failed_also_where_there_is_no_room(mlflowha_server: FakeServer, tmp_path: Path) -> None:
+    mlflowha_server.stop()
+    client = Client(mlflowha_server.url)
+
+    def come_back() -> None:
+        mlflowha_server.start()
+        client.reset_circuit_breaker()
+
+    with (
+        pytest.raises(errors.StorageError, match="no room"),
+        RunLogger(client, directory=tmp_path, durability="each", **SMALL) as logger,
+    ):
+        threading.Timer(1, come_back).start()
+        while True:
+            logger.log_metric("m", 1.0)
+    report = logger.close()
+    assert report.drained and client.get_run(report.run_id).info.status == "FAILED"
+
+
+def test_threads_that_close_a_logger_are_told_the_same(mlflowha_server: FakeServer, tmp_path: Path) -> None:
+    mlflowha_server.set_faults("when path /runs/update -> delay 300ms")
+    logger = RunLogger(Client(mlflowha_server.url), directory=tmp_path)
+    logger.log_metric("m", 1.0)
+    with ThreadPoolExecutor(4) as threads:
+        reports = list(threads.map(lambda _: logger.close(20), range(4)))
+    assert reports[0].drained and reports == [reports[0]] * 4
 
 
 def test_files_go_along_and_close_says_what_it_compared(mlflowha_server: FakeServer, tmp_path: Path) -> None:

@@ -86,6 +86,34 @@ def test_ctrl_c_ends_a_flush(mlflowha_server: FakeServer, tmp_path: Path) -> Non
     assert min(time_to_interrupt(lambda: logger.flush(20)) for _ in range(3)) < 0.15
 
 
+@pytest.mark.parametrize("durability", ["interval", "each"])
+def test_ctrl_c_ends_a_wait_for_room(mlflowha_server: FakeServer, tmp_path: Path, durability: str) -> None:
+    mlflowha_server.stop()
+    client = Client(mlflowha_server.url)
+    small = {"max_spool_bytes": 20_000, "max_buffer_bytes": 65_536}
+    logger = RunLogger(client, directory=tmp_path, when_full="block", durability=durability, **small)
+    taken = 0
+
+    def fill() -> None:
+        nonlocal taken
+        while True:
+            logger.log_metric("m", taken, taken)
+            taken += 1
+
+    def fill_with_tags() -> None:
+        while True:
+            logger.set_tag("t", "")
+
+    assert min(time_to_interrupt(fill) for _ in range(3)) < 0.15
+    assert min(time_to_interrupt(fill_with_tags) for _ in range(3)) < 0.15
+    mlflowha_server.start()
+    client.reset_circuit_breaker()
+    report = logger.close(30)
+    assert report.drained
+    points = mlflowha_server.backend.points(report.run_id, "m")
+    assert {step for _, step, _ in points}.issuperset(range(taken))
+
+
 def test_a_handler_that_does_not_raise_lets_the_call_go_on(mlflowha_server: FakeServer) -> None:
     seen: list[int] = []
     before = signal.signal(signal.SIGUSR1, lambda number, frame: seen.append(number))
@@ -231,6 +259,20 @@ def run_script(text: str, *arguments: str, **environment: str) -> str:
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def test_a_handler_that_closes_a_logger_in_its_close(mlflowha_server: FakeServer, tmp_path: Path) -> None:
+    logger = RunLogger(Client(mlflowha_server.url), directory=tmp_path)
+    logger.log_metric("m", 1.0)
+    mlflowha_server.stop()
+    inner = []
+    before = signal.signal(signal.SIGUSR1, lambda number, frame: inner.append(logger.close(0)))
+    try:
+        interrupted_after(0.3, signal.SIGUSR1)
+        report = logger.close(20)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert inner == [report] and not report.drained
 
 
 def test_what_was_logged_survives_a_program_that_just_ends(mlflowha_server: FakeServer, tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ class Clock final : public mlflowha::Clock {
     for (auto now = system_->now(); now < until && !cancel.stop_requested(); now = system_->now()) {
       system_->sleep_until(std::min(until, now + BlockingCall::interval), cancel);
       call->look();
+      if (call->over(system_->now())) throw Unwound();
     }
   }
 
@@ -48,8 +49,14 @@ BlockingCall::BlockingCall(const Cancel* cancel) {
   next_ = std::chrono::steady_clock::now() + interval;
 }
 
+BlockingCall::BlockingCall(mlflowha::TimePoint until) : until_(until) {
+  looks_ = PyThread_get_thread_ident() == main_thread;
+  outer_ = std::exchange(innermost, this);
+  next_ = std::chrono::steady_clock::now() + interval;
+}
+
 BlockingCall::~BlockingCall() {
-  if (!looks_) return;
+  if (!looks_ && !until_) return;
   innermost = outer_;
   Py_XDECREF(type_);
   Py_XDECREF(value_);
@@ -59,13 +66,14 @@ BlockingCall::~BlockingCall() {
 BlockingCall* BlockingCall::current() noexcept { return innermost; }
 
 void BlockingCall::look() noexcept {
+  if (!looks_) return;
   const auto now = std::chrono::steady_clock::now();
   // A millisecond early is on time: poll() and the clock may both wake a little before what they were told.
   if (now + std::chrono::milliseconds(1) < next_ || type_ != nullptr) return;
   const PyGILState_STATE state = PyGILState_Ensure();
   if (PyErr_CheckSignals() != 0) {
     PyErr_Fetch(&type_, &value_, &trace_);
-    (void)source_->request_stop();
+    if (source_) (void)source_->request_stop();
   }
   PyGILState_Release(state);
   next_ = std::chrono::steady_clock::now() + interval;

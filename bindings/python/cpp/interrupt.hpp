@@ -25,10 +25,16 @@ struct Cancel {
   mlflowha::CancellationSource source;
 };
 
+/// What the clock throws out of a wait that has neither a token nor an end.
+struct Unwound {};
+
 /// One blocking call of this thread. Made and destroyed with the GIL held.
 class BlockingCall {
  public:
   explicit BlockingCall(const Cancel* cancel = nullptr);
+  /// A call that may wait for room in a spool (WhenFull::block), which only its clock can end: by a signal, or at
+  /// `until`. run() then throws Unwound. Nothing else in such a call sleeps by that clock.
+  explicit BlockingCall(mlflowha::TimePoint until);
   ~BlockingCall();
   BlockingCall(const BlockingCall&) = delete;
   BlockingCall& operator=(const BlockingCall&) = delete;
@@ -39,17 +45,26 @@ class BlockingCall {
   /// f(token) without the GIL. Throws what a signal's handler raised meanwhile.
   template <class F>
   auto run(F&& f) {
-    auto result = [&] {
-      const WithoutGil free;
-      return f(token());
-    }();
-    rethrow();
-    return result;
+    try {
+      auto result = [&] {
+        const WithoutGil free;
+        return f(token());
+      }();
+      rethrow();
+      return result;
+    } catch (const Unwound&) {
+      rethrow();
+      throw;
+    }
   }
 
   /// Looks for signals if it is time to. Without the GIL, on the call's own thread.
   void look() noexcept;
-  /// The innermost call of this thread that looks; null on other threads than Python's main one.
+  /// Whether a wait is to be left by Unwound.
+  [[nodiscard]] bool over(mlflowha::TimePoint now) const noexcept {
+    return until_ && (type_ != nullptr || now >= *until_);
+  }
+  /// The innermost call of this thread that looks or unwinds; others than Python's main one don't look.
   [[nodiscard]] static BlockingCall* current() noexcept;
   /// How often a call looks.
   static constexpr std::chrono::milliseconds interval{40};
@@ -58,6 +73,7 @@ class BlockingCall {
   void rethrow();
 
   std::optional<mlflowha::CancellationSource> source_;  // none: nobody can cancel
+  std::optional<mlflowha::TimePoint> until_;            // set: the call unwinds
   BlockingCall* outer_ = nullptr;
   bool looks_ = false;
   std::chrono::steady_clock::time_point next_;

@@ -85,6 +85,13 @@ auto free_of_gil(F&& f) {
   return value_of(std::move(result));
 }
 
+/// As free_of_gil(), of a call that may wait for room: a signal's exception ends the wait. Nothing has been taken then.
+template <class F>
+auto logged(F&& f, mlflowha::TimePoint until = mlflowha::TimePoint::max()) {
+  BlockingCall call(until);
+  return call.run([&](const mlflowha::CancellationToken&) { return f(); });
+}
+
 std::int64_t timestamp_of(const std::optional<std::int64_t>& timestamp) {
   return timestamp.value_or(mlflowha::now_at_call);
 }
@@ -180,7 +187,7 @@ PyObject* log_metric(PyObject* self, PyObject* const* args, Py_ssize_t count, Py
     if (state->quick) {
       value_of(state->logger->log_metric(name, value, step, timestamp));
     } else {
-      free_of_gil([&] { return state->logger->log_metric(name, value, step, timestamp); });
+      value_of(logged([&] { return state->logger->log_metric(name, value, step, timestamp); }));
     }
   } catch (py::error_already_set& error) {
     error.restore();
@@ -290,17 +297,37 @@ mlflowha::FlushReport flush(const Logger& self, Duration timeout) {
   }
 }
 
-py::dict close(Logger& self, Duration timeout) {
+/// The end of the run, waiting for room until then if that is wanted.
+mlflowha::Result<void> end(Logger& self, const std::string& status, std::int64_t end_time, mlflowha::TimePoint until) {
+  auto ended = [&]() -> mlflowha::Result<void> {
+    try {
+      return logged([&] { return self.logger->end(mlflowha::RunStatus::from_name(status), end_time); }, until);
+    } catch (const Unwound&) {
+      mlflowha::Error error;
+      error.code = mlflowha::Errc::storage_full;
+      error.message = "there was no room in the spool for the end of the run; not taken";
+      return error;
+    }
+  }();
+  self.ended = self.ended || ended.has_value();
+  return ended;
+}
+
+py::dict close(Logger& self, Duration timeout, const std::string& status) {
   if (self.report) return to_dict(*self.report);
   refuse_in_callback(self, "close");
   const auto clock = mlflowha::system_clock();
   const auto deadline = mlflowha::Deadline::after(clock->now(), timeout);
   // A forked child's close() leaves the run to its parent.
   if (!self.ended && self.pid == ::getpid()) {
-    free_of_gil([&] { return self.logger->end(); });
-    self.ended = true;
+    auto ended = end(self, status, mlflowha::now_at_call, deadline.at());
+    if (!ended && ended.error().code == mlflowha::Errc::storage_full) {
+      (void)flush(self, deadline.remaining(clock->now()));  // what is delivered makes room
+      ended = end(self, status, mlflowha::now_at_call, deadline.at());
+    }
+    value_of(std::move(ended));  // the library's close() would call the run finished
   }
-  (void)flush(self, timeout);
+  (void)flush(self, deadline.remaining(clock->now()));
   // What time is left is for reading the run back.
   const Duration left = deadline.remaining(clock->now());
   BlockingCall call;
@@ -367,7 +394,7 @@ void add_run_logger(py::module_& module) {
             for (const auto& [key, value] : metrics) {
               points.push_back({.key = key, .value = value, .timestamp = timestamp_of(timestamp), .step = step});
             }
-            free_of_gil([&] { return self.logger->log_metrics(std::move(points)); });
+            value_of(logged([&] { return self.logger->log_metrics(std::move(points)); }));
           },
           py::arg("metrics"), py::arg("step") = 0, py::arg("timestamp") = py::none())
       .def(
@@ -385,7 +412,7 @@ void add_run_logger(py::module_& module) {
                               .dataset_digest = cells[5].cast<std::string>(),
                               .model_id = cells[6].cast<std::string>()});
             }
-            free_of_gil([&] { return self.logger->log_metrics(std::move(list)); });
+            value_of(logged([&] { return self.logger->log_metrics(std::move(list)); }));
           },
           py::arg("points"), "(key, value, timestamp, step, dataset_name, dataset_digest, model_id) of each")
       .def(
@@ -393,7 +420,7 @@ void add_run_logger(py::module_& module) {
           [](const Logger& self, const Pairs& params) {
             std::vector<mlflowha::Param> list;
             for (const auto& [key, value] : params) list.push_back({.key = key, .value = value});
-            free_of_gil([&] { return self.logger->log_params(std::move(list)); });
+            value_of(logged([&] { return self.logger->log_params(std::move(list)); }));
           },
           py::arg("params"))
       .def(
@@ -401,36 +428,38 @@ void add_run_logger(py::module_& module) {
           [](const Logger& self, const Pairs& tags) {
             std::vector<mlflowha::RunTag> list;
             for (const auto& [key, value] : tags) list.push_back({.key = key, .value = value});
-            free_of_gil([&] { return self.logger->set_tags(std::move(list)); });
+            value_of(logged([&] { return self.logger->set_tags(std::move(list)); }));
           },
           py::arg("tags"))
       .def(
           "log_input",
           [](const Logger& self, const py::dict& dataset, const Pairs& tags) {
             auto input = to_input(dataset, tags);
-            free_of_gil([&] { return self.logger->log_input(std::move(input)); });
+            value_of(logged([&] { return self.logger->log_input(std::move(input)); }));
           },
           py::arg("dataset"), py::arg("tags") = Pairs())
       .def(
           "log_artifact",
           [](const Logger& self, const std::string& local_path, const std::string& artifact_path) {
-            free_of_gil([&] { return self.logger->log_artifact(local_path, artifact_path); });
+            value_of(logged([&] { return self.logger->log_artifact(local_path, artifact_path); }));
           },
           py::arg("local_path"), py::arg("artifact_path") = "")
       .def(
           "log_artifacts",
           [](const Logger& self, const std::string& local_dir, const std::string& artifact_path) {
-            free_of_gil([&] { return self.logger->log_artifacts(local_dir, artifact_path); });
+            value_of(logged([&] { return self.logger->log_artifacts(local_dir, artifact_path); }));
           },
           py::arg("local_dir"), py::arg("artifact_path") = "")
       .def(
           "end",
-          [](Logger& self, const std::string& status, const std::optional<std::int64_t>& end_time) {
-            free_of_gil(
-                [&] { return self.logger->end(mlflowha::RunStatus::from_name(status), timestamp_of(end_time)); });
-            self.ended = true;
+          [](Logger& self, const std::string& status, const std::optional<std::int64_t>& end_time,
+             const py::object& timeout) {
+            const auto limit = to_timeout(timeout);
+            const auto now = mlflowha::system_clock()->now();
+            const auto until = limit ? mlflowha::Deadline::after(now, *limit).at() : mlflowha::TimePoint::max();
+            value_of(end(self, status, timestamp_of(end_time), until));
           },
-          py::arg("status") = "FINISHED", py::arg("end_time") = py::none())
+          py::arg("status") = "FINISHED", py::arg("end_time") = py::none(), py::arg("timeout") = py::none())
       .def("mute",
            [](const Logger& self) {
              const WithoutGil free;
@@ -444,8 +473,11 @@ void add_run_logger(py::module_& module) {
           },
           py::arg("timeout"))
       .def(
-          "close", [](Logger& self, const py::object& timeout) { return close(self, to_duration(timeout, "timeout")); },
-          py::arg("timeout"))
+          "close",
+          [](Logger& self, const py::object& timeout, const std::string& status) {
+            return close(self, to_duration(timeout, "timeout"), status);
+          },
+          py::arg("timeout"), py::arg("status") = "FINISHED")
       .def_property_readonly("closed", [](const Logger& self) { return self.report.has_value(); })
       .def("status",
            [](const Logger& self) {

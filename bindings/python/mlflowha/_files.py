@@ -117,15 +117,15 @@ def _log_made(
 def put_artifact(
     client: Client, root_uri: str, path: str, local_file: Path, timeout: Any, cancel: Cancel | None
 ) -> None:
-    client._core.put_artifact(_text("root_uri", root_uri), _text("path", path), os.fsencode(local_file), timeout, cancel)
+    root_uri, path = _text("root_uri", root_uri), _text("path", path)
+    client._core.put_artifact(root_uri, path, os.fsencode(local_file), timeout, cancel)
 
 
 def fetch_artifact(
     client: Client, root_uri: str, path: str, local_file: Path, timeout: Any, cancel: Cancel | None
 ) -> None:
-    client._core.fetch_artifact(
-        _text("root_uri", root_uri), _text("path", path), os.fsencode(local_file), timeout, cancel
-    )
+    root_uri, path = _text("root_uri", root_uri), _text("path", path)
+    client._core.fetch_artifact(root_uri, path, os.fsencode(local_file), timeout, cancel)
 
 
 def log_model_artifact(

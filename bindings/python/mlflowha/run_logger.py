@@ -11,13 +11,14 @@ import contextlib
 import json
 import os
 import sys
+import threading
 import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from . import _core
 from .client import Client
-from .errors import MlflowhaError
+from .errors import CancelledError, MlflowhaError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -121,6 +122,7 @@ class RunLogger:
         self.client = Client() if client is None else client
         self._close_timeout = close_timeout
         self._report: CloseReport | None = None
+        self._closing = threading.RLock()
         self._callbacks = _Callbacks({"on_degraded": on_degraded, "on_recovered": on_recovered})
         self._core = _core.RunLogger(
             self.client._core,
@@ -210,13 +212,23 @@ class RunLogger:
     def close(self, timeout: Seconds | None = None) -> CloseReport:
         """Ends the run, flushes, stops. What a server hasn't confirmed by then stays in the spool. Once it has been
         done, close() only says again what it came to."""
-        if self._report is not None:
+        return self._close(self._close_timeout if timeout is None else timeout, "FINISHED")
+
+    def _close(self, timeout: Seconds, status: str) -> CloseReport:
+        # A second thread waits for what the first one's came to; a signal's handler may close in the middle of it.
+        with self._closing:
+            if self._report is not None:
+                return self._report
+            try:
+                told = self._core.close(timeout, status)
+            except CancelledError:
+                if self._report is None:
+                    raise
+                return self._report
+            verified = told.pop("verified")
+            self._report = CloseReport(verified=None if verified is None else VerifyReport(**verified), **told)
+            _open.discard(self)
             return self._report
-        told = self._core.close(self._close_timeout if timeout is None else timeout)
-        verified = told.pop("verified")
-        self._report = CloseReport(verified=None if verified is None else VerifyReport(**verified), **told)
-        _open.discard(self)
-        return self._report
 
     def status(self) -> LoggerStatus:
         """How it is going; no request is sent."""
@@ -240,12 +252,15 @@ class RunLogger:
     ) -> None:
         if self._core.closed:
             return
-        if kind is not None:
-            with contextlib.suppress(MlflowhaError):  # it has ended already; the block's own error is what counts
-                self.end("KILLED" if issubclass(kind, KeyboardInterrupt) else "FAILED")
+        if kind is None:
+            self.close()
+            return
+        interrupted = issubclass(kind, KeyboardInterrupt)
+        status = "KILLED" if interrupted else "FAILED"
+        with contextlib.suppress(MlflowhaError):  # no room for it: close() tries again
+            self._core.end(status, None, 0.0)
         # After Ctrl-C nobody wants to wait for servers; the spool has it all.
-        interrupted = kind is not None and issubclass(kind, KeyboardInterrupt)
-        self.close(0.0 if interrupted else None)
+        self._close(0.0 if interrupted else self._close_timeout, status)
 
 
 class _Callbacks(dict[str, Any]):
@@ -308,9 +323,15 @@ def _before_fork() -> None:
     util.register_after_fork(RunLogger, lambda _: util.Finalize(None, _at_exit, exitpriority=10))
 
 
+def _after_fork() -> None:
+    """Another thread of the parent may have been closing a logger."""
+    for logger in list(_open):
+        logger._closing = threading.RLock()
+
+
 _knows_multiprocessing = False
 atexit.register(_at_exit)
-os.register_at_fork(before=_before_fork)
+os.register_at_fork(before=_before_fork, after_in_child=_after_fork)
 
 
 class Spool:

@@ -216,7 +216,9 @@ def _metric_json(run_id: str, metric: Any) -> str | None:
     key, value, timestamp, step = metric.key, metric.value, metric.timestamp, metric.step
     if type(value) not in (int, float) or type(timestamp) is not int or type(step) is not int:
         return None
-    if type(key) is not str or type(run_id) is not str or not (_LEAST <= step <= _MOST and _LEAST <= timestamp <= _MOST):
+    if type(key) is not str or type(run_id) is not str:
+        return None
+    if not (_LEAST <= step <= _MOST and _LEAST <= timestamp <= _MOST):
         return None
     number = repr(float(value)) if math.isfinite(value) else f'"{_WORDS[str(value)]}"'
     links = ""
