@@ -19,11 +19,10 @@ _TRUE = ("true", "1")
 
 def ours(uri: str | None) -> bool:
     """Whether the servers behind a tracking, registry or artifact URI are reached through mlflowha."""
-    if uri is None:
-        return False
-    if uri.startswith(("mlflowha+http://", "mlflowha+https://")):
+    scheme = (uri or "").partition("://")[0].lower()
+    if scheme in ("mlflowha+http", "mlflowha+https"):
         return True
-    if not uri.startswith(("http://", "https://")):
+    if scheme not in ("http", "https"):
         return False
     return bool(os.environ.get("MLFLOWHA_ENDPOINTS")) or os.environ.get("MLFLOW_ENABLE_RETRY", "").lower() in _TRUE
 

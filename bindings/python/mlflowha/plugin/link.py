@@ -24,7 +24,7 @@ from mlflowha.errors import MlflowhaError
 from mlflowha.plugin import routes
 from mlflowha.plugin.errors import to_mlflow
 from mlflowha.plugin.transfer import Transfer
-from mlflowha.plugin.uris import base_of, endpoints_of
+from mlflowha.plugin.uris import base_of, endpoints_of, lower_scheme
 
 #: What a client is made from and what people change while a program runs; the first two have jobs in this file.
 _WATCHED = (
@@ -163,7 +163,7 @@ _links_lock = threading.RLock()
 
 def link_to(uri: str) -> Link:
     """The one link to a URI."""
-    uri = uri.rstrip("/")
+    uri = lower_scheme(uri).rstrip("/")
     key = uri if uri.startswith("mlflowha+") else f"{uri} {os.environ.get('MLFLOWHA_ENDPOINTS', '')}"
     with _links_lock:
         link = _links.get(key)
@@ -174,6 +174,7 @@ def link_to(uri: str) -> Link:
 
 def link_of_url(url: str) -> tuple[Link, str] | None:
     """The link whose URI `url` starts with, and the rest of `url`: for callers who glue URI and path together."""
+    url = lower_scheme(url)
     with _links_lock:
         links = list(_links.values())
     for link in links:

@@ -8,6 +8,12 @@ import re
 PREFIX = "mlflowha+"
 
 
+def lower_scheme(uri: str) -> str:
+    """`uri` with its scheme in lower case: MLflow finds the builder of HTTP://a under http."""
+    scheme, mark, rest = uri.partition("://")
+    return f"{scheme.lower()}{mark}{rest}" if mark else uri
+
+
 def endpoints_of(uri: str) -> list[str]:
     """`mlflowha+http://a:5000,b:5000` -> ["http://a:5000", "http://b:5000"].
 
