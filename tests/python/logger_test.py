@@ -343,6 +343,36 @@ def test_files_that_are_refused(mlflowha_server: FakeServer, tmp_path: Path) -> 
         RunLogger(Client(mlflowha_server.url), keep_artifacts="move")
 
 
+def test_a_place_whose_name_is_no_text(
+    mlflowha_server: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a program that is started in such a directory, and of paths as os.fsdecode() has them."""
+    place = os.path.join(os.fsencode(tmp_path), b"caf\xe9")
+    os.mkdir(place)
+    monkeypatch.chdir(place)
+    client = Client(mlflowha_server.url, timeouts_call=2)
+    mlflowha_server.stop()
+    for directory in (None, os.path.abspath("a"), os.fsencode(os.path.abspath("b")), Path("c").resolve()):
+        logger = RunLogger(client, directory=directory)
+        logger.log_metric("m", 1.0)
+        report = logger.close(0.1)
+        assert report == logger.close() and not report.drained
+        assert os.path.exists(report.spool) and os.fsencode(report.spool).startswith(place)
+        folder = os.path.dirname(report.spool)
+        assert Spool(folder).files() == [(report.spool, False)]
+    mlflowha_server.start()
+    client.reset_circuit_breaker()
+    found = replay(folder, client, patience=20)
+    assert found["complete"] and found["delivered"] > 0
+    with pytest.raises(ValueError, match="cert"):
+        Client("https://127.0.0.1:1", tls_client_cert=os.path.abspath("cert"))
+    authorities = Path(os.path.abspath("ca"))
+    authorities.write_text("")
+    given = {"MLFLOW_TRACKING_SERVER_CERT_PATH": str(authorities)}
+    there = Client(mlflowha_server.url, environment={**given, "OTHER": "caf\udce9"})
+    assert ("tls.ca_file", "MLFLOW_TRACKING_SERVER_CERT_PATH", str(authorities)) in there.settings()
+
+
 def test_folders_whose_names_are_no_text(mlflowha_server: FakeServer, tmp_path: Path) -> None:
     folder = tmp_path / os.fsdecode(b"\xff")
     folder.mkdir()

@@ -254,6 +254,24 @@ def test_what_is_told_of_an_outage_may_be_logged(door: Door, quick: Path) -> Non
     assert truth(door).get_run(first).data.metrics == {"m": 1.0}
 
 
+def test_a_working_directory_whose_name_is_no_text(
+    door: Door, quick: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = os.path.join(os.fsencode(quick), b"caf\xe9")
+    os.mkdir(place)
+    monkeypatch.chdir(place)
+    monkeypatch.delenv("MLFLOWHA_SPOOL_DIR")
+    uri = f"mlflowha+{door.url}"
+    mlflow.set_tracking_uri(uri)
+    mlflow.set_experiment("no-text")
+    with mlflow.start_run():
+        mlflow.log_metric("m", 1.0)
+    assert os.listdir(os.path.join(place, b"mlflowha-spool"))
+    door.open()
+    until(lambda: drained(uri))
+    assert only_run(truth(door), "no-text").data.metrics == {"m": 1.0}
+
+
 def test_a_run_that_this_process_has_never_asked_for(door: Door, quick: Path) -> None:
     door.open()
     uri = f"mlflowha+{door.url}"

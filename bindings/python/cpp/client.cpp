@@ -134,10 +134,10 @@ py::dict to_dict(const mlflowha::ReconcileReport& report) {
   return made;
 }
 
-py::str replay(const Client& client, std::string directory, bool dry_run, const py::object& patience,
+py::str replay(const Client& client, const py::object& directory, bool dry_run, const py::object& patience,
                const py::object& timeout, const Cancel* cancel) {
   mlflowha::ReplayOptions options;
-  options.directory = std::move(directory);
+  options.directory = to_path(directory, "directory");
   options.dry_run = dry_run;
   options.patience = to_duration(patience, "patience");
   if (const auto limit = to_timeout(timeout)) options.timeout = *limit;
@@ -310,11 +310,12 @@ void add_client(py::module_& module) {
                                return list;
                              })
       .def_property_readonly("warnings", [](const Client& self) { return self.config().options().warnings; })
-      .def_property_readonly("ca_file", [](const Client& self) { return self.config().options().tls.ca_file; })
+      .def_property_readonly("ca_file",
+                             [](const Client& self) { return path_str(self.config().options().tls.ca_file); })
       .def("settings", [](const Client& self) {
-        std::vector<std::tuple<std::string, std::string, std::string>> list;
+        std::vector<std::tuple<std::string, std::string, py::str>> list;
         for (const mlflowha::SettingOrigin& setting : self.config().settings()) {
-          list.emplace_back(setting.setting, setting.source, setting.value);
+          list.emplace_back(setting.setting, setting.source, path_str(setting.value));
         }
         return list;
       });

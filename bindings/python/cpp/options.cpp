@@ -97,6 +97,10 @@ Setter<Options> text(Get get) {
   return [get](Options& o, py::handle v, const char* n) { get(o) = to_text(v, n); };
 }
 template <class Options, class Get>
+Setter<Options> path(Get get) {
+  return [get](Options& o, py::handle v, const char* n) { get(o) = to_path(v, n); };
+}
+template <class Options, class Get>
 Setter<Options> unshown(Get get) {
   return [get](Options& o, py::handle v, const char* n) { get(o) = to_unshown(v, n); };
 }
@@ -157,10 +161,10 @@ const Setters<ClientOptions>& client_setters() {
       {"pool.check_identity", flag<O>(MEMBER(pool.check_identity))},
       {"exactly_once.watch_for", time<O>(MEMBER(exactly_once.watch_for))},
       {"exactly_once.remove_twins", flag<O>(MEMBER(exactly_once.remove_twins))},
-      {"tls.ca_file", text<O>(MEMBER(tls.ca_file))},
-      {"tls.ca_path", text<O>(MEMBER(tls.ca_path))},
-      {"tls.client_cert", text<O>(MEMBER(tls.client_cert))},
-      {"tls.client_key", text<O>(MEMBER(tls.client_key))},
+      {"tls.ca_file", path<O>(MEMBER(tls.ca_file))},
+      {"tls.ca_path", path<O>(MEMBER(tls.ca_path))},
+      {"tls.client_cert", path<O>(MEMBER(tls.client_cert))},
+      {"tls.client_key", path<O>(MEMBER(tls.client_key))},
       {"tls.client_key_password", unshown<O>(MEMBER(tls.client_key_password))},
       {"tls.insecure", flag<O>(MEMBER(tls.insecure))},
       {"auth.username", unshown<O>(MEMBER(auth.username))},
@@ -184,7 +188,7 @@ const Setters<RunLoggerOptions>& logger_setters() {
       {"run_id", text<O>(MEMBER(run_id))},
       {"start_time", number<O>(MEMBER(start_time))},
       {"request_tag", text<O>(MEMBER(request_tag))},
-      {"directory", text<O>(MEMBER(directory))},
+      {"directory", path<O>(MEMBER(directory))},
       {"tags",
        [](O& o, py::handle v, const char* n) {
          for (auto& [key, value] : to<std::map<std::string, std::string>>(v, n, "a dict of texts")) {
@@ -301,10 +305,25 @@ void choose_authorities(ClientOptions& options) {
   const py::object found = py::module_::import("mlflowha._authorities").attr("find")();
   if (found.is_none()) return;
   const bool directory = py::module_::import("os.path").attr("isdir")(found).cast<bool>();
-  (directory ? options.tls.ca_path : options.tls.ca_file) = found.cast<std::string>();
+  (directory ? options.tls.ca_path : options.tls.ca_file) = to_path(found, "tls.ca_file");
 }
 
 }  // namespace
+
+std::string to_path(py::handle value, const char* name) {
+  PyObject* bytes = nullptr;
+  if (PyUnicode_FSConverter(value.ptr(), &bytes) == 0) {
+    PyErr_Clear();
+    refuse_type(name, value, "a path");
+  }
+  return std::string(std::string_view(py::reinterpret_steal<py::bytes>(bytes)));
+}
+
+py::str path_str(std::string_view path) {
+  PyObject* made = PyUnicode_DecodeFSDefaultAndSize(path.data(), static_cast<Py_ssize_t>(path.size()));
+  if (made == nullptr) throw py::error_already_set();
+  return py::reinterpret_steal<py::str>(made);
+}
 
 mlflowha::Duration to_duration(py::handle value, const char* name) {
   py::object number = py::reinterpret_borrow<py::object>(value);
@@ -330,7 +349,12 @@ ClientOptions client_options(const py::dict& settings, const py::object& environ
     std::map<std::string, std::string, std::less<>> variables;
     for (const auto& [key, value] : environment.cast<py::dict>()) {
       const std::string name = to_text(key, "environment");
-      variables.emplace(name, to_unshown(value, "environment: " + name));
+      // os.environ has what isn't UTF-8 as halves of surrogate pairs.
+      PyObject* bytes = PyUnicode_Check(value.ptr()) ? PyUnicode_EncodeFSDefault(value.ptr()) : nullptr;
+      PyErr_Clear();
+      const py::object held =
+          bytes != nullptr ? py::reinterpret_steal<py::object>(bytes) : py::reinterpret_borrow<py::object>(value);
+      variables.emplace(name, to_unshown(held, "environment: " + name));
     }
     mapping.emplace(std::move(variables));
   }

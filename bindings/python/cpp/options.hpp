@@ -8,9 +8,19 @@
 #include <mlflowha/client/options.hpp>
 #include <mlflowha/logging/run_logger.hpp>
 
+#include <string>
+#include <string_view>
+
 namespace mlflowha_python {
 
 namespace py = pybind11;
+
+// Names of files aren't always UTF-8. Python has the bytes that aren't as halves of surrogate pairs.
+
+/// A str, bytes or path.
+[[nodiscard]] std::string to_path(py::handle value, const char* name);
+/// A name of a file, or a text that may hold one, as os.fsdecode() has it.
+[[nodiscard]] py::str path_str(std::string_view path);
 
 /// Seconds as a number or a timedelta.
 [[nodiscard]] mlflowha::Duration to_duration(py::handle value, const char* name);

@@ -248,8 +248,8 @@ py::dict to_dict(const mlflowha::CloseReport& report) {
   made["quarantined"] = report.quarantined;
   made["run_id"] = report.run_id;
   made["refused"] = report.refused;
-  made["spool"] = report.spool;
-  made["replay"] = report.replay;
+  made["spool"] = path_str(report.spool);
+  made["replay"] = path_str(report.replay);
   made["verified"] = dict_or_none(report.verified);
   made["last_error"] = to_object(report.last_error);
   return made;
@@ -492,10 +492,11 @@ void add_run_logger(py::module_& module) {
 
   module.def(
       "list_spools",
-      [](const std::string& directory) {
-        std::vector<std::pair<std::string, bool>> list;
+      [](const py::object& given) {
+        const std::string directory = to_path(given, "directory");
+        std::vector<std::pair<py::str, bool>> list;
         for (const mlflowha::SpoolFile& file : free_of_gil([&] { return mlflowha::Spool::list(directory); })) {
-          list.emplace_back(file.path, file.in_use);
+          list.emplace_back(path_str(file.path), file.in_use);
         }
         return list;
       },

@@ -1,6 +1,7 @@
 # The extension module, checked against it by stubtest.
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from os import PathLike
 from typing import Any
 
 __version__: str
@@ -94,7 +95,7 @@ class Client:
     def reconcile(self, timeout: float | timedelta | None = None, cancel: Cancel | None = None) -> dict[str, Any]: ...
     def replay(
         self,
-        directory: str,
+        directory: str | bytes | PathLike[str],
         dry_run: bool = False,
         patience: float | timedelta = 120.0,
         timeout: float | timedelta | None = None,
@@ -147,4 +148,4 @@ class RunLogger:
 def build_info() -> dict[str, str]: ...
 def surroundings(names: tuple[str, ...]) -> tuple[Any, ...]: ...
 def curl_info() -> str: ...
-def list_spools(directory: str) -> list[tuple[str, bool]]: ...
+def list_spools(directory: str | bytes | PathLike[str]) -> list[tuple[str, bool]]: ...
