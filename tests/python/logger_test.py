@@ -154,6 +154,9 @@ def test_logging_into_a_run_that_exists(mlflowha_server: FakeServer, tmp_path: P
         (TypeError, "linger: value is True, expected seconds", lambda x: RunLogger(x.client, linger=True)),
         (ValueError, "expected none, interval or each", lambda x: RunLogger(x.client, durability="some")),
         (ValueError, "expected spill, block or reject", lambda x: RunLogger(x.client, when_full="wait")),
+        (errors.InvalidArgumentError, "start_time: value is -5, exp", lambda x: RunLogger(x.client, start_time=-5)),
+        (errors.InvalidArgumentError, "start_time: value is -1, exp", lambda x: RunLogger(x.client, start_time=-1)),
+        (TypeError, "start_time: value is 'now', expected", lambda x: RunLogger(x.client, start_time="now")),
         (TypeError, "on_degraded: value is 5, expected a", lambda x: RunLogger(x.client, on_degraded=5)),
     ],
 )
@@ -179,13 +182,14 @@ def test_numbers_and_times_of_every_kind(mlflowha_server: FakeServer, tmp_path: 
 
     day = datetime(2026, 1, 2, tzinfo=timezone.utc)
     client = Client(mlflowha_server.url)
-    with RunLogger(client, directory=str(tmp_path)) as logger:
+    with RunLogger(client, directory=str(tmp_path), start_time=day) as logger:
         logger.log_metric("m", Decimal(1), 1, 0)
         logger.log_metric("m", "2", Whole(), day)
         logger.log_metric("m", Array(), None, 5.0)
         run_id = logger.flush(20).run_id
     found = [(point.value, point.step, point.timestamp) for point in client.get_metric_history(run_id, "m")]
     assert sorted(found) == [(1.0, 1, 0), (2.0, 3, 1767312000000), (4.0, 0, 5)]
+    assert client.get_run(run_id).info.start_time == 1767312000000
 
 
 def test_a_subclass_may_change_log_metric(mlflowha_server: FakeServer, tmp_path: Path) -> None:

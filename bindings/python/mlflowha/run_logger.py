@@ -119,6 +119,8 @@ class RunLogger:
             "tags": None if tags is None else {str(key): str(value) for key, value in tags.items()},
         }
         given = {name: value for name, value in named.items() if value is not None}
+        if settings.get("start_time") is not None:
+            settings["start_time"] = _stamp(settings["start_time"], "start_time")
         self.client = Client() if client is None else client
         self._close_timeout = close_timeout
         self._report: CloseReport | None = None
@@ -199,7 +201,7 @@ class RunLogger:
 
     def end(self, status: str = "FINISHED", end_time: Time | None = None) -> None:
         """Ends the run once all that was logged before has been delivered."""
-        self._core.end(status.upper(), _stamp(end_time))
+        self._core.end(status.upper(), _stamp(end_time, "end_time"))
 
     def commit(self) -> None:
         """Returns when all that was logged before is in the spool."""
@@ -286,12 +288,12 @@ def _teller(callbacks: _Callbacks, name: str) -> Callable[[Any], object] | None:
     return tell
 
 
-def _stamp(timestamp: object) -> int | None:
+def _stamp(timestamp: object, name: str = "timestamp") -> int | None:
     if timestamp is None:
         return None
     from ._wire import moment
 
-    return moment("timestamp", timestamp)
+    return moment(name, timestamp)
 
 
 def _pairs(what: str, pairs: Mapping[str, object]) -> list[tuple[str, str]]:
